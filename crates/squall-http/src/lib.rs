@@ -1,0 +1,3 @@
+//! Squall's HTTP engine: wire formats without I/O, and one-connection drivers.
+
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Squall's event loop.

@@ -1,0 +1,1 @@
+//! The programs are the files of this package: `cargo run --release --example NAME`.

@@ -1,0 +1,1 @@
+//! Behaviour in the language of the wire: request bytes, expected bytes.
