@@ -1,0 +1,165 @@
+//! Which body follows a head, and whether the connection lives on.
+//!
+//! RFC 9112 section 6 with its lenient readings left out: one message length, said in one
+//! way. Two ways to say it are how requests are smuggled past a proxy, so they are errors
+//! even where the RFC lets a recipient pick one.
+
+use http::{Method, StatusCode};
+
+use super::head::{HeadError, RequestHead, ResponseHead, Version};
+use super::headers::{Headers, is_token_byte};
+
+/// How the end of a body is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is no body.
+    None,
+    /// Exactly so many bytes.
+    Fixed(u64),
+    /// The chunked transfer coding.
+    Chunked,
+    /// Everything until the peer closes. Responses only.
+    UntilClose,
+}
+
+impl BodyLength {
+    /// Whether no body byte will come.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::None | Self::Fixed(0))
+    }
+}
+
+/// Finds the body of a request (RFC 9112 section 6.3).
+///
+/// A request without `Content-Length` and `Transfer-Encoding` has none, whatever its
+/// method.
+pub fn request_body(head: &RequestHead) -> Result<BodyLength, HeadError> {
+    let known = head.known();
+    match (known.transfer_encoding(), known.content_length()) {
+        (false, false) => Ok(BodyLength::None),
+        (false, true) => {
+            let mut lines = head.headers.get_all("content-length");
+            match (lines.next().and_then(decimal), lines.next()) {
+                (Some(length), None) => Ok(BodyLength::Fixed(length)),
+                _ => Err(HeadError::ContentLength),
+            }
+        }
+        (true, length) => chunked(head.version, &head.headers, length),
+    }
+}
+
+/// Finds the body of the response to a `request_method` (RFC 9112 section 6.3).
+///
+/// A 2xx answer to CONNECT has no body: what follows is the tunnel. Several equal
+/// `Content-Length` values count as one, which servers behind careless proxies need.
+pub fn response_body(
+    request_method: &Method,
+    head: &ResponseHead,
+) -> Result<BodyLength, HeadError> {
+    let status = head.status;
+    if status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || *request_method == Method::HEAD
+        || (*request_method == Method::CONNECT && status.is_success())
+    {
+        return Ok(BodyLength::None);
+    }
+    let length = head.headers.contains("content-length");
+    if head.headers.contains("transfer-encoding") {
+        return chunked(head.version, &head.headers, length);
+    }
+    if !length {
+        return Ok(BodyLength::UntilClose);
+    }
+    let mut found = None;
+    for element in head
+        .headers
+        .get_all("content-length")
+        .flat_map(|line| line.split(|byte| *byte == b','))
+    {
+        let value = decimal(super::headers::trim_ows(element)).ok_or(HeadError::ContentLength)?;
+        if found.is_some_and(|earlier| earlier != value) {
+            return Err(HeadError::ContentLength);
+        }
+        found = Some(value);
+    }
+    found.map(BodyLength::Fixed).ok_or(HeadError::ContentLength)
+}
+
+/// Whether the connection may be used again after this message (RFC 9112 section 9.3).
+///
+/// `close` wins over `keep-alive`; HTTP/1.0 has to ask for persistence.
+pub fn keep_alive(version: Version, headers: &Headers) -> bool {
+    let mut asked = version == Version::Http11;
+    for token in headers.tokens("connection") {
+        if token.eq_ignore_ascii_case("close") {
+            return false;
+        }
+        asked |= token.eq_ignore_ascii_case("keep-alive");
+    }
+    asked
+}
+
+/// Whether the client waits for `100 Continue` before it sends the body.
+///
+/// Any other expectation is a 417; HTTP/1.0 has no expectations (RFC 9110 section 10.1.1).
+pub fn expects_continue(head: &RequestHead) -> Result<bool, HeadError> {
+    if !head.known().expect() || head.version == Version::Http10 {
+        return Ok(false);
+    }
+    let mut expected = false;
+    for line in head.headers.get_all("expect") {
+        if !line.eq_ignore_ascii_case(b"100-continue") {
+            return Err(HeadError::Expectation);
+        }
+        expected = true;
+    }
+    Ok(expected)
+}
+
+/// Checks a `Transfer-Encoding`, of which only a lone `chunked` is accepted.
+fn chunked(version: Version, headers: &Headers, has_length: bool) -> Result<BodyLength, HeadError> {
+    if version == Version::Http10 {
+        return Err(HeadError::TransferEncodingInHttp10);
+    }
+    if has_length {
+        return Err(HeadError::LengthConflict);
+    }
+    let mut lines = headers.get_all("transfer-encoding");
+    match (lines.next(), lines.next()) {
+        (Some(line), None) if line.eq_ignore_ascii_case(b"chunked") => {
+            return Ok(BodyLength::Chunked);
+        }
+        _ => {}
+    }
+    // A well-formed list that ends with its only `chunked` is not an attack, just beyond us.
+    let mut last_is_chunked = false;
+    for element in headers
+        .get_all("transfer-encoding")
+        .flat_map(|line| line.split(|byte| *byte == b','))
+    {
+        let element = super::headers::trim_ows(element);
+        let valid = !element.is_empty() && element.iter().all(|byte| is_token_byte(*byte));
+        if !valid || last_is_chunked || element.eq_ignore_ascii_case(b"identity") {
+            return Err(HeadError::TransferEncoding);
+        }
+        last_is_chunked = element.eq_ignore_ascii_case(b"chunked");
+    }
+    if last_is_chunked {
+        Err(HeadError::TransferCodingUnknown)
+    } else {
+        Err(HeadError::TransferEncoding)
+    }
+}
+
+/// Reads `1*DIGIT` that fits in 64 bits; no sign, no space, no list.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |sum, byte| {
+        let digit = (*byte as char).to_digit(10)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}

@@ -1,0 +1,660 @@
+//! Request and response heads: bytes in, [`RequestHead`] or [`ResponseHead`] out.
+//!
+//! `httparse` finds the tokens; this file adds what a server on the open internet needs:
+//! limits, no bare line feeds, no empty-line floods, a checked target, exactly one `Host`.
+//! Whatever two parsers could read differently is an error (RFC 9112 section 11.2). The
+//! values are reused from head to head and keep their memory. A head that drips in is
+//! scanned once per byte, and parsed when its empty line has arrived.
+//!
+//! ```
+//! use squall_http::wire::head::{HeadLimits, RequestHead, parse_request};
+//!
+//! let mut head = RequestHead::new();
+//! let wire = b"GET /a?b=c HTTP/1.1\r\nHost: a.test\r\n\r\nnext";
+//! let used = parse_request(wire, &HeadLimits::default(), &mut head)?;
+//! assert_eq!(used, Some(wire.len() - 4));
+//! assert_eq!((head.path(), head.query()), ("/a", Some("b=c")));
+//! # Ok::<(), squall_http::wire::head::HeadError>(())
+//! ```
+
+use std::mem::MaybeUninit;
+
+use http::{Method, StatusCode};
+use httparse::{Header, ParserConfig, Status};
+
+pub use super::head_error::HeadError;
+use super::headers::Headers;
+use super::target::{self, TargetForm};
+
+/// Empty lines that are skipped in front of a head (RFC 9112 section 2.2).
+const EMPTY_LINES: usize = 8;
+/// Longest method; the longest registered one has 17 bytes.
+const METHOD_BYTES: usize = 64;
+/// Slots for header fields on the stack: the ceiling of `HeadLimits::headers`.
+const SLOTS: usize = 256;
+
+/// What a peer may send as one head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Size of the whole head, in bytes. Default 64 KiB.
+    pub head_bytes: usize,
+    /// Number of field lines. Default 100, at most 256.
+    pub headers: usize,
+    /// Length of the request target, in bytes. Default 8 KiB.
+    pub target_bytes: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 64 << 10,
+            headers: 100,
+            target_bytes: 8 << 10,
+        }
+    }
+}
+
+/// The version of a message, as far as it changes what we do.
+///
+/// A higher minor version counts as 1.1, the highest we know (RFC 9110 section 2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Version {
+    /// HTTP/1.0: no chunked bodies, no persistence unless asked for.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+impl Version {
+    /// The version as it is written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}
+
+impl From<Version> for http::Version {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::Http10 => http::Version::HTTP_10,
+            Version::Http11 => http::Version::HTTP_11,
+        }
+    }
+}
+
+/// Which fields that steer the connection a parsed head had.
+///
+/// Found in the pass that reads the head, so that the common request, which has none of
+/// them, is framed without another look at its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    seen: u8,
+    repeated: u8,
+}
+
+impl Known {
+    const HOST: u8 = 1;
+    const CONTENT_LENGTH: u8 = 2;
+    const TRANSFER_ENCODING: u8 = 4;
+    const CONNECTION: u8 = 8;
+    const EXPECT: u8 = 16;
+    const UPGRADE: u8 = 32;
+    const CONTENT_TYPE: u8 = 64;
+
+    /// Whether there was a `Host` field.
+    pub fn host(self) -> bool {
+        self.seen & Self::HOST != 0
+    }
+
+    /// Whether there was a `Content-Length` field.
+    pub fn content_length(self) -> bool {
+        self.seen & Self::CONTENT_LENGTH != 0
+    }
+
+    /// Whether there was a `Transfer-Encoding` field.
+    pub fn transfer_encoding(self) -> bool {
+        self.seen & Self::TRANSFER_ENCODING != 0
+    }
+
+    /// Whether there was a `Connection` field.
+    pub fn connection(self) -> bool {
+        self.seen & Self::CONNECTION != 0
+    }
+
+    /// Whether there was an `Expect` field.
+    pub fn expect(self) -> bool {
+        self.seen & Self::EXPECT != 0
+    }
+
+    /// Whether there was an `Upgrade` field.
+    pub fn upgrade(self) -> bool {
+        self.seen & Self::UPGRADE != 0
+    }
+
+    #[inline]
+    fn note(&mut self, name: &[u8]) {
+        let (bit, known): (u8, &[u8]) = match name.len() {
+            4 => (Self::HOST, b"host"),
+            6 => (Self::EXPECT, b"expect"),
+            7 => (Self::UPGRADE, b"upgrade"),
+            10 => (Self::CONNECTION, b"connection"),
+            12 => (Self::CONTENT_TYPE, b"content-type"),
+            14 => (Self::CONTENT_LENGTH, b"content-length"),
+            17 => (Self::TRANSFER_ENCODING, b"transfer-encoding"),
+            _ => return,
+        };
+        if name.eq_ignore_ascii_case(known) {
+            self.repeated |= self.seen & bit;
+            self.seen |= bit;
+        }
+    }
+}
+
+/// The head of a request. Reusable: parsing into it again keeps its memory.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHead {
+    /// The method, case kept: methods are case-sensitive (RFC 9110 section 9.1).
+    pub method: Method,
+    /// The version of the message.
+    pub version: Version,
+    /// The header fields. `Host` is the effective one: see [`RequestHead::host`].
+    pub headers: Headers,
+    target: String,
+    form: TargetForm,
+    known: Known,
+    scan: Scan,
+}
+
+impl RequestHead {
+    /// Makes an empty head to parse into.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the request, and a head that was half scanned; keeps the memory.
+    pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.version = Version::Http11;
+        self.headers.clear();
+        self.target.clear();
+        self.form = TargetForm::Origin;
+        self.known = Known::default();
+        self.scan = Scan::default();
+    }
+
+    /// The request target as it was sent.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Which of the four forms the target has.
+    pub fn target_form(&self) -> TargetForm {
+        self.form
+    }
+
+    /// The path, still percent-encoded. `*` or the authority for those forms.
+    pub fn path(&self) -> &str {
+        let text = self.path_and_query();
+        let path =
+            text.split_at_checked(memchr::memchr(b'?', text.as_bytes()).unwrap_or(text.len()));
+        match path.map_or(text, |(path, _)| path) {
+            "" if self.form == TargetForm::Absolute => "/",
+            path => path,
+        }
+    }
+
+    /// The query without its question mark, still percent-encoded.
+    pub fn query(&self) -> Option<&str> {
+        self.path_and_query()
+            .split_once('?')
+            .map(|(_, query)| query)
+    }
+
+    /// The host the request is for, with its port if one was given.
+    ///
+    /// The authority of an absolute target wins over the `Host` field (RFC 9112 section
+    /// 3.2.2), and the field is replaced by it while parsing, so no two readers of this
+    /// head can disagree about the host.
+    pub fn host(&self) -> Option<&str> {
+        self.headers.get("host")
+    }
+
+    /// Which fields that steer the connection were in the head as it was parsed.
+    pub fn known(&self) -> Known {
+        self.known
+    }
+
+    /// Whether the connection may carry another request (RFC 9112 section 9.3).
+    pub fn keep_alive(&self) -> bool {
+        if !self.known.connection() {
+            return self.version == Version::Http11;
+        }
+        super::framing::keep_alive(self.version, &self.headers)
+    }
+
+    fn path_and_query(&self) -> &str {
+        match self.form {
+            TargetForm::Absolute => {
+                target::split_absolute(&self.target).map_or("/", |(_, rest)| rest)
+            }
+            _ => &self.target,
+        }
+    }
+}
+
+/// The head of a response. Reusable: parsing into it again keeps its memory.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// The version of the message.
+    pub version: Version,
+    /// The reason phrase; empty if it is absent or holds obs-text.
+    pub reason: String,
+    /// The header fields.
+    pub headers: Headers,
+    scan: Scan,
+}
+
+impl ResponseHead {
+    /// Makes an empty head to parse into.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the response, and a head that was half scanned; keeps the memory.
+    pub fn clear(&mut self) {
+        self.status = StatusCode::OK;
+        self.version = Version::Http11;
+        self.reason.clear();
+        self.headers.clear();
+        self.scan = Scan::default();
+    }
+
+    /// Whether the connection may carry another request (RFC 9112 section 9.3).
+    pub fn keep_alive(&self) -> bool {
+        super::framing::keep_alive(self.version, &self.headers)
+    }
+}
+
+/// Parses one request head at the front of `buf` into `out`.
+///
+/// Returns how many bytes the head takes, empty lines in front of it included, or `None`
+/// if it is not complete. Then call again with the same bytes and more behind them, and
+/// the same `out`: it remembers how far the head has been looked at. Call
+/// [`RequestHead::clear`] before a different connection uses `out`.
+///
+/// ```text
+/// bytes -> empty lines skipped -> httparse -> line ends -> target -> Host -> Ok(Some(n))
+///                                    `-- incomplete -> scan, limits ------> Ok(None)
+/// ```
+pub fn parse_request(
+    buf: &[u8],
+    limits: &HeadLimits,
+    out: &mut RequestHead,
+) -> Result<Option<usize>, HeadError> {
+    let Some((skipped, head)) = skip_empty_lines(buf)? else {
+        return Ok(None);
+    };
+    if !out.scan.is_worth_parsing(head, limits, true)? {
+        return Ok(None);
+    }
+    let used = match read_request(head, limits, out) {
+        Err(HeadError::Version) => {
+            if !out.scan.advance(head, limits, true)? {
+                return Ok(None);
+            }
+            read_request(&with_known_minor(head, b' ')?, limits, out)?
+        }
+        used => used?,
+    };
+    match used {
+        Some(used) if used > limits.head_bytes => Err(HeadError::TooLarge {
+            limit: limits.head_bytes,
+        }),
+        Some(used) => {
+            out.scan = Scan::default();
+            Ok(Some(skipped + used))
+        }
+        None => {
+            out.scan.advance(head, limits, true)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Parses one response head at the front of `buf` into `out`; `None` if incomplete.
+///
+/// As strict as [`parse_request`], with two concessions to old servers: a missing reason
+/// phrase, and folded lines, which are unfolded (RFC 9112 section 5.2).
+pub fn parse_response(
+    buf: &[u8],
+    limits: &HeadLimits,
+    out: &mut ResponseHead,
+) -> Result<Option<usize>, HeadError> {
+    let Some((skipped, head)) = skip_empty_lines(buf)? else {
+        return Ok(None);
+    };
+    if !out.scan.is_worth_parsing(head, limits, false)? {
+        return Ok(None);
+    }
+    let used = match read_response(head, limits, out) {
+        Err(HeadError::Version) => {
+            if !out.scan.advance(head, limits, false)? {
+                return Ok(None);
+            }
+            read_response(&with_known_minor(head, b'H')?, limits, out)?
+        }
+        used => used?,
+    };
+    match used {
+        Some(used) if used > limits.head_bytes => Err(HeadError::TooLarge {
+            limit: limits.head_bytes,
+        }),
+        Some(used) => {
+            out.scan = Scan::default();
+            Ok(Some(skipped + used))
+        }
+        None => {
+            out.scan.advance(head, limits, false)?;
+            Ok(None)
+        }
+    }
+}
+
+fn read_request(
+    head: &[u8],
+    limits: &HeadLimits,
+    out: &mut RequestHead,
+) -> Result<Option<usize>, HeadError> {
+    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
+    let slots = slots
+        .get_mut(..limits.headers.min(SLOTS))
+        .unwrap_or_default();
+    let mut request = httparse::Request::new(&mut []);
+    let used = match ParserConfig::default().parse_request_with_uninit_headers(
+        &mut request,
+        head,
+        slots,
+    ) {
+        Ok(Status::Complete(used)) => used,
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(HeadError::from_httparse(error, limits)),
+    };
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
+    if target.len() > limits.target_bytes {
+        return Err(HeadError::TargetTooLong {
+            limit: limits.target_bytes,
+        });
+    }
+    out.method = match method {
+        "GET" => Method::GET,
+        "POST" => Method::POST,
+        // The client preface of HTTP/2 is reserved, not a method (RFC 9113 section 3.4).
+        "PRI" => return Err(HeadError::Method),
+        _ if method.len() > METHOD_BYTES => return Err(HeadError::Method),
+        _ => Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::Method)?,
+    };
+    out.version = version_of(request.version);
+    out.form = target::check(&out.method, target)?;
+    out.target.clear();
+    out.target.push_str(target);
+    out.known = read_fields(head, used, request.headers, false, &mut out.headers)?;
+    check_host(out)?;
+    Ok(Some(used))
+}
+
+fn read_response(
+    head: &[u8],
+    limits: &HeadLimits,
+    out: &mut ResponseHead,
+) -> Result<Option<usize>, HeadError> {
+    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
+    let slots = slots
+        .get_mut(..limits.headers.min(SLOTS))
+        .unwrap_or_default();
+    let mut response = httparse::Response::new(&mut []);
+    let mut config = ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let used = match config.parse_response_with_uninit_headers(&mut response, head, slots) {
+        Ok(Status::Complete(used)) => used,
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(HeadError::from_httparse(error, limits)),
+    };
+    out.status =
+        StatusCode::from_u16(response.code.unwrap_or(0)).map_err(|_| HeadError::StatusLine)?;
+    out.version = version_of(response.version);
+    out.reason.clear();
+    out.reason.push_str(response.reason.unwrap_or_default());
+    read_fields(head, used, response.headers, true, &mut out.headers)?;
+    Ok(Some(used))
+}
+
+/// Copies the header section and notes where its fields are.
+///
+/// `httparse` takes a bare LF for a line end. A field that does not start right behind a
+/// CRLF shows that one was there. Values are unfolded where folding is allowed (`folded`).
+fn read_fields(
+    head: &[u8],
+    used: usize,
+    parsed: &[Header<'_>],
+    folded: bool,
+    out: &mut Headers,
+) -> Result<Known, HeadError> {
+    let base = head.as_ptr() as usize;
+    let offset_of = |bytes: &[u8]| (bytes.as_ptr() as usize).wrapping_sub(base);
+    let after_crlf =
+        |at: usize| at.checked_sub(2).and_then(|from| head.get(from..at)) == Some(b"\r\n");
+
+    let first = parsed
+        .first()
+        .map_or(used, |header| offset_of(header.name.as_bytes()));
+    let section = head.get(first..used).ok_or(HeadError::LineEnd)?;
+    // With no field, the section is empty and the request line ends two bytes earlier.
+    let last_line_end = used.wrapping_sub(2);
+    if !after_crlf(used) || !after_crlf(last_line_end) {
+        return Err(HeadError::LineEnd);
+    }
+    out.load(section);
+    let mut known = Known::default();
+    for header in parsed {
+        let name = offset_of(header.name.as_bytes());
+        if !after_crlf(name) {
+            return Err(HeadError::LineEnd);
+        }
+        let value = if header.value.is_empty() {
+            name
+        } else {
+            offset_of(header.value)
+        };
+        out.push_span(
+            (name.wrapping_sub(first), header.name.len()),
+            (value.wrapping_sub(first), header.value.len()),
+        );
+        if folded && memchr::memchr(b'\n', header.value).is_some() {
+            let crlf_only = memchr::memchr_iter(b'\n', header.value).all(|at| {
+                at.checked_sub(1)
+                    .and_then(|before| header.value.get(before))
+                    == Some(&b'\r')
+            });
+            if !crlf_only {
+                return Err(HeadError::LineEnd);
+            }
+            out.unfold_last();
+        }
+        known.note(header.name.as_bytes());
+    }
+    Ok(known)
+}
+
+fn check_host(head: &mut RequestHead) -> Result<(), HeadError> {
+    let repeated = head.known.repeated;
+    if repeated & Known::HOST != 0 {
+        return Err(HeadError::HostRepeated);
+    }
+    if repeated & Known::CONTENT_TYPE != 0 {
+        return Err(HeadError::FieldRepeated {
+            name: "Content-Type",
+        });
+    }
+    match head.headers.get_bytes("host") {
+        Some(host) if !target::is_authority(host) => return Err(HeadError::Host),
+        None if head.version == Version::Http11 => return Err(HeadError::HostMissing),
+        _ => {}
+    }
+    if head.form == TargetForm::Absolute {
+        let authority = target::split_absolute(&head.target).map_or("", |(authority, _)| authority);
+        head.headers
+            .set("Host", authority)
+            .map_err(|_| HeadError::Host)?;
+    }
+    Ok(())
+}
+
+fn version_of(minor: Option<u8>) -> Version {
+    if minor == Some(0) {
+        Version::Http10
+    } else {
+        Version::Http11
+    }
+}
+
+/// Skips CRLFs in front of a head; `None` while nothing else has come.
+fn skip_empty_lines(buf: &[u8]) -> Result<Option<(usize, &[u8])>, HeadError> {
+    let mut head = buf;
+    for _ in 0..=EMPTY_LINES {
+        match head {
+            [] | [b'\r'] => return Ok(None),
+            [b'\r', b'\n', rest @ ..] => head = rest,
+            [b'\r' | b'\n', ..] => return Err(HeadError::LineEnd),
+            _ => return Ok(Some((buf.len() - head.len(), head))),
+        }
+    }
+    Err(HeadError::EmptyLines)
+}
+
+/// For a version `httparse` does not know: the head as HTTP/1.1, if it is 1.2 or higher.
+///
+/// `before` is what precedes the version on a line of this kind: a space in requests; in
+/// responses the version comes first.
+fn with_known_minor(head: &[u8], before: u8) -> Result<Vec<u8>, HeadError> {
+    let line_end = memchr::memchr(b'\n', head).ok_or(HeadError::Version)?;
+    let line = head
+        .get(..line_end)
+        .and_then(|line| line.strip_suffix(b"\r"))
+        .ok_or(HeadError::LineEnd)?;
+    let start = if before == b' ' {
+        memchr::memrchr(b' ', line).map_or(0, |space| space + 1)
+    } else {
+        0
+    };
+    let text = line.get(start..).unwrap_or_default();
+    let ends = if before == b' ' {
+        text.len() == 8
+    } else {
+        text.get(8).is_none_or(|byte| *byte == b' ')
+    };
+    match text.get(..8) {
+        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
+            if ends && major.is_ascii_digit() =>
+        {
+            if *major != b'1' && minor.is_ascii_digit() && !head.starts_with(b"PRI ") {
+                return Err(HeadError::VersionUnsupported);
+            }
+            // 1.0 and 1.1 come here only when something else is wrong with the line.
+            if *major != b'1' || !(b'2'..=b'9').contains(minor) {
+                return Err(HeadError::Version);
+            }
+        }
+        _ => return Err(HeadError::Version),
+    }
+    let mut copy = head.to_vec();
+    if let Some(minor) = copy.get_mut(start + 7) {
+        *minor = b'1';
+    }
+    Ok(copy)
+}
+
+/// How far an incomplete head has been looked at, so that no byte is looked at twice.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scan {
+    seen: usize,
+    line_start: usize,
+}
+
+impl Scan {
+    /// A head seen for the first time is parsed at once; later ones when they are complete.
+    #[inline]
+    fn is_worth_parsing(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<bool, HeadError> {
+        if self.seen == 0 {
+            Ok(true)
+        } else {
+            self.advance(head, limits, request)
+        }
+    }
+
+    /// Looks at the new bytes: is the empty line there, is every line end a CRLF?
+    fn advance(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<bool, HeadError> {
+        if head.len() < self.seen {
+            *self = Self::default();
+        }
+        let from = self.seen;
+        for at in
+            memchr::memchr_iter(b'\n', head.get(from..).unwrap_or_default()).map(|at| at + from)
+        {
+            let line = head.get(self.line_start..at).unwrap_or_default();
+            if line.last() != Some(&b'\r') {
+                return Err(HeadError::LineEnd);
+            }
+            if line.len() == 1 {
+                // Stay in front of this line, so that asking again gives the same answer.
+                self.seen = at;
+                return Ok(true);
+            }
+            self.line_start = at + 1;
+        }
+        self.seen = head.len();
+        if request && self.line_start == 0 {
+            check_open_request_line(head, limits)?;
+        }
+        if head.len() > limits.head_bytes {
+            return Err(HeadError::TooLarge {
+                limit: limits.head_bytes,
+            });
+        }
+        Ok(false)
+    }
+}
+
+/// Bounds a request line whose end has not come yet.
+fn check_open_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
+    const VERSION_BYTES: usize = " HTTP/1.1\r".len();
+    let method = head.get(..=METHOD_BYTES).unwrap_or(head);
+    match memchr::memchr(b' ', method) {
+        None if head.len() > METHOD_BYTES => Err(HeadError::Method),
+        Some(space)
+            if head.len() - space - 1 > limits.target_bytes.saturating_add(VERSION_BYTES) =>
+        {
+            Err(HeadError::TargetTooLong {
+                limit: limits.target_bytes,
+            })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,544 @@
+//! `Headers`: the header fields of one message, as a text block plus spans.
+//!
+//! One representation serves both directions and both sides. Order, case and duplicates
+//! are kept as they came, because a forwarder has to pass them on and a signature may
+//! depend on them. There is no map: a head has few fields, and a scan that compares the
+//! length first is faster than hashing every name. The block and the span list keep their
+//! capacity across [`Headers::clear`], so a connection parses its second head without
+//! allocating.
+//!
+//! ```
+//! use squall_http::wire::headers::Headers;
+//!
+//! let mut headers = Headers::new();
+//! headers.append("Content-Type", "text/plain")?;
+//! assert_eq!(headers.get("content-type"), Some("text/plain"));
+//! assert!(headers.append("X-Evil", "a\r\nSet-Cookie: b=c").is_err());
+//! # Ok::<(), squall_http::wire::headers::InvalidHeader>(())
+//! ```
+
+use std::fmt;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header fields of one message, in order, duplicates and case kept.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Every field as `name: value CRLF`; removed fields leave their text behind.
+    block: Vec<u8>,
+    /// Where the live fields are, in message order.
+    fields: Vec<Field>,
+    /// The block is not exactly the fields in our own notation: it was parsed, or edited.
+    rewritten: bool,
+}
+
+/// One field: offsets into the block. `u32` keeps the list at 16 bytes a field.
+#[derive(Clone, Copy)]
+struct Field {
+    name: u32,
+    name_len: u32,
+    value: u32,
+    value_len: u32,
+}
+
+impl Headers {
+    /// Makes an empty set of fields. Allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many field lines there are, duplicates counted.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is no field at all.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Removes every field and keeps the memory for the next message.
+    pub fn clear(&mut self) {
+        self.block.clear();
+        self.fields.clear();
+        self.rewritten = false;
+    }
+
+    /// The first value of `name`, if it is UTF-8.
+    ///
+    /// Names compare without case. A value with obs-text that is not UTF-8 is `None`;
+    /// [`Headers::get_bytes`] returns it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get_bytes(name)?).ok()
+    }
+
+    /// The first value of `name`, as it was sent, without surrounding whitespace.
+    pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Every value of `name`, one per field line, in order.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| self.is_named(field, name))
+            .map(|field| self.value_of(field))
+    }
+
+    /// Whether there is a field called `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| self.is_named(field, name))
+    }
+
+    /// How many field lines are called `name`.
+    pub fn count(&self, name: &str) -> usize {
+        self.fields
+            .iter()
+            .filter(|field| self.is_named(field, name))
+            .count()
+    }
+
+    /// Every field in order: the name as it was sent, and the value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields
+            .iter()
+            .map(|field| (self.name_of(field), self.value_of(field)))
+    }
+
+    /// Adds a field line after the others.
+    ///
+    /// The name has to be a token (RFC 9110 section 5.1). The value is trimmed of spaces
+    /// and tabs and may hold anything but controls (RFC 9110 section 5.5), so that no value
+    /// can end its line and start another one.
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidHeader> {
+        let value = trim_ows(value.as_ref());
+        check(name, value)?;
+        self.push(name, value)
+    }
+
+    /// Replaces every field called `name` by one.
+    ///
+    /// The new line takes the place of the first old one, or the end if there was none.
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidHeader> {
+        let Some(at) = self
+            .fields
+            .iter()
+            .position(|field| self.is_named(field, name))
+        else {
+            return self.append(name, value);
+        };
+        self.append(name, value)?;
+        let fresh = self.fields.pop();
+        self.remove(name);
+        if let Some(fresh) = fresh {
+            self.fields.insert(at.min(self.fields.len()), fresh);
+        }
+        self.rewritten = true;
+        Ok(())
+    }
+
+    /// Removes every field called `name` and says how many there were.
+    pub fn remove(&mut self, name: &str) -> usize {
+        let before = self.fields.len();
+        let block = &self.block;
+        self.fields.retain(|field| {
+            !slice(block, field.name, field.name_len).eq_ignore_ascii_case(name.as_bytes())
+        });
+        let gone = before - self.fields.len();
+        self.rewritten |= gone > 0;
+        gone
+    }
+
+    /// Keeps the fields for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
+        let before = self.fields.len();
+        let block = &self.block;
+        self.fields.retain(|field| {
+            let name = std::str::from_utf8(slice(block, field.name, field.name_len)).unwrap_or("");
+            keep(name, slice(block, field.value, field.value_len))
+        });
+        self.rewritten |= self.fields.len() != before;
+    }
+
+    /// The elements of the comma list `name`, over all its field lines.
+    ///
+    /// Elements are trimmed, empty ones are skipped (RFC 9110 section 5.6.1), and one that
+    /// is not UTF-8 cannot be a token and is skipped too. Quotes are not interpreted: use
+    /// this for fields whose elements are tokens.
+    pub fn tokens(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.get_all(name)
+            .flat_map(|line| line.split(|byte| *byte == b','))
+            .map(trim_ows)
+            .filter(|token| !token.is_empty())
+            .filter_map(|token| std::str::from_utf8(token).ok())
+    }
+
+    /// Whether the comma list `name` has the element `token`, compared without case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.tokens(name)
+            .any(|element| element.eq_ignore_ascii_case(token))
+    }
+
+    /// Writes every field as `name: value CRLF`.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if !self.rewritten {
+            return out.extend_from_slice(&self.block);
+        }
+        out.reserve(self.block.len());
+        for field in &self.fields {
+            out.extend_from_slice(slice(&self.block, field.name, field.name_len));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(self.value_of(field));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Starts over from a parsed header section, for [`Headers::push_span`] to point into.
+    pub(super) fn load(&mut self, section: &[u8]) {
+        self.clear();
+        self.block.extend_from_slice(section);
+        self.rewritten = true;
+    }
+
+    /// Adds a field by its offsets in the loaded section.
+    pub(super) fn push_span(&mut self, name: (usize, usize), value: (usize, usize)) {
+        // A section is bounded by `head_bytes`; a span that did not fit would read as empty.
+        self.fields.push(Field {
+            name: name.0 as u32,
+            name_len: name.1 as u32,
+            value: value.0 as u32,
+            value_len: value.1 as u32,
+        });
+    }
+
+    /// Turns the line ends inside the last value into spaces (RFC 9112 section 5.2).
+    pub(super) fn unfold_last(&mut self) {
+        let Some(field) = self.fields.last() else {
+            return;
+        };
+        let start = field.value as usize;
+        let end = start.saturating_add(field.value_len as usize);
+        for byte in self.block.get_mut(start..end).unwrap_or_default() {
+            if matches!(*byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+        let start = self.block.len();
+        let end = start + name.len() + value.len() + 4;
+        if u32::try_from(end).is_err() {
+            return Err(InvalidHeader::new(name, Fault::TooLong));
+        }
+        self.block.reserve(end - start);
+        self.block.extend_from_slice(name.as_bytes());
+        self.block.extend_from_slice(b": ");
+        self.block.extend_from_slice(value);
+        self.block.extend_from_slice(b"\r\n");
+        self.push_span((start, name.len()), (start + name.len() + 2, value.len()));
+        Ok(())
+    }
+
+    fn is_named(&self, field: &Field, name: &str) -> bool {
+        field.name_len as usize == name.len()
+            && slice(&self.block, field.name, field.name_len).eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    fn name_of(&self, field: &Field) -> &str {
+        std::str::from_utf8(slice(&self.block, field.name, field.name_len)).unwrap_or("")
+    }
+
+    fn value_of(&self, field: &Field) -> &[u8] {
+        slice(&self.block, field.value, field.value_len)
+    }
+}
+
+/// Shows the fields; values that are credentials show as `***`.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [&str; 4] = [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+        ];
+        let mut list = f.debug_list();
+        for (name, value) in self.iter() {
+            if SECRET
+                .iter()
+                .any(|secret| secret.eq_ignore_ascii_case(name))
+            {
+                list.entry(&format_args!("{name}: ***"));
+            } else {
+                list.entry(&format_args!("{name}: {}", value.escape_ascii()));
+            }
+        }
+        list.finish()
+    }
+}
+
+/// Equal when the same fields come in the same order; names compare without case.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(a, b)| a.0.eq_ignore_ascii_case(b.0) && a.1 == b.1)
+    }
+}
+
+impl Eq for Headers {}
+
+/// For the tower border. Values keep their bytes; names become lower case.
+impl From<&Headers> for HeaderMap {
+    fn from(headers: &Headers) -> Self {
+        let mut map = HeaderMap::with_capacity(headers.len());
+        for (name, value) in headers.iter() {
+            let pair = (
+                HeaderName::from_bytes(name.as_bytes()),
+                HeaderValue::from_bytes(value),
+            );
+            if let (Ok(name), Ok(value)) = pair {
+                // The map's own ceiling lies far above any `headers` limit.
+                let _ = map.try_append(name, value);
+            }
+        }
+        map
+    }
+}
+
+impl TryFrom<&HeaderMap> for Headers {
+    type Error = InvalidHeader;
+
+    fn try_from(map: &HeaderMap) -> Result<Self, InvalidHeader> {
+        let mut headers = Headers::new();
+        for (name, value) in map {
+            headers.append(name.as_str(), value.as_bytes())?;
+        }
+        Ok(headers)
+    }
+}
+
+/// A header that cannot be sent: its name is no token, or its value holds a control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidHeader {
+    name: String,
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    EmptyName,
+    NameByte(u8),
+    ValueByte(u8),
+    TooLong,
+}
+
+impl InvalidHeader {
+    fn new(name: &str, fault: Fault) -> Self {
+        Self {
+            name: name.chars().take(64).collect(),
+            fault,
+        }
+    }
+
+    /// The name of the header that was refused, cut to 64 characters.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            Fault::EmptyName => f.write_str("a header needs a name"),
+            Fault::NameByte(byte) => write!(
+                f,
+                "header name {:?} may not contain the byte {byte:#04x}",
+                self.name
+            ),
+            Fault::ValueByte(byte) => {
+                write!(
+                    f,
+                    "the value of header {:?} may not contain the byte {byte:#04x}",
+                    self.name
+                )
+            }
+            Fault::TooLong => write!(f, "header {:?} makes the head longer than 4 GiB", self.name),
+        }
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
+
+/// Checks a field about to be written: the name is a token, the value has no controls.
+pub(super) fn check(name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+    if name.is_empty() {
+        return Err(InvalidHeader::new(name, Fault::EmptyName));
+    }
+    if let Some(byte) = name.bytes().find(|byte| !is_token_byte(*byte)) {
+        return Err(InvalidHeader::new(name, Fault::NameByte(byte)));
+    }
+    match value.iter().find(|byte| !is_value_byte(**byte)) {
+        Some(byte) => Err(InvalidHeader::new(name, Fault::ValueByte(*byte))),
+        None => Ok(()),
+    }
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#'
+            | b'$'
+            | b'%'
+            | b'&'
+            | b'\''
+            | b'*'
+            | b'+'
+            | b'-'
+            | b'.'
+            | b'^'
+            | b'_'
+            | b'`'
+            | b'|'
+            | b'~'
+    ) || byte.is_ascii_alphanumeric()
+}
+
+/// What a field value may hold: tab, space, visible ASCII and obs-text.
+pub(super) const fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Cuts spaces and tabs, and nothing else, off both ends (OWS, RFC 9110 section 5.6.3).
+pub(super) fn trim_ows(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+fn slice(block: &[u8], start: u32, len: u32) -> &[u8] {
+    let start = start as usize;
+    block
+        .get(start..start.saturating_add(len as usize))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Headers {
+        let mut headers = Headers::new();
+        for (name, value) in [
+            ("Host", "a.test"),
+            ("Accept", "a, b"),
+            ("X-Id", "1"),
+            ("accept", " , c\t,"),
+            ("x-id", "2"),
+        ] {
+            headers.append(name, value).unwrap();
+        }
+        headers
+    }
+
+    #[test]
+    fn lookup_ignores_case_and_keeps_order() {
+        let headers = sample();
+        assert_eq!(headers.get("x-ID"), Some("1"));
+        assert_eq!(headers.get_all("X-id").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(headers.count("accept"), 2);
+        assert_eq!(
+            headers.iter().map(|f| f.0).collect::<Vec<_>>(),
+            ["Host", "Accept", "X-Id", "accept", "x-id"]
+        );
+        assert!(!headers.contains("hos"));
+    }
+
+    #[test]
+    fn tokens_span_lines_and_skip_empty_elements() {
+        assert_eq!(
+            sample().tokens("ACCEPT").collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
+        assert!(sample().has_token("accept", "C"));
+        let mut headers = Headers::new();
+        headers.append("Connection", b"\xff\xfe, close").unwrap();
+        assert_eq!(headers.tokens("connection").collect::<Vec<_>>(), ["close"]);
+        assert_eq!(headers.get("connection"), None);
+    }
+
+    #[test]
+    fn set_takes_the_place_of_the_first() {
+        let mut headers = sample();
+        headers.set("ACCEPT", "d").unwrap();
+        let names: Vec<_> = headers.iter().map(|f| f.0.to_owned()).collect();
+        assert_eq!(names, ["Host", "ACCEPT", "X-Id", "x-id"]);
+        assert!(headers.set("accept", "a\nb").is_err());
+        assert_eq!(
+            headers.get("accept"),
+            Some("d"),
+            "a refused value leaves the old one"
+        );
+        assert_eq!(headers.remove("x-id"), 2);
+        let mut text = Vec::new();
+        headers.write(&mut text);
+        assert_eq!(text, b"Host: a.test\r\nACCEPT: d\r\n");
+    }
+
+    #[test]
+    fn nothing_can_be_injected() {
+        for value in [
+            "a\r\nb", "a\nb", "a\rb", "a\0b", "a\x01b", "a\x7fb", "a\x0bb",
+        ] {
+            assert!(Headers::new().append("X", value).is_err(), "{value:?}");
+        }
+        for name in ["", " ", "a b", "a:", "a\r", "é", "a(", "\t"] {
+            assert!(Headers::new().append(name, "v").is_err(), "{name:?}");
+        }
+        let mut headers = Headers::new();
+        headers.append("X", b" \t \xe2\x9c\x93 y \t").unwrap();
+        assert_eq!(headers.get("x"), Some("\u{2713} y"));
+    }
+
+    #[test]
+    fn the_error_names_header_and_byte() {
+        let error = Headers::new().append("X-A", "b\0").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the value of header \"X-A\" may not contain the byte 0x00"
+        );
+        assert_eq!(error.name(), "X-A");
+    }
+
+    #[test]
+    fn debug_hides_credentials() {
+        let mut headers = Headers::new();
+        headers.append("Authorization", "Bearer s3cret").unwrap();
+        headers.append("Set-Cookie", "s3cret=1").unwrap();
+        headers.append("X", b"\xff").unwrap();
+        let text = format!("{headers:?}");
+        assert!(!text.contains("s3cret"), "{text}");
+        assert!(
+            text.contains("Authorization: ***") && text.contains("X: \\xff"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn goes_to_a_map_and_back() {
+        let headers = sample();
+        let map = HeaderMap::from(&headers);
+        assert_eq!(map.get_all("accept").iter().count(), 2);
+        let back = Headers::try_from(&map).unwrap();
+        assert_eq!(back.len(), headers.len());
+        assert_eq!(back.get("host"), Some("a.test"));
+    }
+}
