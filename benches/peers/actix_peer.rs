@@ -1,0 +1,36 @@
+//! actix-web with N workers.
+
+use actix_web::web::{Path, get};
+use actix_web::{App, HttpServer};
+use peer_jobs::{IT_WORKS, Options, block, lock, ready, spin, sync};
+
+fn main() -> std::io::Result<()> {
+    let options = Options::from_args();
+    actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(|| {
+            App::new()
+                .route("/plaintext", get().to(|| async { IT_WORKS }))
+                .route(
+                    "/block/{ms}",
+                    get().to(|ms: Path<u64>| async move { block(*ms) }),
+                )
+                .route(
+                    "/spin/{ms}",
+                    get().to(|ms: Path<u64>| async move { spin(*ms) }),
+                )
+                .route(
+                    "/lock/{ms}",
+                    get().to(|ms: Path<u64>| async move { lock(*ms) }),
+                )
+                .route("/sync", get().to(|| async { sync() }))
+        })
+        .workers(options.lanes)
+        // As the other peers: SIGTERM ends it at once.
+        .disable_signals()
+        .bind(options.listen)?;
+        for addr in server.addrs() {
+            ready("actix", addr);
+        }
+        server.run().await
+    })
+}

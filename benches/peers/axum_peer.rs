@@ -1,0 +1,34 @@
+//! axum on tokio's multi-thread runtime with N workers.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use peer_jobs::{IT_WORKS, Options, block, lock, ready, spin, sync};
+
+fn main() -> std::io::Result<()> {
+    let options = Options::from_args();
+    let app = Router::new()
+        .route("/plaintext", get(|| async { IT_WORKS }))
+        .route(
+            "/block/{ms}",
+            get(|Path(ms): Path<u64>| async move { block(ms) }),
+        )
+        .route(
+            "/spin/{ms}",
+            get(|Path(ms): Path<u64>| async move { spin(ms) }),
+        )
+        .route(
+            "/lock/{ms}",
+            get(|Path(ms): Path<u64>| async move { lock(ms) }),
+        )
+        .route("/sync", get(|| async { sync() }));
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.lanes)
+        .enable_all()
+        .build()?
+        .block_on(async move {
+            let listener = tokio::net::TcpListener::bind(options.listen).await?;
+            ready("axum", listener.local_addr()?);
+            axum::serve(listener, app).await
+        })
+}

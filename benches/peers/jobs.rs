@@ -1,0 +1,116 @@
+//! What every Rust peer does alike: its options, its jobs, its ready line.
+//!
+//! The peers differ in the server library only. The handlers below block on
+//! purpose: the `blocking` subject asks what a server makes of that.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The body of `/plaintext` and `/sync`.
+pub const IT_WORKS: &str = "It works";
+
+/// How a peer was started: `--listen ADDR --lanes N`.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How many worker threads drive event loops.
+    pub lanes: usize,
+}
+
+impl Options {
+    /// Reads the program's arguments; wrong usage ends the program with status 2.
+    pub fn from_args() -> Self {
+        Self::parse(std::env::args().skip(1)).unwrap_or_else(|reason| {
+            eprintln!("{reason}\nusage: PEER [--listen ADDR:PORT] [--lanes N]");
+            std::process::exit(2)
+        })
+    }
+
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lanes: 2,
+        };
+        while let Some(name) = args.next() {
+            let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+            let wrong = |e: &dyn std::fmt::Display| format!("{name} {value}: {e}");
+            match name.as_str() {
+                "--listen" => options.listen = value.parse().map_err(|e| wrong(&e))?,
+                "--lanes" => options.lanes = value.parse().map_err(|e| wrong(&e))?,
+                _ => return Err(format!("unknown option {name}")),
+            }
+        }
+        options.lanes = options.lanes.max(1);
+        Ok(options)
+    }
+}
+
+/// Prints the ready line that the harness waits for.
+pub fn ready(name: &str, addr: SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    // A harness that has gone away needs no ready line.
+    let _ = writeln!(out, "{name} listening on http://{addr}").and_then(|()| out.flush());
+}
+
+/// `/block/{ms}`: sleeps in the handler, as a synchronous driver would.
+pub fn block(ms: u64) -> &'static str {
+    std::thread::sleep(Duration::from_millis(ms));
+    "blocked"
+}
+
+/// `/spin/{ms}`: burns CPU in the handler for that much wall time.
+pub fn spin(ms: u64) -> &'static str {
+    let end = Instant::now() + Duration::from_millis(ms);
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    "spun"
+}
+
+/// `/lock/{ms}`: holds the process's one mutex for that long.
+pub fn lock(ms: u64) -> &'static str {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _held = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::sleep(Duration::from_millis(ms));
+    "unlocked"
+}
+
+/// `/sync`: runs the slow job and waits for it.
+pub fn sync() -> &'static str {
+    let ping = quiet("ping").args(["-c", "2", "127.0.0.1"]).status();
+    if ping.is_err() {
+        // No ping here: the job is `sleep 1`, which takes about as long.
+        let _ = quiet("sleep").arg("1").status();
+    }
+    IT_WORKS
+}
+
+fn quiet(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// The answer to a path for peers without a router of their own; `None` is a 404.
+pub fn answer(path: &str) -> Option<&'static str> {
+    match path {
+        "/plaintext" => return Some(IT_WORKS),
+        "/sync" => return Some(sync()),
+        _ => {}
+    }
+    let (job, ms) = path.strip_prefix('/')?.split_once('/')?;
+    let ms = ms.parse().ok()?;
+    match job {
+        "block" => Some(block(ms)),
+        "spin" => Some(spin(ms)),
+        "lock" => Some(lock(ms)),
+        _ => None,
+    }
+}

@@ -1,0 +1,146 @@
+//! As many requests as a server takes: each connection sends the next request
+//! when it has its answer. One thread and one epoll, so that the driver is cheap.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+
+use crate::Reason;
+use crate::wire;
+
+/// When to stop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// Exactly so many answers; an error if they take longer than the limit.
+    Answers(u64, Duration),
+    Elapsed(Duration),
+}
+
+/// Connections that are open and have answered once.
+#[derive(Debug)]
+pub(crate) struct ClosedLoop {
+    connections: Vec<Connection>,
+    request: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl ClosedLoop {
+    /// Opens the connections and warms each up with one request.
+    pub(crate) fn open(addr: SocketAddr, connections: usize) -> Result<Self, Reason> {
+        let connect = |_| {
+            let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(20))?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            Ok(Connection {
+                stream,
+                buffer: Vec::with_capacity(1024),
+            })
+        };
+        let connections: Vec<_> = (0..connections)
+            .map(connect)
+            .collect::<io::Result<_>>()
+            .map_err(|e| format!("connecting: {e}"))?;
+        let count = connections.len() as u64;
+        let mut this = Self {
+            connections,
+            request: wire::request("/plaintext", addr),
+        };
+        this.run(Until::Answers(count, Duration::from_secs(60)))?;
+        Ok(this)
+    }
+
+    /// Sends until it is time to stop; all requests sent have been answered then.
+    pub(crate) fn run(&mut self, until: Until) -> Result<u64, Reason> {
+        self.drive(until).map_err(|e| format!("under load: {e}"))
+    }
+
+    fn drive(&mut self, until: Until) -> io::Result<u64> {
+        let start = Instant::now();
+        let (wanted, stop_sending, give_up) = match until {
+            Until::Answers(wanted, limit) => (wanted, start + limit, start + limit),
+            Until::Elapsed(time) => (
+                u64::MAX,
+                start + time,
+                start + time + Duration::from_secs(5),
+            ),
+        };
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let (mut sent, mut answered) = (0, 0);
+        for (key, connection) in (0..).zip(&mut self.connections) {
+            epoll::add(
+                &epoll,
+                &connection.stream,
+                epoll::EventData::new_u64(key),
+                epoll::EventFlags::IN,
+            )?;
+            if sent < wanted {
+                connection.stream.write_all(&self.request)?;
+                sent += 1;
+            }
+        }
+        let mut events = Vec::with_capacity(self.connections.len().max(1));
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        while answered < sent {
+            match epoll::wait(&epoll, spare_capacity(&mut events), Some(&tick)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+            let now = Instant::now();
+            if now > give_up {
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("{answered} of {sent} were answered"),
+                ));
+            }
+            for event in events.drain(..) {
+                let connection = &mut self.connections[event.data.u64() as usize];
+                if !connection.has_answer()? {
+                    continue;
+                }
+                answered += 1;
+                if sent < wanted && now < stop_sending {
+                    // So short a request always fits into the socket's buffer.
+                    connection.stream.write_all(&self.request)?;
+                    sent += 1;
+                }
+            }
+        }
+        Ok(answered)
+    }
+}
+
+impl Connection {
+    fn has_answer(&mut self) -> io::Result<bool> {
+        let mut chunk = [0; 2048];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return Ok(false);
+            }
+            Err(e) => return Err(e),
+        }
+        let Some(answer) = wire::answer(&self.buffer)? else {
+            return Ok(false);
+        };
+        if answer.status != 200 || answer.len != self.buffer.len() {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("unexpected answer {}", answer.status),
+            ));
+        }
+        self.buffer.clear();
+        Ok(true)
+    }
+}

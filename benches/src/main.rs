@@ -1,0 +1,92 @@
+//! `squall-benches SUBJECT`: Squall beside its peers, in one run.
+//!
+//! Every subject starts the servers one after the other, in rounds, so that a
+//! noisy minute of the machine hits all of them. What can be counted is
+//! counted (instructions, system calls, allocations, bytes); what must be
+//! timed is given as median and range. See README.md for what to distrust.
+
+mod allocations;
+mod blocking;
+mod bounded;
+mod burst;
+mod client;
+mod closed_loop;
+mod cpu;
+mod instructions;
+mod memory;
+mod noise;
+mod open_loop;
+mod options;
+mod process_tree;
+mod server;
+mod server_process;
+mod servers;
+mod spread;
+mod syscalls;
+mod table;
+mod wire;
+
+use std::process::ExitCode;
+
+use options::{Options, Subject};
+use serde_json::{Value, json};
+
+/// Why something was skipped or failed, in a sentence for the reader.
+type Reason = String;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{}", options::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(reason) => {
+            eprintln!("{reason}\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("squall-benches: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Reason> {
+    let (servers, skipped) = servers::prepare(options)?;
+    for (name, reason) in &skipped {
+        println!("skipped {name}: {reason}");
+    }
+    if servers.is_empty() {
+        return Err("no server is left to measure".into());
+    }
+    let mut subjects = serde_json::Map::new();
+    for subject in options.subjects() {
+        let before = noise::Noise::sample();
+        let (name, figures) = match subject {
+            Subject::Blocking => ("blocking", blocking::run(&servers, options)),
+            Subject::Server => ("server", server::run(&servers, options)),
+            Subject::Memory => ("memory", memory::run(&servers, options)?),
+        };
+        let noise = before.until_now();
+        println!("\n{noise}");
+        subjects.insert(
+            name.into(),
+            json!({ "figures": figures, "noise": noise.to_json() }),
+        );
+    }
+    let Some(path) = &options.json else {
+        return Ok(());
+    };
+    let report = json!({
+        "quick": options.quick,
+        "skipped": skipped.iter().map(|(name, reason)| (name.to_string(), Value::from(reason.as_str())))
+            .collect::<serde_json::Map<_, _>>(),
+        "subjects": subjects,
+    });
+    let text = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
+    std::fs::write(path, text + "\n").map_err(|e| format!("{}: {e}", path.display()))
+}

@@ -1,0 +1,116 @@
+//! The command line of the harness.
+
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str = "\
+usage: squall-benches SUBJECT [--quick] [--json FILE] [--only NAME,NAME] [--squall PATH] [--rounds N]
+
+subjects
+  blocking   latency of a cheap route while handlers block: sleep, spin, lock; and five jobs at once
+  server     instructions, system calls, allocations and CPU time per request
+  memory     resident bytes per idle keep-alive connection
+  all        the three of them
+
+options
+  --quick         fewer and shorter rounds: to see that it works, not to quote
+  --json FILE     keep the figures
+  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go
+  --squall PATH   a ready `squall` program instead of building one
+  --rounds N      how often each timed cell is run";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Blocking,
+    Server,
+    Memory,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// `None` is all of them.
+    subject: Option<Subject>,
+    pub(crate) quick: bool,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) only: Option<Vec<String>>,
+    pub(crate) squall: Option<PathBuf>,
+    pub(crate) rounds: Option<usize>,
+}
+
+impl Options {
+    /// `Ok(None)` asks for the usage.
+    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
+        let mut args = args.into_iter();
+        let mut options = Self::default();
+        let mut subject = None;
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "-h" | "--help" => return Ok(None),
+                "--quick" => options.quick = true,
+                "--json" => options.json = Some(value()?.into()),
+                "--only" => options.only = Some(value()?.split(',').map(str::to_owned).collect()),
+                "--squall" => options.squall = Some(value()?.into()),
+                "--rounds" => {
+                    let rounds: usize = value()?.parse().map_err(|e| format!("--rounds: {e}"))?;
+                    options.rounds = Some(rounds.max(1));
+                }
+                "blocking" => subject = Some(Some(Subject::Blocking)),
+                "server" => subject = Some(Some(Subject::Server)),
+                "memory" => subject = Some(Some(Subject::Memory)),
+                "all" => subject = Some(None),
+                _ => return Err(format!("unknown argument {arg}")),
+            }
+        }
+        options.subject = subject.ok_or("which subject?")?;
+        Ok(Some(options))
+    }
+
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        self.subject.map_or_else(
+            || vec![Subject::Blocking, Subject::Server, Subject::Memory],
+            |one| vec![one],
+        )
+    }
+
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| only.iter().any(|n| n == name))
+    }
+
+    pub(crate) fn named(&self, name: &str) -> bool {
+        self.only.is_some() && self.wants(name)
+    }
+
+    pub(crate) fn rounds(&self, quick: usize, full: usize) -> usize {
+        self.rounds.unwrap_or(if self.quick { quick } else { full })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Option<Options>, String> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_subject_with_its_options() {
+        let options = parse("blocking --quick --only axum,go --rounds 0")
+            .unwrap()
+            .unwrap();
+        assert_eq!(options.subjects(), [Subject::Blocking]);
+        assert!(options.quick && options.wants("go") && !options.wants("raw"));
+        assert_eq!(options.rounds(1, 3), 1);
+    }
+
+    #[test]
+    fn wrong_usage_says_what() {
+        assert_eq!(parse("--quick").unwrap_err(), "which subject?");
+        assert_eq!(parse("server --json").unwrap_err(), "--json needs a value");
+        assert_eq!(parse("sevrer").unwrap_err(), "unknown argument sevrer");
+        assert!(parse("--help").unwrap().is_none());
+    }
+}

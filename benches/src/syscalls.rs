@@ -1,0 +1,152 @@
+//! System calls per request, by strace, from the difference of two runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Reason;
+use crate::instructions::{load, requests};
+use crate::servers::{self, Server};
+
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How often each system call was made.
+type Counts = BTreeMap<String, u64>;
+
+/// Calls per request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Calls {
+    pub(crate) read: f64,
+    pub(crate) write: f64,
+    pub(crate) epoll: f64,
+    pub(crate) other: f64,
+}
+
+impl Calls {
+    pub(crate) fn sum(self) -> f64 {
+        self.read + self.write + self.epoll + self.other
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        json!({ "sum": self.sum(), "read": self.read, "write": self.write, "epoll": self.epoll, "other": self.other })
+    }
+}
+
+pub(crate) fn per_request(server: &Server) -> Result<Calls, Reason> {
+    if !crate::bounded::installed("strace") {
+        return Err("strace is not installed".into());
+    }
+    let [few, many] = requests(server.kind);
+    Ok(difference(
+        &counts(server, few)?,
+        &counts(server, many)?,
+        many - few,
+    ))
+}
+
+fn counts(server: &Server, requests: u64) -> Result<Counts, Reason> {
+    let out = servers::scratch()?.join("strace.txt");
+    let process = server
+        .launch(1)
+        .under(&["strace", "-f", "-c", "-o", &out.to_string_lossy()])
+        .start()?;
+    load(&process, requests)?;
+    process.stop(GRACE);
+    let counts = parse(&fs::read_to_string(&out).map_err(|e| format!("strace's summary: {e}"))?);
+    if counts.is_empty() {
+        Err("strace wrote no summary".into())
+    } else {
+        Ok(counts)
+    }
+}
+
+/// `strace -c`: `% time  seconds  usecs/call  calls  [errors]  syscall`.
+fn parse(summary: &str) -> Counts {
+    let rows = summary.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (name, calls) = (*fields.last()?, fields.get(3)?.parse().ok()?);
+        let is_row = (5..=6).contains(&fields.len()) && name != "total";
+        is_row.then(|| (name.to_owned(), calls))
+    });
+    rows.collect()
+}
+
+fn difference(few: &Counts, many: &Counts, requests: u64) -> Calls {
+    let mut calls = Calls::default();
+    let names: std::collections::BTreeSet<&String> = few.keys().chain(many.keys()).collect();
+    for name in names {
+        let count = |counts: &Counts| counts.get(name).copied().unwrap_or(0) as f64;
+        let class = match name.as_str() {
+            "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" | "pread64" => &mut calls.read,
+            "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" | "sendfile" | "splice" => {
+                &mut calls.write
+            }
+            "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "poll" | "ppoll" | "select"
+            | "pselect6" => &mut calls.epoll,
+            _ => &mut calls.other,
+        };
+        *class += (count(many) - count(few)) / requests as f64;
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUMMARY: &str = "\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 55.00    0.120000          10     12000           writev
+ 44.00    0.110000           9     12010         8 recvfrom
+  1.00    0.000100           5        20           epoll_wait
+  0.00    0.000000           0         1           execve
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.230100           9     24031         8 total
+";
+
+    #[test]
+    fn rows_with_and_without_errors() {
+        let counts = parse(SUMMARY);
+        let named: Vec<_> = counts
+            .iter()
+            .map(|(name, calls)| (name.as_str(), *calls))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                ("epoll_wait", 20),
+                ("execve", 1),
+                ("recvfrom", 12010),
+                ("writev", 12000)
+            ]
+        );
+    }
+
+    #[test]
+    fn start_up_cancels_out() {
+        let many = parse(SUMMARY);
+        let few = [
+            ("writev", 2000),
+            ("recvfrom", 2010),
+            ("execve", 1),
+            ("futex", 100),
+        ];
+        let few = few
+            .into_iter()
+            .map(|(name, calls)| (name.to_owned(), calls))
+            .collect();
+        let calls = difference(&few, &many, 10_000);
+        assert_eq!(
+            calls,
+            Calls {
+                read: 1.0,
+                write: 1.0,
+                epoll: 0.002,
+                other: -0.01
+            }
+        );
+    }
+}
