@@ -5,19 +5,16 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-/// The kernel counts in hundredths of a second (`USER_HZ`).
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// CPU seconds since boot, or between two samples.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// CPU time in the kernel's ticks (a hundredth of a second), since boot, or between two samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Noise {
     /// All CPUs together, idle included.
-    total: f64,
+    total: u64,
     /// Taken by the hypervisor for others.
-    steal: f64,
-    busy: f64,
+    steal: u64,
+    busy: u64,
     /// Of `busy`: this program and the children it has waited for.
-    ours: f64,
+    ours: u64,
 }
 
 impl Noise {
@@ -27,13 +24,13 @@ impl Noise {
     }
 
     fn parse(machine: &str, own: &str) -> Self {
-        let seconds = |text: &str| -> Vec<f64> {
+        let ticks = |text: &str| -> Vec<u64> {
             text.split_whitespace()
-                .map(|n| n.parse::<f64>().unwrap_or(0.0) / TICKS_PER_SECOND)
+                .map(|n| n.parse().unwrap_or(0))
                 .collect()
         };
         // cpu user nice system idle iowait irq softirq steal guest guest_nice; guest is part of user.
-        let cpu = seconds(
+        let cpu = ticks(
             machine
                 .lines()
                 .next()
@@ -41,9 +38,9 @@ impl Noise {
                 .trim_start_matches("cpu"),
         );
         // utime stime cutime cstime are the fields 14 to 17, the first after the name is 3.
-        let own = seconds(own.rsplit_once(')').map_or("", |(_, rest)| rest));
-        let sum = |figures: &[f64], at: std::ops::Range<usize>| {
-            figures.get(at).map_or(0.0, |f| f.iter().sum())
+        let own = ticks(own.rsplit_once(')').map_or("", |(_, rest)| rest));
+        let sum = |figures: &[u64], at: std::ops::Range<usize>| {
+            figures.get(at).map_or(0, |f| f.iter().sum())
         };
         Self {
             total: sum(&cpu, 0..8),
@@ -56,25 +53,21 @@ impl Noise {
     pub(crate) fn until_now(self) -> Self {
         let now = Self::sample();
         Self {
-            total: now.total - self.total,
-            steal: now.steal - self.steal,
-            busy: now.busy - self.busy,
-            ours: now.ours - self.ours,
+            total: now.total.saturating_sub(self.total),
+            steal: now.steal.saturating_sub(self.steal),
+            busy: now.busy.saturating_sub(self.busy),
+            ours: now.ours.saturating_sub(self.ours),
         }
     }
 
-    fn percent(self, part: f64) -> f64 {
-        if self.total > 0.0 {
-            (part / self.total * 100.0).max(0.0)
-        } else {
-            0.0
-        }
+    fn percent(self, part: u64) -> f64 {
+        part as f64 * 100.0 / self.total.max(1) as f64
     }
 
     pub(crate) fn to_json(self) -> Value {
         json!({
             "steal_percent": self.percent(self.steal),
-            "other_programs_percent": self.percent(self.busy - self.ours),
+            "other_programs_percent": self.percent(self.busy.saturating_sub(self.ours)),
         })
     }
 }
@@ -83,7 +76,7 @@ impl fmt::Display for Noise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (steal, others) = (
             self.percent(self.steal),
-            self.percent(self.busy - self.ours),
+            self.percent(self.busy.saturating_sub(self.ours)),
         );
         write!(
             f,
@@ -105,10 +98,10 @@ mod tests {
         assert_eq!(
             noise,
             Noise {
-                total: 10.0,
-                steal: 0.1,
-                busy: 1.7,
-                ours: 0.65
+                total: 1000,
+                steal: 10,
+                busy: 170,
+                ours: 65
             }
         );
     }
