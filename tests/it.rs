@@ -1,1 +1,3 @@
 //! Behaviour in the language of the wire: request bytes, expected bytes.
+
+mod integration;

@@ -1,0 +1,104 @@
+//! The thread that drives a lane at the moment: the one loop of this crate.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::handoff::Claim;
+use crate::ioloop::Shared;
+use crate::lane::Lane;
+use crate::sys;
+use crate::timer::Due;
+
+/// Polls before the reactor and the timers are looked at again.
+const BATCH: usize = 128;
+
+/// Drives `lane` until it is taken away or stops.
+pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
+    let _context = Context::enter(shared, lane);
+    lane.carrier.store(sys::thread_id(), Ordering::Release);
+    let mut wakers = Vec::new();
+    let mut due = Vec::new();
+    loop {
+        for _ in 0..BATCH {
+            let Some(runnable) = lane.queue.pop() else {
+                break;
+            };
+            lane.current
+                .store(runnable.metadata().watch, Ordering::Relaxed);
+            lane.ownership.enter(&mut claim);
+            runnable.run();
+            if !lane.ownership.leave(&claim) {
+                return shared.monitor.released();
+            }
+        }
+        lane.current.store(0, Ordering::Relaxed);
+        if lane.stopping.load(Ordering::SeqCst) {
+            return lane.drain();
+        }
+        wait(shared, lane, &mut wakers, &mut due);
+        if wakers.is_empty() && due.is_empty() {
+            continue;
+        }
+        // A waker may be anybody's code, so this counts as a poll too.
+        lane.ownership.enter(&mut claim);
+        for waker in wakers.drain(..) {
+            waker.wake();
+        }
+        for due in due.drain(..) {
+            match due {
+                Due::Wake(waker) => waker.wake(),
+                Due::Run(runnable) => runnable.schedule(),
+            }
+        }
+        if !lane.ownership.leave(&claim) {
+            return shared.monitor.released();
+        }
+    }
+}
+
+/// Collects what became ready and due; sleeps when there is nothing to run.
+fn wait(shared: &Shared, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
+    lane.sleeping.store(true, Ordering::SeqCst);
+    let timeout = if lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst) {
+        lane.timers
+            .next()
+            .map_or_else(|| None, |next| shared.clock.until(next))
+    } else {
+        Some(Duration::ZERO)
+    };
+    lane.reactor.wait(timeout, wakers);
+    lane.awake();
+    if let Some(next) = lane.timers.next() {
+        let now = shared.clock.now();
+        if next <= now {
+            lane.timers.take_due(now, due);
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<(Arc<Shared>, Arc<Lane>)>> = const { RefCell::new(None) };
+}
+
+/// The loop and lane that code on this thread belongs to, while it lives.
+pub(crate) struct Context(Option<(Arc<Shared>, Arc<Lane>)>);
+
+impl Context {
+    pub(crate) fn enter(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Self {
+        Self(CURRENT.replace(Some((shared.clone(), lane.clone()))))
+    }
+
+    /// Looks at the current loop and lane; None outside of any.
+    pub(crate) fn with<R>(f: impl FnOnce(&Arc<Shared>, &Arc<Lane>) -> R) -> Option<R> {
+        CURRENT.with_borrow(|current| current.as_ref().map(|(shared, lane)| f(shared, lane)))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}

@@ -1,0 +1,101 @@
+//! How a loop is made: its settings, each with a name, a default and a reason.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use crate::executor::Executor;
+use crate::ioloop::{IoLoop, Shared};
+use crate::lane::Lane;
+use crate::monitor::{self, Monitor};
+use crate::threads::{Job, Threads};
+use crate::time::{Clock, TestClock};
+
+/// Settings of an [`IoLoop`], made by [`IoLoop::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    lanes: Option<usize>,
+    thread_cap: Option<usize>,
+    executor_workers: Option<usize>,
+    clock: Option<TestClock>,
+}
+
+/// The most threads a loop starts: as many as tokio's blocking pool.
+const THREAD_CAP: usize = 512;
+
+impl Builder {
+    /// How many lanes: default the cores this process may use, which counts its
+    /// affinity mask and its cgroup's CPU quota. At least 1.
+    pub fn lanes(mut self, lanes: usize) -> Self {
+        self.lanes = Some(lanes.max(1));
+        self
+    }
+
+    /// The most threads, for carriers, executor and spares together: default 512.
+    ///
+    /// One is needed per lane and one per concurrent blocker. At the cap, stuck
+    /// lanes wait for a thread and executor work waits in order.
+    pub fn thread_cap(mut self, threads: usize) -> Self {
+        self.thread_cap = Some(threads);
+        self
+    }
+
+    /// How much blocking work the loop's own executor runs at a time: default as
+    /// much as the thread cap leaves beside the carriers.
+    pub fn executor_workers(mut self, workers: usize) -> Self {
+        self.executor_workers = Some(workers);
+        self
+    }
+
+    /// Timers follow a clock that a test turns, instead of the system's.
+    pub fn clock(mut self, clock: &TestClock) -> Self {
+        self.clock = Some(clock.clone());
+        self
+    }
+
+    /// Builds the loop and starts its threads.
+    ///
+    /// # Errors
+    /// When the system gives no reactor or no thread.
+    pub fn build(self) -> io::Result<IoLoop> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let lanes = self.lanes.unwrap_or(cores);
+        let cap = self.thread_cap.unwrap_or(THREAD_CAP).max(lanes * 2 + 2);
+        let monitor = Monitor::default();
+        let gate = monitor.gate.clone();
+        let mut made = Vec::with_capacity(lanes);
+        let mut claims = Vec::with_capacity(lanes);
+        for id in 0..lanes {
+            let (lane, claim) = Lane::new(id, gate.clone())?;
+            made.push(lane);
+            claims.push(claim);
+        }
+        let clock = match &self.clock {
+            Some(clock) => Clock::Turned(clock.clone()),
+            None => Clock::system(),
+        };
+        let shared = Arc::new(Shared::new(
+            made.into(),
+            Threads::new(cap, lanes),
+            monitor,
+            clock,
+            Executor::new(self.executor_workers.unwrap_or(cap)),
+        ));
+        if let Some(clock) = &self.clock {
+            clock.follow(&shared);
+        }
+        let weak = Arc::downgrade(&shared);
+        for (lane, claim) in shared.lanes.iter().zip(claims) {
+            let thread = (shared.threads)
+                .reserve(&weak)
+                .ok_or_else(|| io::Error::other("the system gives no thread for a lane"))?;
+            shared.threads.give(thread, Job::Drive(lane.clone(), claim));
+        }
+        shared.threads.warm(&weak);
+        thread::Builder::new()
+            .name("squall-monitor".to_owned())
+            .spawn(move || monitor::run(&weak, &gate))?;
+        Ok(IoLoop::from_shared(shared))
+    }
+}

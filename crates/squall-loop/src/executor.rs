@@ -1,0 +1,189 @@
+//! The thread pool for work that is known to block.
+//!
+//! Tornado's `run_on_executor`. Workers are threads of the loop's one pool, so
+//! they share its cap with the carriers and the spares.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::carrier::Context;
+use crate::ioloop::Shared;
+use crate::lane::Lane;
+use crate::task::{JoinHandle, Meta, Runnable, contain};
+use crate::threads::Shown;
+use crate::watch::Watch;
+
+/// A bounded share of the loop's threads, for work that may block.
+///
+/// Work beyond `max_workers` waits in order. Cloning gives another handle to the
+/// same executor.
+#[derive(Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    max_workers: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Item>,
+    workers: usize,
+}
+
+/// A runnable, and the loop and lane it belongs to.
+struct Item {
+    runnable: Runnable,
+    shared: Weak<Shared>,
+    lane: Arc<Lane>,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+impl Executor {
+    /// An executor that runs at most `max_workers` pieces of work at a time.
+    #[doc(alias = "ThreadPoolExecutor")]
+    pub fn new(max_workers: usize) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                max_workers: max_workers.max(1),
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Runs a blocking function on a worker. The handle awaits its result.
+    ///
+    /// Dropping the handle lets the work go on: a blocking function cannot be
+    /// stopped from outside.
+    ///
+    /// # Panics
+    /// Outside of a loop's threads.
+    pub fn submit<F, T>(&self, function: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn(async move { function() }, None)
+    }
+
+    /// Polls a whole future on this executor's workers instead of on a lane.
+    ///
+    /// # Panics
+    /// Outside of a loop's threads.
+    pub fn spawn<F>(&self, future: F, watch: Option<Arc<dyn Watch>>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (shared, lane) = Context::with(|shared, lane| (Arc::downgrade(shared), lane.clone()))
+            .expect("an executor is used from inside an IoLoop; see IoLoop::spawn");
+        self.spawn_for(shared, lane, future, watch)
+    }
+
+    pub(crate) fn spawn_for<F>(
+        &self,
+        shared: Weak<Shared>,
+        lane: Arc<Lane>,
+        future: F,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let executor = self.inner.clone();
+        let schedule = move |runnable| {
+            executor.push(Item {
+                runnable,
+                shared: shared.clone(),
+                lane: lane.clone(),
+                watch: watch.clone(),
+            });
+        };
+        let (runnable, task) = async_task::Builder::new()
+            .metadata(Meta::default())
+            .spawn(move |_| contain(future), schedule);
+        runnable.schedule();
+        JoinHandle::new(task)
+    }
+}
+
+impl Inner {
+    fn push(self: &Arc<Self>, item: Item) {
+        let Some(shared) = item.shared.upgrade() else {
+            return; // The loop is gone; so is the work.
+        };
+        let mut state = self.lock();
+        state.queue.push_back(item);
+        if state.workers >= self.max_workers {
+            return;
+        }
+        state.workers += 1;
+        drop(state);
+        let inner = self.clone();
+        let weak = Arc::downgrade(&shared);
+        (shared.threads).run(&weak, Box::new(move || inner.work()));
+    }
+
+    /// A worker: runs what waits, then gives the thread back.
+    fn work(&self) {
+        loop {
+            let item = {
+                let mut state = self.lock();
+                match state.queue.pop_front() {
+                    Some(item) => item,
+                    None => {
+                        state.workers -= 1;
+                        return;
+                    }
+                }
+            };
+            let Some(shared) = item.shared.upgrade() else {
+                continue;
+            };
+            let _context = Context::enter(&shared, &item.lane);
+            let _shown = item.watch.map(Shown::new);
+            item.runnable.run();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.inner.lock();
+        f.debug_struct("Executor")
+            .field("max_workers", &self.inner.max_workers)
+            .field("workers", &state.workers)
+            .field("queued", &state.queue.len())
+            .finish()
+    }
+}
+
+/// Runs a blocking function on the loop's own executor.
+///
+/// # Panics
+/// Outside of a loop's threads.
+///
+/// ```
+/// # let io_loop = squall_loop::IoLoop::builder().lanes(1).build().unwrap();
+/// # io_loop.run(async {
+/// let listing = squall_loop::run_on_executor(|| std::fs::read_dir(".").unwrap().count()).await?;
+/// # assert!(listing > 0);
+/// # Ok::<(), squall_loop::JoinError>(())
+/// # }).unwrap().unwrap();
+/// # io_loop.stop();
+/// ```
+pub fn run_on_executor<F, T>(function: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    crate::IoLoop::current().executor().submit(function)
+}

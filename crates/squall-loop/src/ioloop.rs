@@ -1,0 +1,311 @@
+//! The handle to a loop, in Tornado's words.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::carrier::Context;
+use crate::config::Builder;
+use crate::executor::Executor;
+use crate::lane::Lane;
+use crate::metrics::{BlockedNow, LaneStats, Stats, ThreadStats};
+use crate::monitor::{self, Monitor};
+use crate::task::{JoinError, JoinHandle};
+use crate::threads::Threads;
+use crate::time::Clock;
+use crate::timer::{Due, TimerKey};
+use crate::watch::Watch;
+
+/// Watched executor work counts as blocked from here on.
+const BLOCKED_FROM: Duration = Duration::from_millis(4);
+
+/// A handle to an event loop. Cloning gives another handle to the same loop.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall_loop::IoLoop;
+///
+/// let io_loop = IoLoop::builder().lanes(1).build()?;
+/// io_loop.run(async {
+///     let io_loop = IoLoop::current();
+///     let timeout = io_loop.call_later(Duration::from_secs(60), || unreachable!());
+///     timeout.cancel();
+///     let sum = io_loop.spawn(async { 1 + 1 }).await?;
+///     assert_eq!(sum, 2);
+///     Ok::<(), squall_loop::JoinError>(())
+/// })??;
+/// io_loop.stop();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[doc(alias = "IOLoop")]
+pub struct IoLoop {
+    shared: Arc<Shared>,
+}
+
+/// Everything the lanes of one loop share.
+pub(crate) struct Shared {
+    pub(crate) lanes: Arc<[Arc<Lane>]>,
+    pub(crate) threads: Threads,
+    pub(crate) monitor: Monitor,
+    pub(crate) clock: Clock,
+    executor: Executor,
+    stopping: AtomicBool,
+    started: Instant,
+    next_lane: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        lanes: Arc<[Arc<Lane>]>,
+        threads: Threads,
+        monitor: Monitor,
+        clock: Clock,
+        executor: Executor,
+    ) -> Self {
+        Self {
+            lanes,
+            threads,
+            monitor,
+            clock,
+            executor,
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            next_lane: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn all_asleep(&self) -> bool {
+        self.lanes.iter().all(|lane| monitor::asleep(lane))
+    }
+
+    /// The lane with the fewest connections; the current one when they are equal.
+    pub(crate) fn least_loaded(self: &Arc<Self>) -> Arc<Lane> {
+        let here = Context::with(|shared, lane| Arc::ptr_eq(shared, self).then_some(lane.id))
+            .flatten()
+            .unwrap_or_else(|| self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len());
+        let best = (self.lanes.iter())
+            .min_by_key(|lane| (lane.load.load(Ordering::Relaxed), lane.id != here));
+        // A loop has at least one lane.
+        best.unwrap_or(&self.lanes[0]).clone()
+    }
+
+    /// The current lane if this thread drives one of ours, else the least loaded.
+    fn lane(self: &Arc<Self>) -> Arc<Lane> {
+        Context::with(|shared, lane| Arc::ptr_eq(shared, self).then(|| lane.clone()))
+            .flatten()
+            .unwrap_or_else(|| self.least_loaded())
+    }
+}
+
+impl IoLoop {
+    /// Settings for a new loop.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The loop whose task or callback runs on this thread.
+    ///
+    /// # Panics
+    /// Outside of any loop; see [`try_current`](Self::try_current).
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::try_current().expect("no IoLoop on this thread: call this from a task or a callback")
+    }
+
+    /// The loop whose task or callback runs on this thread, if any.
+    pub fn try_current() -> Option<Self> {
+        Context::with(|shared, _| Self {
+            shared: shared.clone(),
+        })
+    }
+
+    /// Runs a future to its end while this thread waits.
+    ///
+    /// # Errors
+    /// When the future panicked, or the loop stopped before it was done.
+    pub fn run<F>(&self, future: F) -> Result<F::Output, JoinError>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (done, output) = mpsc::sync_channel(1);
+        let task = self.spawn(future);
+        let sent = self.spawn(async move {
+            let _ = done.send(task.await);
+        });
+        let output = output.recv().unwrap_or(Err(JoinError::Cancelled));
+        drop(sent);
+        output
+    }
+
+    /// Starts a task on the current lane, or on the least loaded one.
+    ///
+    /// A panic in it is logged and given to whoever awaits it.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.lane().spawn(future, None)
+    }
+
+    /// Starts a task whose owner is told when it blocks its lane.
+    pub fn spawn_watched<F>(&self, future: F, watch: Arc<dyn Watch>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.lane().spawn(future, Some(watch))
+    }
+
+    /// Starts an async callback that nobody awaits.
+    #[doc(alias = "add_future")]
+    pub fn spawn_callback<F, Fut>(&self, callback: F)
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.spawn(async move { callback().await }));
+    }
+
+    /// Calls a function from the loop, soon. Works from any thread.
+    #[doc(alias = "add_callback_from_signal")]
+    pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) {
+        drop(self.spawn(async move { callback() }));
+    }
+
+    /// Calls a function from the loop after `delay`.
+    #[doc(alias = "add_timeout")]
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + Send + 'static) -> Timeout {
+        let deadline = self.shared.clock.after(delay);
+        self.call_at_nanos(deadline, callback)
+    }
+
+    /// Calls a function from the loop at `when`, on the loop's clock.
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + Send + 'static) -> Timeout {
+        let deadline = self.shared.clock.at(when);
+        self.call_at_nanos(deadline, callback)
+    }
+
+    fn call_at_nanos(&self, deadline: u64, callback: impl FnOnce() + Send + 'static) -> Timeout {
+        let lane = self.shared.lane();
+        let (runnable, task) = lane.task(async move { callback() }, None);
+        drop(task);
+        let key = lane.arm(deadline, Due::Run(runnable));
+        Timeout { lane, key }
+    }
+
+    /// The loop's own executor, for work that is known to block.
+    pub fn executor(&self) -> Executor {
+        self.shared.executor.clone()
+    }
+
+    /// Runs a blocking function on the loop's executor; works from any thread.
+    pub fn run_on_executor<F, T>(&self, function: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.shared.executor.spawn_for(
+            Arc::downgrade(&self.shared),
+            self.shared.lane(),
+            async move { function() },
+            None,
+        )
+    }
+
+    /// The loop's time: the system's, or a test's.
+    pub fn now(&self) -> Instant {
+        self.shared.clock.instant()
+    }
+
+    /// How many lanes there are.
+    pub fn lanes(&self) -> usize {
+        self.shared.lanes.len()
+    }
+
+    /// The loop's own figures.
+    pub fn stats(&self) -> Stats {
+        let counts = self.shared.threads.counts();
+        let mut blocked_now = self.shared.monitor.blocked_now();
+        blocked_now.extend(
+            (self.shared.threads.watched(BLOCKED_FROM).into_iter())
+                .map(|(watch, age, thread)| BlockedNow::look(&watch.label(), age, thread)),
+        );
+        Stats {
+            lanes: (self.shared.lanes.iter())
+                .map(|lane| LaneStats {
+                    id: lane.id,
+                    connections: lane.load.load(Ordering::Relaxed),
+                    polls: lane.polls(),
+                    handoffs: lane.handoffs.load(Ordering::Relaxed),
+                    stuck: Duration::from_micros(lane.stuck_micros.load(Ordering::Relaxed)),
+                    queued: lane.queue.len(),
+                })
+                .collect(),
+            threads: ThreadStats {
+                carriers: counts.carriers,
+                spares: counts.spares,
+                executor: counts.workers,
+                cap: counts.cap,
+            },
+            blocked_now,
+            uptime: self.shared.started.elapsed(),
+        }
+    }
+
+    /// Stops the loop: every task is dropped, every thread ends.
+    ///
+    /// Threads that are stuck in blocking code end when that code returns.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        for lane in self.shared.lanes.iter() {
+            lane.stop();
+        }
+        self.shared.monitor.gate.open();
+        self.shared.threads.stop();
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl std::fmt::Debug for IoLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IoLoop")
+            .field("lanes", &self.lanes())
+            .finish()
+    }
+}
+
+/// A callback that is due later. Dropping this handle leaves it armed.
+#[derive(Debug)]
+pub struct Timeout {
+    lane: Arc<Lane>,
+    key: TimerKey,
+}
+
+impl Timeout {
+    /// Disarms the callback. False: it has been called, or is being called.
+    #[doc(alias = "remove_timeout")]
+    pub fn cancel(self) -> bool {
+        self.lane.timers.cancel(self.key).is_some()
+    }
+}
+
+/// The error of using the loop where there is none.
+pub(crate) fn no_loop() -> io::Error {
+    io::Error::other("no IoLoop on this thread: call this from a task or a callback")
+}

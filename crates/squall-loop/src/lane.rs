@@ -1,0 +1,217 @@
+//! A lane: one core's reactor, run queue and timers. The thing that changes hands.
+//!
+//! Every part of it may be touched from any thread, at any time, under short
+//! locks. What is exclusive is only the right to drive it, which is the claim on
+//! its [`Ownership`] word.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::gate::Gate;
+use crate::handoff::{Claim, Ownership};
+use crate::queue::Queue;
+use crate::reactor::Reactor;
+use crate::task::{JoinHandle, Meta, Runnable, contain};
+use crate::timer::{Due, Nanos, TimerKey, Timers};
+use crate::watch::Watch;
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) id: usize,
+    pub(crate) ownership: Ownership,
+    pub(crate) queue: Queue,
+    pub(crate) reactor: Reactor,
+    pub(crate) timers: Timers,
+    /// The carrier waits in the reactor, or is about to.
+    pub(crate) sleeping: AtomicBool,
+    /// The watch of the task that is being polled; 0 is none.
+    pub(crate) current: AtomicU64,
+    /// The carrier's thread id, for the monitor.
+    pub(crate) carrier: AtomicU64,
+    pub(crate) polls_before: AtomicU64,
+    pub(crate) handoffs: AtomicU64,
+    pub(crate) stuck_micros: AtomicU64,
+    /// Long-lived tasks placed here: connections.
+    pub(crate) load: AtomicUsize,
+    pub(crate) stopping: AtomicBool,
+    watches: Mutex<Watches>,
+    tasks: Mutex<Slab<Waker>>,
+    gate: Arc<Gate>,
+}
+
+/// The watches of a lane's tasks, by the key in the task's `Meta`.
+#[derive(Default)]
+struct Watches(Slab<Arc<dyn Watch>>);
+
+impl std::fmt::Debug for Watches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} watches", self.0.len())
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(id: usize, gate: Arc<Gate>) -> io::Result<(Arc<Self>, Claim)> {
+        let (ownership, claim) = Ownership::new();
+        let lane = Arc::new(Self {
+            id,
+            ownership,
+            queue: Queue::default(),
+            reactor: Reactor::new()?,
+            timers: Timers::default(),
+            sleeping: AtomicBool::new(false),
+            current: AtomicU64::new(0),
+            carrier: AtomicU64::new(0),
+            polls_before: AtomicU64::new(0),
+            handoffs: AtomicU64::new(0),
+            stuck_micros: AtomicU64::new(0),
+            load: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            watches: Mutex::default(),
+            tasks: Mutex::default(),
+            gate,
+        });
+        Ok((lane, claim))
+    }
+
+    /// Makes a task runnable, and wakes the carrier if it sleeps.
+    ///
+    /// The carrier sets `sleeping` before it looks at the queue for the last time.
+    /// The queue's lock orders that look against this push: if the look came
+    /// first, the flag is visible here; if the push came first, the look sees it.
+    pub(crate) fn push(&self, runnable: Runnable) {
+        self.queue.push(runnable);
+        self.rouse();
+    }
+
+    /// Ends the carrier's sleep, if it sleeps.
+    #[inline]
+    pub(crate) fn rouse(&self) {
+        if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
+            self.reactor.wake();
+        }
+    }
+
+    /// The carrier is up.
+    pub(crate) fn awake(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+        self.gate.carrier_woke();
+    }
+
+    pub(crate) fn arm(&self, deadline: Nanos, due: Due) -> TimerKey {
+        let (key, earliest) = self.timers.arm(deadline, due);
+        if earliest {
+            self.rouse();
+        }
+        key
+    }
+
+    /// Starts a task whose home is this lane.
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        future: F,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (runnable, handle) = self.task(future, watch);
+        runnable.schedule();
+        handle
+    }
+
+    /// Makes a task without starting it.
+    pub(crate) fn task<F>(
+        self: &Arc<Self>,
+        future: F,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> (Runnable, JoinHandle<F::Output>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let watch = watch.map_or(0, |watch| lock(&self.watches).0.insert(watch) as u64 + 1);
+        let mut tasks = lock(&self.tasks);
+        let entry = tasks.vacant_entry();
+        let registered = Registered {
+            lane: self.clone(),
+            key: entry.key(),
+            watch,
+        };
+        let future = async move {
+            let _registered = registered;
+            contain(future).await
+        };
+        let lane = self.clone();
+        let (runnable, task) = async_task::Builder::new()
+            .metadata(Meta { watch })
+            .spawn(move |_| future, move |runnable| lane.push(runnable));
+        entry.insert(runnable.waker());
+        drop(tasks);
+        (runnable, JoinHandle::new(task))
+    }
+
+    pub(crate) fn watch(&self, key: u64) -> Option<Arc<dyn Watch>> {
+        let key = usize::try_from(key.checked_sub(1)?).ok()?;
+        lock(&self.watches).0.get(key).cloned()
+    }
+
+    /// Polls begun since the lane was made.
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls_before.load(Ordering::Relaxed) + self.ownership.observe().polls()
+    }
+
+    /// Asks the carrier to drop every task and end.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.reactor.wake();
+    }
+
+    /// Drops every task, on the last carrier.
+    pub(crate) fn drain(&self) {
+        loop {
+            let wakers: Vec<Waker> = lock(&self.tasks).drain().collect();
+            for waker in wakers {
+                waker.wake();
+            }
+            self.timers.clear();
+            self.reactor.clear();
+            // Dropping a runnable drops its future, which may wake or spawn others.
+            let mut dropped = 0;
+            while let Some(runnable) = self.queue.pop() {
+                drop(runnable);
+                dropped += 1;
+            }
+            if dropped == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes a task out of its lane's books when its future is gone.
+struct Registered {
+    lane: Arc<Lane>,
+    key: usize,
+    watch: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let waker = lock(&self.lane.tasks).try_remove(self.key);
+        drop(waker);
+        if let Some(key) = self.watch.checked_sub(1) {
+            let watch = lock(&self.lane.watches).0.try_remove(key as usize);
+            drop(watch);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! The loop's own figures, read when somebody asks.
+
+use std::time::Duration;
+
+use crate::sys::{self, Activity};
+
+/// A snapshot of a loop.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// One entry per lane.
+    pub lanes: Vec<LaneStats>,
+    /// What the threads do.
+    pub threads: ThreadStats,
+    /// The polls and the executor's watched work that block at this moment.
+    pub blocked_now: Vec<BlockedNow>,
+    /// Since the loop was built.
+    pub uptime: Duration,
+}
+
+impl Stats {
+    /// Hand-offs of all lanes.
+    pub fn handoffs(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.handoffs).sum()
+    }
+}
+
+/// One lane.
+#[derive(Debug, Clone)]
+pub struct LaneStats {
+    /// The lane's number, from 0.
+    pub id: usize,
+    /// Accepted connections that live on it.
+    pub connections: usize,
+    /// Polls so far.
+    pub polls: u64,
+    /// How often it changed hands.
+    pub handoffs: u64,
+    /// How long it stood still before a hand-off, in all.
+    pub stuck: Duration,
+    /// Tasks that wait to be polled.
+    pub queued: usize,
+}
+
+/// What the loop's threads do.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadStats {
+    /// Threads that drive a lane or are stuck in a poll they drove.
+    pub carriers: usize,
+    /// Parked threads, ready for anything.
+    pub spares: usize,
+    /// Threads that run the executor's work.
+    pub executor: usize,
+    /// The most threads there may be.
+    pub cap: usize,
+}
+
+/// Something that blocks a thread now.
+#[derive(Debug, Clone)]
+pub struct BlockedNow {
+    /// The task's own name.
+    pub label: String,
+    /// For how long.
+    pub lasts: Duration,
+    /// The system call its thread sits in, where the platform tells.
+    pub syscall: Option<&'static str>,
+    /// True when the thread burns CPU.
+    pub on_cpu: bool,
+}
+
+impl BlockedNow {
+    pub(crate) fn look(label: &str, lasts: Duration, thread: u64) -> Self {
+        let activity = sys::inspect(thread);
+        Self {
+            label: label.to_owned(),
+            lasts,
+            syscall: match activity {
+                Some(Activity::Waiting(syscall)) => syscall,
+                _ => None,
+            },
+            on_cpu: activity == Some(Activity::Runnable),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Sockets and names.
+
+mod resolve;
+mod tcp;
+
+pub use resolve::resolve;
+pub use tcp::{TcpListener, TcpStream};

@@ -1,0 +1,135 @@
+//! One socket's readiness.
+//!
+//! Edges are remembered as bits. A reader clears its bit **before** it reads, so
+//! an edge that comes during the read is kept; it sets the bit again when the
+//! read filled its buffer, because then more may be there. A hang-up stays.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use mio::event::Event;
+
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 2;
+const READ_CLOSED: u8 = 4;
+const WRITE_CLOSED: u8 = 8;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    fn ready(self) -> u8 {
+        match self {
+            Self::Read => READABLE,
+            Self::Write => WRITABLE,
+        }
+    }
+
+    fn closed(self) -> u8 {
+        match self {
+            Self::Read => READ_CLOSED,
+            Self::Write => WRITE_CLOSED,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Source {
+    ready: AtomicU8,
+    reader: Mutex<Option<Waker>>,
+    writer: Mutex<Option<Waker>>,
+}
+
+impl Source {
+    /// A socket that is not known to be ready for anything.
+    pub(crate) fn waiting() -> Self {
+        Self::with(0)
+    }
+
+    /// A connected socket: its send buffer is empty.
+    pub(crate) fn writable() -> Self {
+        Self::with(WRITABLE)
+    }
+
+    fn with(ready: u8) -> Self {
+        Self {
+            ready: AtomicU8::new(ready),
+            reader: Mutex::default(),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Ready when the direction may be tried; else the waker is kept.
+    ///
+    /// One task per direction may wait: a later waker replaces an earlier one.
+    pub(crate) fn poll_ready(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
+        let bits = direction.ready() | direction.closed();
+        if self.ready.load(Ordering::Acquire) & bits != 0 {
+            return Poll::Ready(());
+        }
+        let mut slot = self.slot(direction);
+        match &mut *slot {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            other => *other = Some(cx.waker().clone()),
+        }
+        drop(slot);
+        // The event may have come between the first look and the waker.
+        if self.ready.load(Ordering::Acquire) & bits != 0 {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// About to try: an edge from here on is a new one.
+    pub(crate) fn clear(&self, direction: Direction) {
+        self.ready.fetch_and(!direction.ready(), Ordering::AcqRel);
+    }
+
+    /// The attempt did not exhaust the direction.
+    pub(crate) fn keep(&self, direction: Direction) {
+        self.ready.fetch_or(direction.ready(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn on_event(&self, event: &Event, wakers: &mut Vec<Waker>) {
+        let mut bits = 0;
+        if event.is_readable() || event.is_error() {
+            bits |= READABLE;
+        }
+        if event.is_writable() || event.is_error() {
+            bits |= WRITABLE;
+        }
+        if event.is_read_closed() {
+            bits |= READ_CLOSED;
+        }
+        if event.is_write_closed() {
+            bits |= WRITE_CLOSED;
+        }
+        self.ready.fetch_or(bits, Ordering::AcqRel);
+        if bits & (READABLE | READ_CLOSED) != 0 {
+            wakers.extend(self.slot(Direction::Read).take());
+        }
+        if bits & (WRITABLE | WRITE_CLOSED) != 0 {
+            wakers.extend(self.slot(Direction::Write).take());
+        }
+    }
+
+    pub(crate) fn take_wakers(&self) -> impl Iterator<Item = Waker> + use<> {
+        let reader = self.slot(Direction::Read).take();
+        let writer = self.slot(Direction::Write).take();
+        reader.into_iter().chain(writer)
+    }
+
+    fn slot(&self, direction: Direction) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        match direction {
+            Direction::Read => &self.reader,
+            Direction::Write => &self.writer,
+        }
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+    }
+}

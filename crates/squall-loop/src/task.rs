@@ -1,0 +1,122 @@
+//! Tasks: a future with a home lane, and the handle that awaits it.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// What the loop keeps beside each task.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Meta {
+    /// Key of the task's watch in its lane, plus one; 0 is none.
+    pub(crate) watch: u64,
+}
+
+pub(crate) type Runnable = async_task::Runnable<Meta>;
+
+/// Awaits a task's output. Dropping it lets the task run on, detached.
+///
+/// # Cancel safety
+/// Awaiting by reference may be dropped and begun again at any time.
+pub struct JoinHandle<T> {
+    task: Option<async_task::FallibleTask<Result<T, JoinError>, Meta>>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(task: async_task::Task<Result<T, JoinError>, Meta>) -> Self {
+        Self {
+            task: Some(task.fallible()),
+        }
+    }
+
+    /// Cancels the task: its future is dropped at the next point where it can be.
+    ///
+    /// Code that is blocked inside a poll cannot be stopped; the future is then
+    /// dropped when that poll returns.
+    pub fn cancel(mut self) {
+        drop(self.task.take());
+    }
+
+    /// Whether the task has finished or was cancelled.
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(|task| task.is_finished())
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.task {
+            Some(task) => Pin::new(task)
+                .poll(cx)
+                .map(|output| output.unwrap_or(Err(JoinError::Cancelled))),
+            None => Poll::Ready(Err(JoinError::Cancelled)),
+        }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.detach();
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Why a task has no output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The task panicked; the message is the panic's. It has been logged.
+    Panicked(String),
+    /// The task was cancelled, or its loop stopped.
+    Cancelled,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => write!(f, "the task panicked: {message}"),
+            Self::Cancelled => f.write_str("the task was cancelled before it finished"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// Turns a panic inside a future into an error and a log line.
+pub(crate) async fn contain<F: Future>(future: F) -> Result<F::Output, JoinError> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(move |cx| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => {
+                let message = panic_message(payload.as_ref());
+                tracing::error!(target: "squall::loop", %message, "a task panicked; its lane goes on");
+                Poll::Ready(Err(JoinError::Panicked(message)))
+            }
+        }
+    })
+    .await
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a message".to_owned()
+    }
+}

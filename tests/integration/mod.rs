@@ -1,0 +1,4 @@
+//! One file per room of the house.
+
+mod handoff;
+mod ioloop;
