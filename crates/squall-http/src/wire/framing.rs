@@ -92,11 +92,15 @@ pub fn response_body(
 /// `close` wins over `keep-alive`; HTTP/1.0 has to ask for persistence.
 pub fn keep_alive(version: Version, headers: &Headers) -> bool {
     let mut asked = version == Version::Http11;
-    for token in headers.tokens("connection") {
-        if token.eq_ignore_ascii_case("close") {
+    for token in headers
+        .get_all("connection")
+        .flat_map(|line| line.split(|byte| *byte == b','))
+    {
+        let token = super::headers::trim_ows(token);
+        if token.eq_ignore_ascii_case(b"close") {
             return false;
         }
-        asked |= token.eq_ignore_ascii_case("keep-alive");
+        asked |= token.eq_ignore_ascii_case(b"keep-alive");
     }
     asked
 }

@@ -93,6 +93,7 @@ impl From<Version> for http::Version {
 pub struct Known {
     seen: u8,
     repeated: u8,
+    host_index: u32,
 }
 
 impl Known {
@@ -134,23 +135,39 @@ impl Known {
         self.seen & Self::UPGRADE != 0
     }
 
+    /// Notes the field `name`, the `index`th of the head.
     #[inline]
-    fn note(&mut self, name: &[u8]) {
-        let (bit, known): (u8, &[u8]) = match name.len() {
-            4 => (Self::HOST, b"host"),
-            6 => (Self::EXPECT, b"expect"),
-            7 => (Self::UPGRADE, b"upgrade"),
-            10 => (Self::CONNECTION, b"connection"),
-            12 => (Self::CONTENT_TYPE, b"content-type"),
-            14 => (Self::CONTENT_LENGTH, b"content-length"),
-            17 => (Self::TRANSFER_ENCODING, b"transfer-encoding"),
+    fn note(&mut self, name: &[u8], index: usize) {
+        let bit = match name.len() {
+            4 if is(name, b"host") => Self::HOST,
+            6 if is(name, b"expect") => Self::EXPECT,
+            7 if is(name, b"upgrade") => Self::UPGRADE,
+            10 if is(name, b"connection") => Self::CONNECTION,
+            12 if is(name, b"content-type") => Self::CONTENT_TYPE,
+            14 if is(name, b"content-length") => Self::CONTENT_LENGTH,
+            17 if is(name, b"transfer-encoding") => Self::TRANSFER_ENCODING,
             _ => return,
         };
-        if name.eq_ignore_ascii_case(known) {
-            self.repeated |= self.seen & bit;
-            self.seen |= bit;
+        if bit == Self::HOST {
+            self.host_index = index as u32;
         }
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
     }
+}
+
+/// Compares a field name with one in lower case; a few vector instructions.
+///
+/// Setting the bit that makes a letter small cannot make another token byte equal to a
+/// small letter or a hyphen.
+#[inline]
+fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(name).is_ok_and(|name| {
+        name.iter()
+            .zip(lower)
+            .fold(0, |other, (a, b)| other | ((a | 0x20) ^ b))
+            == 0
+    })
 }
 
 /// The head of a request. Reusable: parsing into it again keeps its memory.
@@ -285,7 +302,8 @@ impl ResponseHead {
 /// Returns how many bytes the head takes, empty lines in front of it included, or `None`
 /// if it is not complete. Then call again with the same bytes and more behind them, and
 /// the same `out`: it remembers how far the head has been looked at. Call
-/// [`RequestHead::clear`] before a different connection uses `out`.
+/// [`RequestHead::clear`] before a different connection uses `out`. What can never become
+/// a head is refused early, except for a stray CR, which is refused when the head ends.
 ///
 /// ```text
 /// bytes -> empty lines skipped -> httparse -> line ends -> target -> Host -> Ok(Some(n))
@@ -303,9 +321,12 @@ pub fn parse_request(
         return Ok(None);
     }
     let used = match read_request(head, limits, out) {
-        Err(HeadError::Version) => {
+        Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
             if !out.scan.advance(head, limits, true)? {
                 return Ok(None);
+            }
+            if error == HeadError::LineEnd {
+                return Err(error);
             }
             read_request(&with_known_minor(head, b' ')?, limits, out)?
         }
@@ -342,9 +363,12 @@ pub fn parse_response(
         return Ok(None);
     }
     let used = match read_response(head, limits, out) {
-        Err(HeadError::Version) => {
+        Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
             if !out.scan.advance(head, limits, false)? {
                 return Ok(None);
+            }
+            if error == HeadError::LineEnd {
+                return Err(error);
             }
             read_response(&with_known_minor(head, b'H')?, limits, out)?
         }
@@ -461,9 +485,9 @@ fn read_fields(
     if !after_crlf(used) || !after_crlf(last_line_end) {
         return Err(HeadError::LineEnd);
     }
-    out.load(section);
+    out.load(section, parsed.len());
     let mut known = Known::default();
-    for header in parsed {
+    for (index, header) in parsed.iter().enumerate() {
         let name = offset_of(header.name.as_bytes());
         if !after_crlf(name) {
             return Err(HeadError::LineEnd);
@@ -488,7 +512,7 @@ fn read_fields(
             }
             out.unfold_last();
         }
-        known.note(header.name.as_bytes());
+        known.note(header.name.as_bytes(), index);
     }
     Ok(known)
 }
@@ -503,10 +527,12 @@ fn check_host(head: &mut RequestHead) -> Result<(), HeadError> {
             name: "Content-Type",
         });
     }
-    match head.headers.get_bytes("host") {
-        Some(host) if !target::is_authority(host) => return Err(HeadError::Host),
-        None if head.version == Version::Http11 => return Err(HeadError::HostMissing),
-        _ => {}
+    if head.known.host() {
+        if !target::is_authority(head.headers.value_at(head.known.host_index as usize)) {
+            return Err(HeadError::Host);
+        }
+    } else if head.version == Version::Http11 {
+        return Err(HeadError::HostMissing);
     }
     if head.form == TargetForm::Absolute {
         let authority = target::split_absolute(&head.target).map_or("", |(authority, _)| authority);

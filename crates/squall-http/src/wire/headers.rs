@@ -194,9 +194,10 @@ impl Headers {
     }
 
     /// Starts over from a parsed header section, for [`Headers::push_span`] to point into.
-    pub(super) fn load(&mut self, section: &[u8]) {
+    pub(super) fn load(&mut self, section: &[u8], fields: usize) {
         self.clear();
         self.block.extend_from_slice(section);
+        self.fields.reserve(fields);
         self.rewritten = true;
     }
 
@@ -209,6 +210,13 @@ impl Headers {
             value: value.0 as u32,
             value_len: value.1 as u32,
         });
+    }
+
+    /// The value of the `index`th field; empty if there are not so many.
+    pub(super) fn value_at(&self, index: usize) -> &[u8] {
+        self.fields
+            .get(index)
+            .map_or(&[], |field| self.value_of(field))
     }
 
     /// Turns the line ends inside the last value into spaces (RFC 9112 section 5.2).
