@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -56,7 +57,7 @@ func main() {
 	runtime.GOMAXPROCS(*lanes)
 	http.HandleFunc("/plaintext", func(w http.ResponseWriter, r *http.Request) { text(w, "It works") })
 	http.HandleFunc("/sync", func(w http.ResponseWriter, r *http.Request) {
-		if exec.Command("ping", "-c", "2", "127.0.0.1").Run() != nil {
+		if err := exec.Command("ping", "-c", "2", "127.0.0.1").Run(); errors.Is(err, exec.ErrNotFound) {
 			exec.Command("sleep", "1").Run()
 		}
 		text(w, "It works")

@@ -12,7 +12,7 @@ use crate::burst;
 use crate::open_loop::{Background, Outcome, Plan, percentile_ms};
 use crate::options::Options;
 use crate::servers::Server;
-use crate::spread::{Spread, cell};
+use crate::spread::{Spread, cell, count};
 use crate::table::Table;
 
 pub(crate) const LANES: usize = 2;
@@ -87,7 +87,7 @@ pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
     }
     println!(
         "\n## blocking: /plaintext at {RATE}/s over {CONNECTIONS} connections for {} s, {LANES} lanes; \
-         ms from due to answered, median of {rounds} rounds",
+         ms from due to answered, median of {rounds}",
         window.as_secs()
     );
     let mut report = serde_json::Map::new();
@@ -156,11 +156,13 @@ fn table(servers: &[&Server], runs: &[Vec<Figures>]) -> Table {
         for figure in 0..FIGURES.len() {
             let spread = spread(runs, figure);
             let median = spread.map(|s| s.median);
-            if figure == P99 {
-                row.push(spread.map_or("-".into(), |s| s.to_string()));
-                row.push(cell(median.zip(best).map(|(ours, best)| ours / best)));
-            } else {
-                row.push(cell(median));
+            match FIGURES[figure] {
+                "p99" => {
+                    row.push(spread.map_or("-".into(), |s| s.to_string()));
+                    row.push(cell(median.zip(best).map(|(ours, best)| ours / best)));
+                }
+                "lost" | "slow_done" => row.push(median.map_or("-".into(), count)),
+                _ => row.push(cell(median)),
             }
         }
         table.row(row);

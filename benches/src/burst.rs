@@ -1,5 +1,8 @@
 //! Five slow jobs at once, measured in jobs: 1 is perfect, 5 is one after the
 //! other. It is the first experiment of every tutorial on async servers.
+//!
+//! `ab` sends its first request alone and the other four after its answer, so
+//! in its column 2 is perfect.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -56,7 +59,7 @@ pub(crate) fn run(servers: &[&Server]) -> Value {
         let figures = json!({ "job_s": burst.job_s, "jobs": burst.jobs, "ab_jobs": burst.ab_jobs });
         report.insert(server.name.into(), figures);
     }
-    println!("\n### {AT_ONCE} at once on /sync, in jobs (1 is perfect)\n\n{table}");
+    println!("\n### {AT_ONCE} at once on /sync, in jobs (1 is perfect; with ab 2)\n\n{table}");
     Value::Object(report)
 }
 

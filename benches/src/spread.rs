@@ -61,25 +61,26 @@ impl fmt::Display for Spread {
 pub(crate) fn number(figure: f64) -> String {
     match figure.abs() {
         0.0 => "0".into(),
+        // No `-0.000`.
+        x if x < 0.0005 => "0.000".into(),
         x if x < 0.9995 => format!("{figure:.3}"),
         x if x < 9.995 => format!("{figure:.2}"),
         x if x < 99.95 => format!("{figure:.1}"),
-        x => {
-            let digits = format!("{x:.0}");
-            let mut text = if figure < 0.0 {
-                String::from("-")
-            } else {
-                String::new()
-            };
-            for (at, digit) in digits.char_indices() {
-                if at > 0 && (digits.len() - at) % 3 == 0 {
-                    text.push(',');
-                }
-                text.push(digit);
-            }
-            text
-        }
+        _ => count(figure),
     }
+}
+
+/// A whole number: `25`, `2,278,247`.
+pub(crate) fn count(figure: f64) -> String {
+    let digits = format!("{:.0}", figure.abs());
+    let mut text = String::from(if figure < 0.0 { "-" } else { "" });
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A cell of a table; `-` is no figure.
@@ -114,9 +115,12 @@ mod tests {
 
     #[test]
     fn numbers_for_reading() {
-        let shown: Vec<_> = [0.0, 0.1943, 7.082, 36.46, 1002.4, 2_278_247.0]
+        let shown: Vec<_> = [0.0, -0.0001, 0.1943, 7.082, 36.46, 1002.4, 2_278_247.0]
             .map(number)
             .into();
-        assert_eq!(shown, ["0", "0.194", "7.08", "36.5", "1,002", "2,278,247"]);
+        assert_eq!(
+            shown,
+            ["0", "0.000", "0.194", "7.08", "36.5", "1,002", "2,278,247"]
+        );
     }
 }
