@@ -5,6 +5,7 @@ python tornado_peer.py [--listen 127.0.0.1:0] [--lanes N]
 
 import argparse
 import asyncio
+import os
 import subprocess
 import threading
 import time
@@ -61,7 +62,7 @@ class Sync(Text):
         self.text("It works")
 
 
-async def serve(sockets):
+async def serve(sockets, parent):
     application = tornado.web.Application(
         [
             (r"/plaintext", Plaintext),
@@ -73,7 +74,9 @@ async def serve(sockets):
         log_function=lambda handler: None,
     )
     tornado.httpserver.HTTPServer(application).add_sockets(sockets)
-    await asyncio.Event().wait()
+    # A process that was forked ends with the one that forked it, however that ended.
+    while parent is None or os.getppid() == parent:
+        await asyncio.sleep(1)
 
 
 def main():
@@ -85,10 +88,12 @@ def main():
     sockets = tornado.netutil.bind_sockets(int(port), host, backlog=1024)
     port = sockets[0].getsockname()[1]
     print(f"tornado listening on http://{host}:{port}", flush=True)
+    parent = None
     if options.lanes > 1:
+        parent = os.getpid()
         # One process per lane: the interpreter's lock allows no other way.
         tornado.process.fork_processes(options.lanes)
-    asyncio.run(serve(sockets))
+    asyncio.run(serve(sockets, parent))
 
 
 main()

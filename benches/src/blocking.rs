@@ -153,10 +153,10 @@ fn table(servers: &[&Server], runs: &[Vec<Figures>]) -> Table {
         .reduce(f64::min);
     for (server, runs) in servers.iter().zip(runs) {
         let mut row = vec![server.name.to_owned()];
-        for figure in 0..FIGURES.len() {
+        for (figure, name) in FIGURES.into_iter().enumerate() {
             let spread = spread(runs, figure);
             let median = spread.map(|s| s.median);
-            match FIGURES[figure] {
+            match name {
                 "p99" => {
                     row.push(spread.map_or("-".into(), |s| s.to_string()));
                     row.push(cell(median.zip(best).map(|(ours, best)| ours / best)));

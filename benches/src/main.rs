@@ -56,6 +56,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Reason> {
+    if let Some(path) = &options.json {
+        // Better to fail now than after all the measuring.
+        std::fs::write(path, "").map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     let (servers, skipped) = servers::prepare(options)?;
     for (name, reason) in &skipped {
         println!("skipped {name}: {reason}");
@@ -63,6 +67,7 @@ fn run(options: &Options) -> Result<(), Reason> {
     if servers.is_empty() {
         return Err("no server is left to measure".into());
     }
+    println!("peers: {}", servers::versions());
     let mut subjects = serde_json::Map::new();
     for subject in options.subjects() {
         let before = noise::Noise::sample();
@@ -83,6 +88,7 @@ fn run(options: &Options) -> Result<(), Reason> {
     };
     let report = json!({
         "quick": options.quick,
+        "peers": servers::versions(),
         "skipped": skipped.iter().map(|(name, reason)| (name.to_string(), Value::from(reason.as_str())))
             .collect::<serde_json::Map<_, _>>(),
         "subjects": subjects,

@@ -38,11 +38,29 @@ impl Server {
     }
 }
 
+/// The peers' versions, as the lock file pins them.
+pub(crate) fn versions() -> String {
+    let locked = include_str!("../Cargo.lock");
+    let version = |name| pinned(locked, name).unwrap_or("?");
+    let rust =
+        ["axum", "actix-web", "hyper", "tokio"].map(|name| format!("{name} {}", version(name)));
+    format!("{}, {}", rust.join(", "), TORNADO.replace("==", " "))
+}
+
+/// The version of the first package of that name.
+fn pinned<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
+    let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(after.split_once('"')?.0)
+}
+
 type Skipped = Vec<(&'static str, Reason)>;
 
 /// Builds what was asked for, and starts each server once to see that it
 /// answers; what cannot be had is skipped with a reason.
 pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reason> {
+    if let Some(unknown) = options.only.iter().flatten().find(|name| !is_known(name)) {
+        return Err(format!("--only: there is no server {unknown}"));
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut skipped = Skipped::new();
     let mut servers = Vec::new();
@@ -79,9 +97,6 @@ pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reaso
     }
     if options.wants("squall") {
         add("squall", Kind::Rust, squall(folder, options));
-    }
-    if let Some(unknown) = options.only.iter().flatten().find(|name| !is_known(name)) {
-        return Err(format!("--only: there is no server {unknown}"));
     }
     // The reader looks for raw and squall first.
     servers.sort_by_key(|server| (server.name != "raw", server.name != "squall"));
@@ -218,6 +233,14 @@ fn check(server: &Server) -> Result<(), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_come_from_the_lock_file() {
+        let lock = "[[package]]\nname = \"axum-core\"\nversion = \"0.5.6\"\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.9\"\n";
+        assert_eq!(pinned(lock, "axum"), Some("0.8.9"));
+        assert_eq!(pinned(lock, "hyper"), None);
+        assert!(!versions().contains('?'), "{}", versions());
+    }
 
     #[test]
     fn the_program_in_cargos_report() {
