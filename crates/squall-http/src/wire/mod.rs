@@ -6,11 +6,14 @@
 //! more; they work at every split point and in linear time. Every bound has a name.
 
 pub mod chunked;
+pub mod date;
 pub mod encode;
 pub mod framing;
 pub mod head;
 mod head_error;
 pub mod headers;
+pub mod multipart;
+mod params;
 pub mod target;
 
 pub use chunked::{ChunkError, ChunkLimits, ChunkedDecoder, Decoded};
