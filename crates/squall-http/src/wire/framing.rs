@@ -167,3 +167,302 @@ fn decimal(text: &[u8]) -> Option<u64> {
         sum.checked_mul(10)?.checked_add(u64::from(digit))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{HeadLimits, parse_request, parse_response};
+    use super::*;
+
+    fn request(fields: &str, version: &str) -> RequestHead {
+        let mut head = RequestHead::new();
+        let wire = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
+        let used = parse_request(wire.as_bytes(), &HeadLimits::default(), &mut head);
+        assert_eq!(used, Ok(Some(wire.len())), "{wire:?}");
+        head
+    }
+
+    fn response(line: &str, fields: &str) -> ResponseHead {
+        let mut head = ResponseHead::new();
+        let wire = format!("{line}\r\n{fields}\r\n");
+        assert_eq!(
+            parse_response(wire.as_bytes(), &HeadLimits::default(), &mut head),
+            Ok(Some(wire.len()))
+        );
+        head
+    }
+
+    #[test]
+    fn bodies_of_requests() {
+        for (fields, expected) in [
+            ("", BodyLength::None),
+            ("Content-Length: 0\r\n", BodyLength::Fixed(0)),
+            ("content-length:  007\t\r\n", BodyLength::Fixed(7)),
+            (
+                "Content-Length: 18446744073709551615\r\n",
+                BodyLength::Fixed(u64::MAX),
+            ),
+            ("Transfer-Encoding: \t chunked \t\r\n", BodyLength::Chunked),
+            ("transfer-encoding: CHUNKED\r\n", BodyLength::Chunked),
+            (
+                "Transfer_Encoding: chunked\r\nContent-Length: 1\r\n",
+                BodyLength::Fixed(1),
+            ),
+        ] {
+            assert_eq!(
+                request_body(&request(fields, "1.1")),
+                Ok(expected),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refused_lengths() {
+        for value in [
+            "",
+            "+5",
+            "-5",
+            "0x5",
+            "5_0",
+            "5 5",
+            "5,5",
+            "5, 6",
+            "5.0",
+            "5;",
+            "a",
+            "\"5\"",
+            "18446744073709551616",
+            "\u{a0}5",
+            "\u{665}",
+        ] {
+            let fields = format!("Content-Length: {value}\r\n");
+            assert_eq!(
+                request_body(&request(&fields, "1.1")),
+                Err(HeadError::ContentLength),
+                "{value:?}"
+            );
+        }
+        let twice = "Content-Length: 5\r\nContent-Length: 5\r\n";
+        assert_eq!(
+            request_body(&request(twice, "1.1")),
+            Err(HeadError::ContentLength)
+        );
+    }
+
+    #[test]
+    fn refused_codings() {
+        for (fields, error) in [
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+                HeadError::LengthConflict,
+            ),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                HeadError::TransferCodingUnknown,
+            ),
+            (
+                "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+                HeadError::TransferCodingUnknown,
+            ),
+            ("Transfer-Encoding:\r\n", HeadError::TransferEncoding),
+            ("Transfer-Encoding: gzip\r\n", HeadError::TransferEncoding),
+            (
+                "Transfer-Encoding: xchunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: identity\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: identity, chunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked, gzip\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked, chunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: ,chunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked,\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: chunked;a=b\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: \"chunked\"\r\n",
+                HeadError::TransferEncoding,
+            ),
+            (
+                "Transfer-Encoding: \u{a0}chunked\r\n",
+                HeadError::TransferEncoding,
+            ),
+        ] {
+            assert_eq!(
+                request_body(&request(fields, "1.1")),
+                Err(error),
+                "{fields:?}"
+            );
+        }
+        let old = request("Transfer-Encoding: chunked\r\n", "1.0");
+        assert_eq!(request_body(&old), Err(HeadError::TransferEncodingInHttp10));
+    }
+
+    #[test]
+    fn bodies_of_responses() {
+        let (get, head, connect) = (Method::GET, Method::HEAD, Method::CONNECT);
+        for (method, line, fields, expected) in [
+            (&get, "HTTP/1.1 200 OK", "", Ok(BodyLength::UntilClose)),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::Fixed(5)),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5, 5\r\nContent-Length: 5\r\n",
+                Ok(BodyLength::Fixed(5)),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 4\r\nContent-Length: 5\r\n",
+                Err(HeadError::ContentLength),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5,\r\n",
+                Err(HeadError::ContentLength),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: +5\r\n",
+                Err(HeadError::ContentLength),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: chunked\r\n",
+                Ok(BodyLength::Chunked),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: xchunked\r\n",
+                Err(HeadError::TransferEncoding),
+            ),
+            (
+                &get,
+                "HTTP/1.0 200 OK",
+                "Transfer-Encoding: chunked\r\n",
+                Err(HeadError::TransferEncodingInHttp10),
+            ),
+            (
+                &get,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                Err(HeadError::LengthConflict),
+            ),
+            (
+                &get,
+                "HTTP/1.1 103 Early Hints",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                &get,
+                "HTTP/1.1 204 No Content",
+                "Transfer-Encoding: chunked\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                &get,
+                "HTTP/1.1 304 Not Modified",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                &head,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                &connect,
+                "HTTP/1.1 200 OK",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::None),
+            ),
+            (
+                &connect,
+                "HTTP/1.1 407 No",
+                "Content-Length: 5\r\n",
+                Ok(BodyLength::Fixed(5)),
+            ),
+        ] {
+            assert_eq!(
+                response_body(method, &response(line, fields)),
+                expected,
+                "{method} {line} {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn persistence() {
+        for (fields, version, expected) in [
+            ("", "1.1", true),
+            ("", "1.0", false),
+            ("Connection: keep-alive\r\n", "1.0", true),
+            ("Connection: Keep-Alive, CLOSE\r\n", "1.1", false),
+            ("Connection: x\r\nConnection: a,close\r\n", "1.1", false),
+            ("Connection: \u{ff}, closed\r\n", "1.1", true),
+            ("Proxy-Connection: close\r\n", "1.1", true),
+        ] {
+            assert_eq!(
+                request(fields, version).keep_alive(),
+                expected,
+                "{fields:?} {version}"
+            );
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        for (fields, version, expected) in [
+            ("", "1.1", Ok(false)),
+            ("Expect: 100-Continue\r\n", "1.1", Ok(true)),
+            ("Expect: 100-continue\r\n", "1.0", Ok(false)),
+            ("Expect: tea\r\n", "1.1", Err(HeadError::Expectation)),
+            (
+                "Expect: 100-continue, tea\r\n",
+                "1.1",
+                Err(HeadError::Expectation),
+            ),
+            ("Expect:\r\n", "1.1", Err(HeadError::Expectation)),
+        ] {
+            assert_eq!(
+                expects_continue(&request(fields, version)),
+                expected,
+                "{fields:?}"
+            );
+        }
+    }
+}

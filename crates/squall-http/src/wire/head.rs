@@ -684,3 +684,6 @@ fn check_open_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), HeadE
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

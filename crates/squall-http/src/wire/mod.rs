@@ -6,8 +6,10 @@
 //! more; they work at every split point and in linear time. Every bound has a name.
 
 pub mod chunked;
+pub mod cookie;
 pub mod date;
 pub mod encode;
+pub mod form;
 pub mod framing;
 pub mod head;
 mod head_error;
@@ -15,6 +17,7 @@ pub mod headers;
 pub mod multipart;
 mod params;
 pub mod target;
+pub mod uri;
 
 pub use chunked::{ChunkError, ChunkLimits, ChunkedDecoder, Decoded};
 pub use framing::BodyLength;

@@ -356,7 +356,9 @@ impl MultipartParser {
         if headers.count("content-disposition") > 1 {
             return Err(MultipartError::Disposition);
         }
-        let disposition = headers.get_bytes("content-disposition").ok_or(MultipartError::Disposition)?;
+        let disposition = headers
+            .get_bytes("content-disposition")
+            .ok_or(MultipartError::Disposition)?;
         let found = Disposition::parse(disposition)?;
         let content_type = headers.get("content-type").map(str::to_owned);
         Ok(PartHead {
