@@ -1,3 +1,15 @@
 //! Squall's HTTP engine: wire formats without I/O, and one-connection drivers.
+//!
+//! `wire` is pure: bytes in, values out. `server` drives one accepted connection,
+//! `client` one connection to an origin; both speak over a [`Stream`] and carry
+//! the one [`Body`] type.
 
+mod body;
+pub mod server;
+mod stream;
+pub mod tls;
 pub mod wire;
+
+pub use body::{Body, BodyError, BodyStream};
+pub use stream::Stream;
+pub use wire::headers::Headers;

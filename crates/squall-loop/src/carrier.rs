@@ -71,11 +71,10 @@ fn wait(shared: &Shared, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due
     };
     lane.reactor.wait(timeout, wakers);
     lane.awake();
-    if let Some(next) = lane.timers.next() {
-        let now = shared.clock.now();
-        if next <= now {
-            lane.timers.take_due(now, due);
-        }
+    let now = shared.clock.now();
+    lane.coarse_now.store(now, Ordering::Relaxed);
+    if lane.timers.next().is_some_and(|next| next <= now) {
+        lane.timers.take_due(now, due);
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Lane {
     /// The carrier's thread id, for the monitor.
     pub(crate) carrier: AtomicU64,
     pub(crate) polls_before: AtomicU64,
+    /// When the reactor was last looked at.
+    pub(crate) coarse_now: AtomicU64,
     pub(crate) handoffs: AtomicU64,
     pub(crate) stuck_micros: AtomicU64,
     /// Long-lived tasks placed here: connections.
@@ -67,6 +69,7 @@ impl Lane {
             current: AtomicU64::new(0),
             carrier: AtomicU64::new(0),
             polls_before: AtomicU64::new(0),
+            coarse_now: AtomicU64::new(0),
             handoffs: AtomicU64::new(0),
             stuck_micros: AtomicU64::new(0),
             load: AtomicUsize::new(0),

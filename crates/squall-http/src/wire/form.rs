@@ -22,8 +22,11 @@ use super::uri::hex;
 /// Default limit for the number of pairs.
 pub const PAIRS: usize = 1000;
 
+/// A name and a value, decoded; borrowed where nothing had to be.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Reads every pair, at most `limit` of them.
-pub fn parse(text: &[u8], limit: usize) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, FormError> {
+pub fn parse(text: &[u8], limit: usize) -> Result<Vec<Pair<'_>>, FormError> {
     let mut found = Vec::new();
     for pair in pairs(text) {
         if found.len() >= limit {
@@ -39,7 +42,7 @@ pub fn parse(text: &[u8], limit: usize) -> Result<Vec<(Cow<'_, str>, Cow<'_, str
 ///
 /// A piece without `=` is a name with an empty value. Decoded text that is not UTF-8 is an
 /// error of that pair.
-pub fn pairs(text: &[u8]) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), FormError>> {
+pub fn pairs(text: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, FormError>> {
     text.split(|byte| *byte == b'&')
         .filter(|piece| !piece.is_empty())
         .map(|piece| {

@@ -17,12 +17,18 @@
 //! # Ok::<(), squall_http::wire::head::HeadError>(())
 //! ```
 
+mod error;
+mod known;
+mod scan;
+
 use std::mem::MaybeUninit;
 
 use http::{Method, StatusCode};
 use httparse::{Header, ParserConfig, Status};
 
-pub use super::head_error::HeadError;
+pub use self::error::HeadError;
+pub use self::known::Known;
+use self::scan::Scan;
 use super::headers::Headers;
 use super::target::{self, TargetForm};
 
@@ -83,91 +89,6 @@ impl From<Version> for http::Version {
             Version::Http11 => http::Version::HTTP_11,
         }
     }
-}
-
-/// Which fields that steer the connection a parsed head had.
-///
-/// Found in the pass that reads the head, so that the common request, which has none of
-/// them, is framed without another look at its fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Known {
-    seen: u8,
-    repeated: u8,
-    host_index: u32,
-}
-
-impl Known {
-    const HOST: u8 = 1;
-    const CONTENT_LENGTH: u8 = 2;
-    const TRANSFER_ENCODING: u8 = 4;
-    const CONNECTION: u8 = 8;
-    const EXPECT: u8 = 16;
-    const UPGRADE: u8 = 32;
-    const CONTENT_TYPE: u8 = 64;
-
-    /// Whether there was a `Host` field.
-    pub fn host(self) -> bool {
-        self.seen & Self::HOST != 0
-    }
-
-    /// Whether there was a `Content-Length` field.
-    pub fn content_length(self) -> bool {
-        self.seen & Self::CONTENT_LENGTH != 0
-    }
-
-    /// Whether there was a `Transfer-Encoding` field.
-    pub fn transfer_encoding(self) -> bool {
-        self.seen & Self::TRANSFER_ENCODING != 0
-    }
-
-    /// Whether there was a `Connection` field.
-    pub fn connection(self) -> bool {
-        self.seen & Self::CONNECTION != 0
-    }
-
-    /// Whether there was an `Expect` field.
-    pub fn expect(self) -> bool {
-        self.seen & Self::EXPECT != 0
-    }
-
-    /// Whether there was an `Upgrade` field.
-    pub fn upgrade(self) -> bool {
-        self.seen & Self::UPGRADE != 0
-    }
-
-    /// Notes the field `name`, the `index`th of the head.
-    #[inline]
-    fn note(&mut self, name: &[u8], index: usize) {
-        let bit = match name.len() {
-            4 if is(name, b"host") => Self::HOST,
-            6 if is(name, b"expect") => Self::EXPECT,
-            7 if is(name, b"upgrade") => Self::UPGRADE,
-            10 if is(name, b"connection") => Self::CONNECTION,
-            12 if is(name, b"content-type") => Self::CONTENT_TYPE,
-            14 if is(name, b"content-length") => Self::CONTENT_LENGTH,
-            17 if is(name, b"transfer-encoding") => Self::TRANSFER_ENCODING,
-            _ => return,
-        };
-        if bit == Self::HOST {
-            self.host_index = index as u32;
-        }
-        self.repeated |= self.seen & bit;
-        self.seen |= bit;
-    }
-}
-
-/// Compares a field name with one in lower case; a few vector instructions.
-///
-/// Setting the bit that makes a letter small cannot make another token byte equal to a
-/// small letter or a hyphen.
-#[inline]
-fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| {
-        name.iter()
-            .zip(lower)
-            .fold(0, |other, (a, b)| other | ((a | 0x20) ^ b))
-            == 0
-    })
 }
 
 /// The head of a request. Reusable: parsing into it again keeps its memory.
@@ -605,84 +526,6 @@ fn with_known_minor(head: &[u8], before: u8) -> Result<Vec<u8>, HeadError> {
         *minor = b'1';
     }
     Ok(copy)
-}
-
-/// How far an incomplete head has been looked at, so that no byte is looked at twice.
-#[derive(Debug, Clone, Copy, Default)]
-struct Scan {
-    seen: usize,
-    line_start: usize,
-}
-
-impl Scan {
-    /// A head seen for the first time is parsed at once; later ones when they are complete.
-    #[inline]
-    fn is_worth_parsing(
-        &mut self,
-        head: &[u8],
-        limits: &HeadLimits,
-        request: bool,
-    ) -> Result<bool, HeadError> {
-        if self.seen == 0 {
-            Ok(true)
-        } else {
-            self.advance(head, limits, request)
-        }
-    }
-
-    /// Looks at the new bytes: is the empty line there, is every line end a CRLF?
-    fn advance(
-        &mut self,
-        head: &[u8],
-        limits: &HeadLimits,
-        request: bool,
-    ) -> Result<bool, HeadError> {
-        if head.len() < self.seen {
-            *self = Self::default();
-        }
-        let from = self.seen;
-        for at in
-            memchr::memchr_iter(b'\n', head.get(from..).unwrap_or_default()).map(|at| at + from)
-        {
-            let line = head.get(self.line_start..at).unwrap_or_default();
-            if line.last() != Some(&b'\r') {
-                return Err(HeadError::LineEnd);
-            }
-            if line.len() == 1 {
-                // Stay in front of this line, so that asking again gives the same answer.
-                self.seen = at;
-                return Ok(true);
-            }
-            self.line_start = at + 1;
-        }
-        self.seen = head.len();
-        if request && self.line_start == 0 {
-            check_open_request_line(head, limits)?;
-        }
-        if head.len() > limits.head_bytes {
-            return Err(HeadError::TooLarge {
-                limit: limits.head_bytes,
-            });
-        }
-        Ok(false)
-    }
-}
-
-/// Bounds a request line whose end has not come yet.
-fn check_open_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
-    const VERSION_BYTES: usize = " HTTP/1.1\r".len();
-    let method = head.get(..=METHOD_BYTES).unwrap_or(head);
-    match memchr::memchr(b' ', method) {
-        None if head.len() > METHOD_BYTES => Err(HeadError::Method),
-        Some(space)
-            if head.len() - space - 1 > limits.target_bytes.saturating_add(VERSION_BYTES) =>
-        {
-            Err(HeadError::TargetTooLong {
-                limit: limits.target_bytes,
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ pub mod encode;
 pub mod form;
 pub mod framing;
 pub mod head;
-mod head_error;
 pub mod headers;
 pub mod multipart;
 mod params;

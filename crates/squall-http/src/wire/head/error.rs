@@ -7,8 +7,8 @@ use std::fmt;
 
 use http::StatusCode;
 
-use super::head::HeadLimits;
-use super::target::InvalidTarget;
+use super::super::target::InvalidTarget;
+use super::HeadLimits;
 
 /// Why a head cannot be used. The connection is closed after the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,376 @@
+//! What a connection's driver shares with whoever else may touch the connection.
+//!
+//! The driver runs in one task. While a handler is stuck in blocking code that task
+//! cannot run; the deadline's callback then answers in its place. Which of the two
+//! owns the answer is decided by one atomic word:
+//!
+//! ```text
+//!   Idle -> Reading -> Handling --(driver: the handler has answered)--> Writing -> Idle
+//!                         |
+//!                         `-----(deadline: it has not)--> Taken -> Closed
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use squall_loop::time::coarse_now;
+use squall_loop::{Blocked, IoLoop, Timeout, Watch};
+
+use super::Inner;
+use super::encode;
+use super::read::ReadSide;
+use super::recycle;
+use crate::stream::Stream;
+
+/// Where a connection is in the life of its current exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Idle,
+    Reading,
+    Handling,
+    Writing,
+    Taken,
+    Closed,
+}
+
+/// The word: the exchange's number above, its phase in the low byte.
+fn word(number: u64, phase: Phase) -> u64 {
+    number << 8 | phase as u64
+}
+
+pub(crate) struct Conn {
+    pub(super) stream: Stream,
+    pub(super) server: Arc<Inner>,
+    pub(super) peer: SocketAddr,
+    state: AtomicU64,
+    /// What the service calls the current exchange's route.
+    pub(super) tag: AtomicU32,
+    /// When the current exchange began, in nanoseconds since the server did.
+    begun: AtomicU64,
+    /// The current exchange's own deadline, in nanoseconds from its begin; 0: none.
+    limit: AtomicU64,
+    out: Mutex<Out>,
+    pub(super) read: Mutex<ReadSide>,
+    slow: Mutex<Slow>,
+}
+
+/// Bytes on their way out.
+#[derive(Default)]
+struct Out {
+    buffer: Vec<u8>,
+    written: usize,
+}
+
+/// What only slow exchanges need.
+#[derive(Default)]
+struct Slow {
+    deadline: Option<Timeout>,
+    driver: Option<Waker>,
+    on_close: Vec<Waker>,
+}
+
+impl Conn {
+    pub(super) fn new(stream: Stream, peer: SocketAddr, server: Arc<Inner>) -> Self {
+        Self {
+            stream,
+            server,
+            peer,
+            state: AtomicU64::new(word(0, Phase::Idle)),
+            tag: AtomicU32::new(0),
+            begun: AtomicU64::new(0),
+            limit: AtomicU64::new(0),
+            out: Mutex::default(),
+            read: Mutex::default(),
+            slow: Mutex::default(),
+        }
+    }
+
+    // ---- the exchange's life ----
+
+    /// How many exchanges have begun.
+    pub(super) fn number(&self) -> u64 {
+        self.state.load(Ordering::Acquire) >> 8
+    }
+
+    fn phase(&self) -> u64 {
+        self.state.load(Ordering::Acquire) & 0xff
+    }
+
+    pub(super) fn is(&self, phase: Phase) -> bool {
+        self.phase() == phase as u64
+    }
+
+    /// Between two requests. False: the server closes the connection meanwhile.
+    pub(super) fn idle(&self) -> bool {
+        let number = self.number();
+        self.state
+            .store(word(number, Phase::Idle), Ordering::SeqCst);
+        !self.server.is_draining()
+    }
+
+    /// The first byte of a head is there. False: the server has closed us.
+    pub(super) fn leave_idle(&self) -> bool {
+        let number = self.number();
+        self.switch(number, Phase::Idle, Phase::Reading)
+    }
+
+    /// Closes an idle connection, from outside.
+    pub(super) fn close_if_idle(&self) {
+        let number = self.number();
+        if self.switch(number, Phase::Idle, Phase::Closed) {
+            self.stream.abort();
+        }
+    }
+
+    /// A head is complete: the handler begins.
+    pub(super) fn begin(&self) -> u64 {
+        let number = self.number() + 1;
+        self.tag.store(0, Ordering::Relaxed);
+        self.limit.store(0, Ordering::Relaxed);
+        let begun = coarse_now().saturating_duration_since(self.server.epoch);
+        self.begun.store(nanos(begun), Ordering::Relaxed);
+        self.state
+            .store(word(number, Phase::Handling), Ordering::Release);
+        number
+    }
+
+    /// The handler has answered. False: the deadline answered before.
+    pub(super) fn answered(&self, number: u64) -> bool {
+        self.switch(number, Phase::Handling, Phase::Writing)
+    }
+
+    fn switch(&self, number: u64, from: Phase, to: Phase) -> bool {
+        self.state
+            .compare_exchange(
+                word(number, from),
+                word(number, to),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok()
+    }
+
+    /// The exchange is over: its deadline is not needed any more.
+    pub(super) fn forget_deadline(&self) {
+        let mut slow = self.slow();
+        let timeout = slow.deadline.take();
+        slow.driver = None;
+        drop(slow);
+        if let Some(timeout) = timeout {
+            timeout.cancel();
+        }
+    }
+
+    /// The connection is over: whoever waits for that is woken.
+    pub(super) fn closed(&self) {
+        let number = self.number();
+        self.state
+            .store(word(number, Phase::Closed), Ordering::SeqCst);
+        let mut slow = self.slow();
+        let waiting = std::mem::take(&mut slow.on_close);
+        drop(slow);
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// Ready once the exchange or its connection is over.
+    pub(super) fn poll_over(&self, number: u64, cx: &Context<'_>) -> Poll<()> {
+        let mut slow = self.slow();
+        if self.number() != number || self.phase() >= Phase::Taken as u64 {
+            return Poll::Ready(());
+        }
+        if !slow
+            .on_close
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            slow.on_close.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    // ---- the deadline ----
+
+    pub(super) fn begun(&self) -> Instant {
+        self.server.epoch + Duration::from_nanos(self.begun.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        match self.limit.load(Ordering::Relaxed) {
+            0 => self.server.settings.handler_timeout,
+            own => Duration::from_nanos(own),
+        }
+    }
+
+    /// Whether the exchange was given a deadline of its own.
+    pub(super) fn has_own_limit(&self) -> bool {
+        self.limit.load(Ordering::Relaxed) != 0
+    }
+
+    /// Gives the current exchange a deadline of its own.
+    pub(super) fn set_limit(self: &Arc<Self>, number: u64, limit: Duration) {
+        self.limit.store(nanos(limit).max(1), Ordering::Relaxed);
+        let old = self.slow().deadline.take();
+        if let Some(old) = old {
+            old.cancel();
+        }
+        self.arm_deadline(number);
+    }
+
+    /// Sees to it that the handler's deadline fires even if its task cannot run.
+    fn arm_deadline(self: &Arc<Self>, number: u64) {
+        let Some(io_loop) = IoLoop::try_current() else {
+            return;
+        };
+        let mut slow = self.slow();
+        if slow.deadline.is_some() {
+            return;
+        }
+        let conn = self.clone();
+        let when = self.begun() + self.limit();
+        slow.deadline = Some(io_loop.call_at(when, move || conn.deadline_passed(number)));
+    }
+
+    /// Answers 504 in place of a handler that has not, stuck or not.
+    fn deadline_passed(self: &Arc<Self>, number: u64) {
+        if !self.switch(number, Phase::Handling, Phase::Taken) {
+            return;
+        }
+        let tag = self.tag.load(Ordering::Relaxed);
+        let answer = self.server.service.timed_out(tag, self.limit());
+        let mut out = self.out();
+        encode::whole(&mut out.buffer, answer);
+        // No task of ours can wait here: a full socket is closed with less said.
+        while let Some(rest) = out.rest() {
+            match self.stream.try_write(rest) {
+                Ok(written) if written > 0 => out.written += written,
+                _ => break,
+            }
+        }
+        drop(out);
+        let _ = self.stream.close_write();
+        let mut slow = self.slow();
+        let driver = slow.driver.take();
+        let waiting = std::mem::take(&mut slow.on_close);
+        drop(slow);
+        for waker in driver.into_iter().chain(waiting) {
+            waker.wake();
+        }
+    }
+
+    // ---- the write side ----
+
+    /// Appends to what goes out next.
+    pub(super) fn write(&self, fill: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let mut out = self.out();
+        if out.buffer.capacity() == 0 {
+            out.buffer = recycle::take_write_buffer();
+        }
+        fill(&mut out.buffer);
+        out.buffer.len() - out.written
+    }
+
+    /// Writes what is buffered to the socket.
+    pub(super) fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut out = self.out();
+        if out.buffer.is_empty() {
+            drop(out);
+            return self.stream.poll_flush(cx);
+        }
+        while let Some(rest) = out.rest() {
+            match ready!(self.stream.poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => out.written += written,
+            }
+        }
+        recycle::give_write_buffer(std::mem::take(&mut out.buffer));
+        out.written = 0;
+        drop(out);
+        self.stream.poll_flush(cx)
+    }
+
+    /// While the handler is pending: what there was to send is sent, the deadline
+    /// is armed. Ready when the deadline has answered or the client is gone.
+    pub(super) fn poll_waiting(self: &Arc<Self>, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slow = self.slow();
+        let first = slow.driver.is_none();
+        match &mut slow.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            other => *other = Some(cx.waker().clone()),
+        }
+        drop(slow);
+        if self.is(Phase::Taken) {
+            return Poll::Ready(());
+        }
+        if first {
+            self.arm_deadline(number);
+        }
+        if let Poll::Ready(Err(_)) = self.poll_flush(cx) {
+            return Poll::Ready(());
+        }
+        self.read().poll_gone(&self.stream, cx)
+    }
+
+    pub(super) fn read(&self) -> MutexGuard<'_, ReadSide> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slow(&self) -> MutexGuard<'_, Slow> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Out {
+    fn rest(&self) -> Option<&[u8]> {
+        self.buffer
+            .get(self.written..)
+            .filter(|rest| !rest.is_empty())
+    }
+}
+
+/// The connection's task as the loop's monitor sees it; holds it weakly, because
+/// the task's lane holds the watch.
+pub(super) struct ConnWatch(pub(super) std::sync::Weak<Conn>);
+
+impl Watch for ConnWatch {
+    fn label(&self) -> String {
+        match self.0.upgrade() {
+            Some(conn) => (conn.server.service).label(conn.tag.load(Ordering::Relaxed)),
+            None => "a connection that ends".to_owned(),
+        }
+    }
+
+    fn caught(&self, blocked: &Blocked) {
+        let Some(conn) = self.0.upgrade() else {
+            return;
+        };
+        if conn.is(Phase::Handling) {
+            // Answers to earlier requests of the same connection do not wait.
+            let _ = conn.poll_flush(&Context::from_waker(Waker::noop()));
+            conn.arm_deadline(conn.number());
+        }
+        let tag = conn.tag.load(Ordering::Relaxed);
+        conn.server.service.caught(tag, blocked);
+    }
+
+    fn released(&self, blocked: &Blocked, total: Duration) {
+        if let Some(conn) = self.0.upgrade() {
+            let tag = conn.tag.load(Ordering::Relaxed);
+            conn.server.service.released(tag, blocked, total);
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

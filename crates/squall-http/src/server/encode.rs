@@ -1,0 +1,139 @@
+//! An answer's head on the wire, with the framing that the engine generates.
+
+use std::cell::RefCell;
+use std::time::{Instant, SystemTime};
+
+use http::{Method, StatusCode};
+use squall_loop::time::coarse_now;
+
+use super::message::Response;
+use crate::body::Body;
+use crate::wire::encode::{end, field, field_number, status_line};
+use crate::wire::head::Version;
+use crate::wire::headers::Headers;
+
+/// How an answer's body is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// No body on the wire.
+    None,
+    /// So many bytes.
+    Fixed(u64),
+    /// Chunked.
+    Chunked,
+    /// Until the connection is closed, for HTTP/1.0.
+    UntilClose,
+}
+
+/// Finds the framing of an answer (RFC 9112 section 6).
+pub(super) fn framing(
+    method: &Method,
+    version: Version,
+    status: StatusCode,
+    body: &Body,
+) -> Framing {
+    if method == Method::HEAD || has_no_body(status) {
+        return Framing::None;
+    }
+    match (body.len(), version) {
+        (Some(length), _) => Framing::Fixed(length),
+        (None, Version::Http11) => Framing::Chunked,
+        (None, Version::Http10) => Framing::UntilClose,
+    }
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+/// Writes a head. `keep` says whether the connection goes on after it.
+pub(super) fn head(
+    out: &mut Vec<u8>,
+    (method, version): (&Method, Version),
+    (status, headers, body): (StatusCode, &Headers, &Body),
+    framing: Framing,
+    keep: bool,
+) {
+    status_line(out, version, status);
+    let mut has_type = false;
+    let mut has_date = false;
+    let mut length = None;
+    for (name, value) in headers.iter() {
+        match name.len() {
+            12 => has_type |= name.eq_ignore_ascii_case("content-type"),
+            4 => has_date |= name.eq_ignore_ascii_case("date"),
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                length = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+                continue;
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => continue,
+            10 if name.eq_ignore_ascii_case("connection")
+                || name.eq_ignore_ascii_case("keep-alive") =>
+            {
+                continue;
+            }
+            _ => {}
+        }
+        field(out, name, value);
+    }
+    if let Some(content_type) = body.content_type().filter(|_| !has_type) {
+        field(out, "Content-Type", content_type.as_bytes());
+    }
+    match framing {
+        Framing::Fixed(length) => field_number(out, "Content-Length", length),
+        Framing::Chunked => field(out, "Transfer-Encoding", b"chunked"),
+        // A HEAD is told what a GET would get, where that is known.
+        Framing::None if method == Method::HEAD && !has_no_body(status) => {
+            if let Some(length) = length.or(body.len()) {
+                field_number(out, "Content-Length", length);
+            }
+        }
+        Framing::None | Framing::UntilClose => {}
+    }
+    if !has_date {
+        date(out);
+    }
+    match (keep, version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+    end(out);
+}
+
+/// Writes a whole answer that closes its connection, body in memory included.
+pub(super) fn whole(out: &mut Vec<u8>, answer: Response) {
+    let (status, headers, body) = answer.into_parts();
+    let bytes = body.as_bytes().unwrap_or_default();
+    head(
+        out,
+        (&Method::GET, Version::Http11),
+        (status, &headers, &body),
+        Framing::Fixed(bytes.len() as u64),
+        false,
+    );
+    out.extend_from_slice(bytes);
+}
+
+/// Writes the `Date` field (RFC 9110 section 6.6.1), formatted once a second.
+fn date(out: &mut Vec<u8>) {
+    thread_local! {
+        static LINE: RefCell<(Option<Instant>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
+    }
+    let now = coarse_now();
+    LINE.with_borrow_mut(|(made, line)| {
+        let stale =
+            made.is_none_or(|made| now < made || now.duration_since(made).as_millis() >= 500);
+        if stale {
+            *made = Some(now);
+            line.clear();
+            let date = httpdate::fmt_http_date(SystemTime::now());
+            field(line, "Date", date.as_bytes());
+        }
+        out.extend_from_slice(line);
+    });
+}

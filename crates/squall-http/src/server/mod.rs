@@ -1,0 +1,249 @@
+//! The server's side: accepting, one driver per connection, shutting down.
+//!
+//! The engine knows connections and messages; what to answer is a [`Service`]'s.
+
+mod conn;
+mod encode;
+mod exchange;
+mod h1;
+mod incoming;
+mod message;
+mod read;
+mod recycle;
+mod settings;
+mod shutdown;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use slab::Slab;
+use squall_loop::net::{TcpListener, TcpStream};
+use squall_loop::{Blocked, sleep};
+
+use crate::stream::Stream;
+use conn::{Conn, ConnWatch};
+
+pub use exchange::Exchange;
+pub use message::{Request, Response};
+pub use settings::Settings;
+
+/// How long accepting pauses when the process is out of file descriptors.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// A future answer, boxed once per request.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// What a server serves.
+///
+/// A tag is a number by which a service names the route of an exchange
+/// ([`Exchange::set_tag`]); 0 is an exchange that has none yet.
+pub trait Service: Send + Sync + 'static {
+    /// Answers a request. Must not panic; what it awaits may.
+    fn call(&self, request: Request) -> ResponseFuture;
+
+    /// The answer to what never became a request, such as a malformed head. The
+    /// body must be in memory; the connection is closed after it.
+    fn reject(&self, status: StatusCode, why: &str) -> Response;
+
+    /// The answer in place of a handler whose deadline has passed. The handler may
+    /// still be stuck in blocking code. The body must be in memory.
+    fn timed_out(&self, tag: u32, limit: Duration) -> Response;
+
+    /// A route's name for people, such as `GET /ping/{host}`.
+    fn label(&self, tag: u32) -> String;
+
+    /// A handler was caught blocking its lane, and is stuck at this moment.
+    fn caught(&self, tag: u32, blocked: &Blocked);
+
+    /// A handler that was caught is not stuck any more.
+    fn released(&self, tag: u32, blocked: &Blocked, total: Duration);
+}
+
+/// Serves connections. Cloning gives another handle to the same server.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+/// What the connections of a server share.
+pub(crate) struct Inner {
+    service: Arc<dyn Service>,
+    settings: Settings,
+    epoch: Instant,
+    draining: AtomicBool,
+    requests: AtomicU64,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    conns: Slab<Weak<Conn>>,
+    /// Who waits for a change: acceptors for the shutdown, the shutdown for the end.
+    waiting: Vec<Waker>,
+}
+
+impl Server {
+    /// A server for `service`.
+    pub fn new(service: Arc<dyn Service>, settings: Settings) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                service,
+                settings,
+                epoch: Instant::now(),
+                draining: AtomicBool::new(false),
+                requests: AtomicU64::new(0),
+                open: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Accepts connections until [`shutdown`](Self::shutdown). Each is driven by a
+    /// task of its own on the least loaded lane.
+    ///
+    /// # Errors
+    /// None at present: what fails concerns one connection, or passes.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<()> {
+        loop {
+            match self.accept(&listener).await {
+                None => return Ok(()),
+                Some(Ok((tcp, peer))) => self.start(tcp, peer, tls.clone()),
+                Some(Err(error)) if concerns_one_connection(&error) => {}
+                Some(Err(error)) => {
+                    tracing::error!(target: "squall::http", %error, "cannot accept connections; trying again");
+                    sleep(OUT_OF_DESCRIPTORS).await;
+                }
+            }
+        }
+    }
+
+    /// The next connection; None: the server shuts down.
+    async fn accept(&self, listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        let mut accept = pin!(listener.accept());
+        std::future::poll_fn(|cx| {
+            if self.inner.is_draining() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+            let mut open = self.inner.open();
+            if !open.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                open.waiting.push(cx.waker().clone());
+            }
+            drop(open);
+            if self.inner.is_draining() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn start(&self, tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) {
+        let inner = self.inner.clone();
+        let Some(tls) = tls else {
+            return start_on(&inner, peer, Stream::from(tcp));
+        };
+        let limit = inner.settings.header_timeout;
+        let _detached = squall_loop::IoLoop::current().spawn(async move {
+            let handshake = Stream::accept_tls(tcp, tls);
+            match squall_loop::with_timeout(limit, handshake).await {
+                Ok(Ok(stream)) => start_on(&inner, peer, stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(target: "squall::http", %peer, %error, "TLS handshake failed");
+                }
+                Err(_) => {
+                    tracing::debug!(target: "squall::http", %peer, "TLS handshake timed out");
+                }
+            }
+        });
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.inner.open().conns.len()
+    }
+
+    /// Requests that have begun.
+    pub fn requests(&self) -> u64 {
+        let open = self.inner.open();
+        let live: u64 = (open.conns.iter())
+            .filter_map(|(_, conn)| conn.upgrade())
+            .map(|conn| conn.number())
+            .sum();
+        self.inner.requests.load(Ordering::Relaxed) + live
+    }
+}
+
+/// Gives a connection its driver, on the lane it lives on.
+fn start_on(inner: &Arc<Inner>, peer: SocketAddr, stream: Stream) {
+    let conn = Arc::new(Conn::new(stream, peer, inner.clone()));
+    let key = inner.open().conns.insert(Arc::downgrade(&conn));
+    let watch = Arc::new(ConnWatch(Arc::downgrade(&conn)));
+    let driven = conn.clone();
+    let registered = Registered {
+        conn: conn.clone(),
+        key,
+    };
+    let task = async move {
+        h1::drive(&driven).await;
+        drop(registered);
+    };
+    drop(conn.stream.spawn_here(task, Some(watch)));
+}
+
+/// Takes a connection off its server's books when its driver is gone.
+struct Registered {
+    conn: Arc<Conn>,
+    key: usize,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.conn.closed();
+        let inner = &self.conn.server;
+        (inner.requests).fetch_add(self.conn.number(), Ordering::Relaxed);
+        let mut open = inner.open();
+        open.conns.try_remove(self.key);
+        let waiting = if open.conns.is_empty() && inner.is_draining() {
+            std::mem::take(&mut open.waiting)
+        } else {
+            Vec::new()
+        };
+        drop(open);
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput
+    )
+}

@@ -1,0 +1,259 @@
+//! The read side of a connection: one buffer, and the body that is on the wire.
+//!
+//! The driver reads heads from it; while a handler runs, the request's body stream
+//! reads from it. Both hold its lock only for the moment of one step.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use super::recycle;
+use crate::body::BodyError;
+use crate::stream::Stream;
+use crate::wire::chunked::{ChunkedDecoder, Decoded};
+use crate::wire::framing::BodyLength;
+use crate::wire::headers::Headers;
+
+/// How much of a long body is read at once.
+const SMALLEST_PIECE: usize = 16 << 10;
+const LARGEST_PIECE: usize = 256 << 10;
+
+#[derive(Default)]
+pub(super) struct ReadSide {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    body: Coming,
+    /// The peer has ended its direction.
+    ended: bool,
+    /// Body bytes handed out so far.
+    taken: u64,
+    /// The trailer fields of a chunked body whose end was seen.
+    trailers: Headers,
+    /// The size that the next large read may have.
+    piece: usize,
+}
+
+/// What is still on the wire of the current request's body.
+#[derive(Default)]
+enum Coming {
+    #[default]
+    Nothing,
+    Fixed(u64),
+    Chunked(Box<ChunkedDecoder>),
+    /// The body failed; nothing more can be read from this connection.
+    Broken,
+}
+
+impl ReadSide {
+    /// What was read and not used yet.
+    pub(super) fn buffered(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Uses up bytes of the front.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            recycle::give_read_buffer(std::mem::take(&mut self.buffer));
+        }
+    }
+
+    /// Reads more into the buffer. `Ok(0)` is the peer's end.
+    pub(super) fn poll_fill(
+        &mut self,
+        stream: &Stream,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.buffer.is_empty() {
+            self.buffer = recycle::take_read_buffer();
+        } else if self.end == self.buffer.len() {
+            if self.start > 0 {
+                self.buffer.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            } else {
+                let longer = self.buffer.len() * 2;
+                self.buffer.resize(longer, 0);
+            }
+        }
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let read = stream.poll_read(cx, room);
+        match &read {
+            Poll::Ready(Ok(0)) => self.ended = true,
+            Poll::Ready(Ok(read)) => self.end += read,
+            _ => {}
+        }
+        if self.end == 0 {
+            recycle::give_read_buffer(std::mem::take(&mut self.buffer));
+        }
+        read
+    }
+
+    /// A request with this body begins.
+    pub(super) fn expect(&mut self, length: BodyLength, decoder: impl FnOnce() -> ChunkedDecoder) {
+        self.taken = 0;
+        self.body = match length {
+            BodyLength::None | BodyLength::Fixed(0) | BodyLength::UntilClose => Coming::Nothing,
+            BodyLength::Fixed(length) => Coming::Fixed(length),
+            BodyLength::Chunked => Coming::Chunked(Box::new(decoder())),
+        };
+    }
+
+    /// Whether the request has been read to its end, so that another may follow.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.body, Coming::Nothing)
+    }
+
+    /// Body bytes that are certain to come, when they are counted.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        match &self.body {
+            Coming::Nothing => Some(0),
+            Coming::Fixed(length) => Some(*length),
+            Coming::Chunked(_) | Coming::Broken => None,
+        }
+    }
+
+    /// The trailer fields, once the body has ended.
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
+        let trailers = std::mem::take(&mut self.trailers);
+        (self.is_complete() && !trailers.is_empty()).then_some(trailers)
+    }
+
+    /// Whether body bytes, or anything else, are in the buffer already.
+    pub(super) fn has_buffered(&self) -> bool {
+        self.end > self.start
+    }
+
+    /// Ready when the client is gone while nothing is expected from it.
+    ///
+    /// What a pipelining client sends meanwhile is kept, up to one buffer.
+    pub(super) fn poll_gone(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_complete() {
+            return Poll::Pending; // The body's reader sees it.
+        }
+        loop {
+            if self.end - self.start >= recycle::BUFFER {
+                return Poll::Pending;
+            }
+            match ready!(self.poll_fill(stream, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next piece of the body; `None` is its end.
+    pub(super) fn poll_body(
+        &mut self,
+        stream: &Stream,
+        cx: &Context<'_>,
+        limit: u64,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            match self.step(limit) {
+                Ok(Step::Piece(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(Step::End) => return Poll::Ready(None),
+                Ok(Step::Starved) => {}
+                Err(error) => {
+                    self.body = Coming::Broken;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            let read = match self.read_large(stream, cx) {
+                Some(read) => ready!(read).map(Some),
+                None => ready!(self.poll_fill(stream, cx)).map(|read| {
+                    self.ended |= read == 0;
+                    (read == 0).then(Bytes::new)
+                }),
+            };
+            let error = match read {
+                Ok(None) => continue,
+                Ok(Some(piece)) if !piece.is_empty() => return Poll::Ready(Some(Ok(piece))),
+                Ok(Some(_)) => BodyError::Incomplete,
+                Err(error) => BodyError::Io(error),
+            };
+            self.body = Coming::Broken;
+            return Poll::Ready(Some(Err(error)));
+        }
+    }
+
+    /// Reads a long counted body straight into pieces, past the buffer.
+    fn read_large(&mut self, stream: &Stream, cx: &Context<'_>) -> Option<Poll<io::Result<Bytes>>> {
+        let Coming::Fixed(left) = &mut self.body else {
+            return None;
+        };
+        if *left < recycle::BUFFER as u64 || self.end > self.start {
+            return None;
+        }
+        // Pieces grow while the peer fills them, so that slow bodies stay small.
+        let room = self.piece.clamp(SMALLEST_PIECE, LARGEST_PIECE);
+        let room = usize::try_from(*left).unwrap_or(room).min(room);
+        let mut piece = BytesMut::zeroed(room);
+        let read = match stream.poll_read(cx, &mut piece) {
+            Poll::Ready(Ok(read)) => read,
+            Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+            Poll::Pending => return Some(Poll::Pending),
+        };
+        self.piece = if read == room { room * 2 } else { read };
+        *left -= read as u64;
+        self.taken += read as u64;
+        if *left == 0 {
+            self.body = Coming::Nothing;
+        }
+        piece.truncate(read);
+        Some(Poll::Ready(Ok(piece.freeze())))
+    }
+
+    fn step(&mut self, limit: u64) -> Result<Step, BodyError> {
+        loop {
+            let buffered = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let (skip, data) = match &mut self.body {
+                Coming::Nothing => return Ok(Step::End),
+                Coming::Broken => return Err(BodyError::Incomplete),
+                Coming::Fixed(_) if buffered.is_empty() => return Ok(Step::Starved),
+                Coming::Fixed(left) => {
+                    let data = usize::try_from(*left).unwrap_or(usize::MAX);
+                    (0, data.min(buffered.len()))
+                }
+                Coming::Chunked(decoder) => match decoder.decode(buffered) {
+                    Ok(Decoded::Data { skip, data }) => (skip, data),
+                    Ok(Decoded::More { consumed }) => {
+                        self.consume(consumed);
+                        return Ok(Step::Starved);
+                    }
+                    Ok(Decoded::Done { consumed }) => {
+                        self.trailers = decoder.take_trailers();
+                        self.body = Coming::Nothing;
+                        self.consume(consumed);
+                        continue;
+                    }
+                    Err(error) => return Err(BodyError::Malformed(error.to_string())),
+                },
+            };
+            self.taken += data as u64;
+            if self.taken > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            let piece = buffered.get(skip..skip + data).unwrap_or_default();
+            let piece = Bytes::copy_from_slice(piece);
+            self.consume(skip + data);
+            if let Coming::Fixed(left) = &mut self.body {
+                *left -= data as u64;
+                if *left == 0 {
+                    self.body = Coming::Nothing;
+                }
+            }
+            return Ok(Step::Piece(piece));
+        }
+    }
+}
+
+enum Step {
+    Piece(Bytes),
+    End,
+    Starved,
+}

@@ -1,0 +1,50 @@
+//! Ending in phases: no new connections, idle ones closed, last answers marked
+//! `Connection: close`, and what is left at the end of the grace is cut.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use squall_loop::with_timeout;
+
+use super::Server;
+use super::conn::Conn;
+
+impl Server {
+    /// Stops accepting, lets requests in flight be answered, and closes every
+    /// connection, within `grace`. Returns how many had to be cut.
+    pub async fn shutdown(&self, grace: Duration) -> usize {
+        self.inner.draining.store(true, Ordering::SeqCst);
+        let waiting = std::mem::take(&mut self.inner.open().waiting);
+        for waker in waiting {
+            waker.wake();
+        }
+        for conn in self.open_connections() {
+            conn.close_if_idle();
+        }
+        let ended = poll_fn(|cx| {
+            let mut open = self.inner.open();
+            if open.conns.is_empty() {
+                return Poll::Ready(());
+            }
+            open.waiting.push(cx.waker().clone());
+            Poll::Pending
+        });
+        if with_timeout(grace, ended).await.is_ok() {
+            return 0;
+        }
+        let cut = self.open_connections();
+        for conn in &cut {
+            conn.stream.abort();
+        }
+        cut.len()
+    }
+
+    fn open_connections(&self) -> Vec<Arc<Conn>> {
+        (self.inner.open().conns.iter())
+            .filter_map(|(_, conn)| conn.upgrade())
+            .collect()
+    }
+}

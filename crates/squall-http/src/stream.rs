@@ -1,0 +1,184 @@
+//! A connection's bytes, plain or encrypted, behind one face.
+//!
+//! Used through `&self`: one side reads while the other writes, and whoever owns
+//! a deadline may write or close from outside of the connection's task.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use squall_loop::net::TcpStream;
+
+use crate::tls::TlsStream;
+
+/// One connection to a peer.
+#[derive(Debug)]
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Self {
+        Self(Kind::Tcp(tcp))
+    }
+}
+
+impl Stream {
+    /// Waits for a client's TLS handshake.
+    ///
+    /// # Errors
+    /// The connection's, or the `rustls::Error` that ended the handshake inside an
+    /// `InvalidData`; [`tls::explain`](crate::tls::explain) puts that into words.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the connection.
+    pub async fn accept_tls(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let tls = TlsStream::accept(tcp, config).await?;
+        Ok(Self(Kind::Tls(Box::new(tls))))
+    }
+
+    /// Shakes hands with a server as `name`, which its certificate is checked against.
+    ///
+    /// # Errors
+    /// As [`accept_tls`](Self::accept_tls).
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the connection.
+    pub async fn connect_tls(
+        tcp: TcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Self> {
+        let tls = TlsStream::connect(tcp, config, name).await?;
+        Ok(Self(Kind::Tls(Box::new(tls))))
+    }
+
+    /// Reads what is there; 0 bytes is the end.
+    ///
+    /// An encrypted stream whose end was not announced by the peer is cut off: that is
+    /// `UnexpectedEof`, not an end.
+    pub fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.poll_read(cx, buf),
+            Kind::Tls(tls) => tls.poll_read(cx, buf),
+        }
+    }
+
+    /// Reads at once what is there, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; else as [`poll_read`](Self::poll_read).
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.try_read(buf),
+            Kind::Tls(tls) => tls.try_read(buf),
+        }
+    }
+
+    /// Writes what fits.
+    ///
+    /// An encrypted stream may keep up to 64 KiB of it until there is room on the wire;
+    /// [`poll_flush`](Self::poll_flush) or the next read or write moves them on.
+    pub fn poll_write(&self, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.poll_write(cx, buf),
+            Kind::Tls(tls) => tls.poll_write(cx, buf),
+        }
+    }
+
+    /// Writes what fits of several slices, as [`poll_write`](Self::poll_write) does.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.poll_write_vectored(cx, bufs),
+            Kind::Tls(tls) => tls.poll_write_vectored(cx, bufs),
+        }
+    }
+
+    /// Brings what was written onto the wire; a plain stream always has.
+    pub fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Kind::Tcp(_) => Poll::Ready(Ok(())),
+            Kind::Tls(tls) => tls.poll_flush(cx),
+        }
+    }
+
+    /// Writes at once what fits, without waiting; for whoever has no task.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.try_write(buf),
+            Kind::Tls(tls) => tls.try_write(buf),
+        }
+    }
+
+    /// Ends the sending direction, so that the peer sees a clean end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn close_write(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Kind::Tls(tls) => tls.close_write(),
+        }
+    }
+
+    /// Ends both directions now. Reads on other threads see the end.
+    pub fn abort(&self) {
+        // It may be closed already, which is what is wanted.
+        drop(self.tcp().shutdown(Shutdown::Both));
+    }
+
+    /// Starts a task on the lane that this connection lives on.
+    pub(crate) fn spawn_here<F>(
+        &self,
+        future: F,
+        watch: Option<Arc<dyn squall_loop::Watch>>,
+    ) -> squall_loop::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tcp().spawn_here(future, watch)
+    }
+
+    /// The other end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
+    }
+
+    /// This end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+
+    /// Whether the bytes are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0, Kind::Tls(_))
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp,
+            Kind::Tls(tls) => tls.tcp(),
+        }
+    }
+}

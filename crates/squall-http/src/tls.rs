@@ -1,0 +1,278 @@
+//! TLS for both sides: configurations from PEM, with errors that say what was wrong.
+//!
+//! `rustls` with its `ring` provider, named explicitly: a process-wide default that
+//! another crate may have set is never asked. Only HTTP/1.1 is offered (ALPN). The bytes
+//! themselves go through [`Stream`](crate::Stream), which hides whether they are
+//! encrypted.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+
+mod session;
+
+pub(crate) use session::TlsStream;
+
+const ALPN: &[u8] = b"http/1.1";
+
+/// Whom a client trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientTls {
+    /// Whether the server's certificate has to be valid. Default true.
+    ///
+    /// Without it anybody between the two ends can read and change everything.
+    pub validate_cert: bool,
+    /// Certificates in PEM that are trusted **instead of** the public ones. Default none.
+    pub ca_certs: Option<Arc<[u8]>>,
+}
+
+impl Default for ClientTls {
+    fn default() -> Self {
+        Self {
+            validate_cert: true,
+            ca_certs: None,
+        }
+    }
+}
+
+/// Makes a client's configuration. Default roots: Mozilla's, as compiled in.
+///
+/// # Errors
+/// [`TlsConfigError`] when `ca_certs` holds no usable certificate.
+pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsConfigError::new("the protocol versions", error))?;
+    let mut config = if tls.validate_cert {
+        builder
+            .with_root_certificates(roots(tls.ca_certs.as_deref())?)
+            .with_no_client_auth()
+    } else {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
+            .with_no_client_auth()
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Makes a server's configuration from its certificate chain and its private key.
+///
+/// Both in PEM; the chain starts with the server's own certificate.
+///
+/// # Errors
+/// [`TlsConfigError`] names the part that is missing, malformed or does not match.
+pub fn server_config(
+    certs_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<Arc<ServerConfig>, TlsConfigError> {
+    let chain = certificates(certs_pem, "the certificate chain")?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|error| TlsConfigError::new("the private key", error))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsConfigError::new("the protocol versions", error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| TlsConfigError::new("the certificate and its key", error))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(ca_certs: Option<&[u8]>) -> Result<RootCertStore, TlsConfigError> {
+    let Some(pem) = ca_certs else {
+        return Ok(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        });
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, "ca_certs")? {
+        roots
+            .add(certificate)
+            .map_err(|error| TlsConfigError::new("a certificate in ca_certs", error))?;
+    }
+    Ok(roots)
+}
+
+fn certificates(
+    pem: &[u8],
+    what: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsConfigError::new(what, error))?;
+    if found.is_empty() {
+        return Err(TlsConfigError::new(
+            what,
+            "no CERTIFICATE section in the PEM",
+        ));
+    }
+    Ok(found)
+}
+
+/// A TLS configuration that cannot be used.
+#[derive(Debug)]
+pub struct TlsConfigError {
+    what: &'static str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl TlsConfigError {
+    fn new(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS: {} cannot be used: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for TlsConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}
+
+/// Says in words why a handshake failed, and what to do about it.
+///
+/// `None` when the error is not one of TLS.
+pub fn explain(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(reason) = error else {
+        return Some(error.to_string());
+    };
+    let words = match reason {
+        CertificateError::UnknownIssuer => {
+            "it is self-signed, or signed by an authority that is not trusted; \
+             name that authority's certificate with ca_certs(pem), \
+             or switch the check off with validate_cert(false)"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; is this machine's clock right?"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host name"
+        }
+        CertificateError::Revoked => "it was revoked",
+        // What webpki reports for a certificate authority that serves itself.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is self-signed, an authority's certificate used as a server's; \
+             no ca_certs can make it valid, only validate_cert(false) accepts it"
+        }
+        other => return Some(format!("the server's certificate is not valid: {other}")),
+    };
+    Some(format!(
+        "the server's certificate is not valid: {words} ({error})"
+    ))
+}
+
+/// Accepts any certificate; the peer still has to own the key that belongs to it.
+#[derive(Debug)]
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn configurations_are_made_from_pem() {
+        let (cert, key) = certificate();
+        assert!(server_config(cert.as_bytes(), key.as_bytes()).is_ok());
+        let trusting = ClientTls {
+            ca_certs: Some(cert.into_bytes().into()),
+            ..ClientTls::default()
+        };
+        assert!(client_config(&trusting).is_ok());
+        assert!(client_config(&ClientTls::default()).is_ok());
+    }
+
+    #[test]
+    fn errors_name_the_part() {
+        let (cert, key) = certificate();
+        let (_, other_key) = certificate();
+        for (certs, key, part) in [
+            (&*key, &*key, "the certificate chain"),
+            (&cert, "", "the private key"),
+            (&cert, &other_key, "the certificate and its key"),
+        ] {
+            let error = server_config(certs.as_bytes(), key.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        let nothing = ClientTls {
+            ca_certs: Some(b"no PEM".as_slice().into()),
+            ..ClientTls::default()
+        };
+        let error = client_config(&nothing).unwrap_err();
+        assert!(error.to_string().contains("ca_certs"), "{error}");
+    }
+}

@@ -1,0 +1,86 @@
+//! `Known`: which fields that steer the connection a head has.
+
+/// Which fields that steer the connection a parsed head had.
+///
+/// Found in the pass that reads the head, so that the common request, which has none of
+/// them, is framed without another look at its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    seen: u8,
+    pub(super) repeated: u8,
+    pub(super) host_index: u32,
+}
+
+impl Known {
+    pub(super) const HOST: u8 = 1;
+    pub(super) const CONTENT_LENGTH: u8 = 2;
+    pub(super) const TRANSFER_ENCODING: u8 = 4;
+    pub(super) const CONNECTION: u8 = 8;
+    pub(super) const EXPECT: u8 = 16;
+    pub(super) const UPGRADE: u8 = 32;
+    pub(super) const CONTENT_TYPE: u8 = 64;
+
+    /// Whether there was a `Host` field.
+    pub fn host(self) -> bool {
+        self.seen & Self::HOST != 0
+    }
+
+    /// Whether there was a `Content-Length` field.
+    pub fn content_length(self) -> bool {
+        self.seen & Self::CONTENT_LENGTH != 0
+    }
+
+    /// Whether there was a `Transfer-Encoding` field.
+    pub fn transfer_encoding(self) -> bool {
+        self.seen & Self::TRANSFER_ENCODING != 0
+    }
+
+    /// Whether there was a `Connection` field.
+    pub fn connection(self) -> bool {
+        self.seen & Self::CONNECTION != 0
+    }
+
+    /// Whether there was an `Expect` field.
+    pub fn expect(self) -> bool {
+        self.seen & Self::EXPECT != 0
+    }
+
+    /// Whether there was an `Upgrade` field.
+    pub fn upgrade(self) -> bool {
+        self.seen & Self::UPGRADE != 0
+    }
+
+    /// Notes the field `name`, the `index`th of the head.
+    #[inline]
+    pub(super) fn note(&mut self, name: &[u8], index: usize) {
+        let bit = match name.len() {
+            4 if is(name, b"host") => Self::HOST,
+            6 if is(name, b"expect") => Self::EXPECT,
+            7 if is(name, b"upgrade") => Self::UPGRADE,
+            10 if is(name, b"connection") => Self::CONNECTION,
+            12 if is(name, b"content-type") => Self::CONTENT_TYPE,
+            14 if is(name, b"content-length") => Self::CONTENT_LENGTH,
+            17 if is(name, b"transfer-encoding") => Self::TRANSFER_ENCODING,
+            _ => return,
+        };
+        if bit == Self::HOST {
+            self.host_index = index as u32;
+        }
+        self.repeated |= self.seen & bit;
+        self.seen |= bit;
+    }
+}
+
+/// Compares a field name with one in lower case; a few vector instructions.
+///
+/// Setting the bit that makes a letter small cannot make another token byte equal to a
+/// small letter or a hyphen.
+#[inline]
+fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(name).is_ok_and(|name| {
+        name.iter()
+            .zip(lower)
+            .fold(0, |other, (a, b)| other | ((a | 0x20) ^ b))
+            == 0
+    })
+}

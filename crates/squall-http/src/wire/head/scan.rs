@@ -1,0 +1,85 @@
+//! `Scan`: the way through a head that drips in, one look per byte.
+//!
+//! Parsing from the start at each read would cost a slow sender nothing and us the square
+//! of the head's size. So an incomplete head is only searched for its empty line, from
+//! where the search stopped; limits and bare line feeds are noticed on the way.
+
+use super::{HeadError, HeadLimits, METHOD_BYTES};
+
+/// How far an incomplete head has been looked at, so that no byte is looked at twice.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Scan {
+    pub(super) seen: usize,
+    line_start: usize,
+}
+
+impl Scan {
+    /// A head seen for the first time is parsed at once; later ones when they are complete.
+    #[inline]
+    pub(super) fn is_worth_parsing(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<bool, HeadError> {
+        if self.seen == 0 {
+            Ok(true)
+        } else {
+            self.advance(head, limits, request)
+        }
+    }
+
+    /// Looks at the new bytes: is the empty line there, is every line end a CRLF?
+    pub(super) fn advance(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<bool, HeadError> {
+        if head.len() < self.seen {
+            *self = Self::default();
+        }
+        let from = self.seen;
+        for at in
+            memchr::memchr_iter(b'\n', head.get(from..).unwrap_or_default()).map(|at| at + from)
+        {
+            let line = head.get(self.line_start..at).unwrap_or_default();
+            if line.last() != Some(&b'\r') {
+                return Err(HeadError::LineEnd);
+            }
+            if line.len() == 1 {
+                // Stay in front of this line, so that asking again gives the same answer.
+                self.seen = at;
+                return Ok(true);
+            }
+            self.line_start = at + 1;
+        }
+        self.seen = head.len();
+        if request && self.line_start == 0 {
+            check_open_request_line(head, limits)?;
+        }
+        if head.len() > limits.head_bytes {
+            return Err(HeadError::TooLarge {
+                limit: limits.head_bytes,
+            });
+        }
+        Ok(false)
+    }
+}
+
+/// Bounds a request line whose end has not come yet.
+fn check_open_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
+    const VERSION_BYTES: usize = " HTTP/1.1\r".len();
+    let method = head.get(..=METHOD_BYTES).unwrap_or(head);
+    match memchr::memchr(b' ', method) {
+        None if head.len() > METHOD_BYTES => Err(HeadError::Method),
+        Some(space)
+            if head.len() - space - 1 > limits.target_bytes.saturating_add(VERSION_BYTES) =>
+        {
+            Err(HeadError::TargetTooLong {
+                limit: limits.target_bytes,
+            })
+        }
+        _ => Ok(()),
+    }
+}
