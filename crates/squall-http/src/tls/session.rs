@@ -113,7 +113,10 @@ impl TlsStream {
             }
             if let Poll::Ready(Err(error)) = flushed {
                 // The peer's alert, if it sent one, says more than a broken pipe.
-                return Poll::Ready(session.receive(|buf| self.read(cx, buf)).and(Err(error)));
+                return Poll::Ready(match session.receive(|buf| self.read(cx, buf)) {
+                    Err(alert) if alert.kind() == io::ErrorKind::InvalidData => Err(alert),
+                    _ => Err(error),
+                });
             }
             match session.receive(|buf| self.read(cx, buf)) {
                 Ok(0) => {
@@ -317,7 +320,10 @@ impl Session {
     fn understand(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.tls.read_tls(&mut rest)?;
+            if self.tls.read_tls(&mut rest)? == 0 {
+                // After the announced end nothing counts.
+                return Ok(bytes.len());
+            }
             let state = self
                 .tls
                 .process_new_packets()
