@@ -1,1 +1,17 @@
-//! x
+//! The client's side of one connection.
+//!
+//! [`exchange`] sends one request and reads its answer's head inside the caller's
+//! future; the answer's body goes on reading when it is asked. There is no task per
+//! connection. Who owns connections between exchanges is the caller's matter: see
+//! [`Home`].
+
+mod answer;
+mod connection;
+mod error;
+mod h1;
+mod idle;
+mod upload;
+
+pub use connection::{Connection, Home};
+pub use error::ExchangeError;
+pub use h1::{Answer, ExchangeLimits, Outgoing, Progress, Sent, exchange};

@@ -1,0 +1,240 @@
+//! The receiving half of an exchange: an answer's body, and what becomes of the
+//! connection.
+//!
+//! ```text
+//!   Receiving --length reached, last chunk--> settled: home, if nothing is left over
+//!       |-- end of stream: end (UntilClose) or Incomplete --> closed
+//!       `-- malformed, failed, silent, dropped ------------> closed
+//! ```
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use super::connection::{Connection, Home};
+use super::h1::ExchangeLimits;
+use super::idle::Idle;
+use super::upload::Upload;
+use crate::body::{Body, BodyError, BodyStream};
+use crate::wire::chunked::{ChunkedDecoder, Decoded};
+use crate::wire::framing::BodyLength;
+use crate::wire::headers::Headers;
+
+/// Read at a time. 256 KiB was measured slower: the data leaves the cache.
+const BODY_BUFFER: usize = 64 << 10;
+
+/// A body on its way in, with the connection it comes from.
+pub(super) struct Incoming<H: Home> {
+    /// `None` once it is settled what becomes of the connection.
+    link: Option<Link<H>>,
+    length: Length,
+    idle: Idle,
+    trailers: Option<Headers>,
+}
+
+struct Link<H> {
+    connection: Connection,
+    home: H,
+    upload: Upload,
+    persistent: bool,
+}
+
+enum Length {
+    Fixed(u64),
+    Chunked(Box<ChunkedDecoder>),
+    UntilClose,
+}
+
+impl<H: Home> Incoming<H> {
+    pub(super) fn new(
+        connection: Connection,
+        home: H,
+        upload: Upload,
+        length: BodyLength,
+        persistent: bool,
+        limits: &ExchangeLimits,
+    ) -> Self {
+        let length = match length {
+            BodyLength::None => Length::Fixed(0),
+            BodyLength::Fixed(length) => Length::Fixed(length),
+            BodyLength::Chunked => Length::Chunked(Box::new(ChunkedDecoder::new(limits.chunks))),
+            BodyLength::UntilClose => Length::UntilClose,
+        };
+        Self {
+            link: Some(Link {
+                connection,
+                home,
+                upload,
+                persistent,
+            }),
+            length,
+            idle: Idle::new(limits.idle),
+            trailers: None,
+        }
+    }
+
+    /// The body; one that has arrived already is settled at once and needs no stream.
+    pub(super) fn into_body(mut self) -> Body {
+        let here = (self.link.as_ref()).map_or(0, |link| link.connection.input.data().len() as u64);
+        match self.length {
+            Length::Fixed(length) if length <= here => {
+                let bytes = self.take_fixed().unwrap_or_default();
+                self.settle();
+                Body::from(bytes)
+            }
+            _ => Body::stream(self),
+        }
+    }
+
+    /// Takes what is at hand of the body; `None`: read more.
+    fn take(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self.length {
+            Length::Fixed(0) => {
+                self.settle();
+                Ok(None)
+            }
+            Length::Chunked(_) => self.take_chunked(),
+            Length::Fixed(_) | Length::UntilClose => Ok(self.take_fixed()),
+        }
+    }
+
+    fn take_fixed(&mut self) -> Option<Bytes> {
+        let input = &mut self.link.as_mut()?.connection.input;
+        let data = input.data();
+        let data = match self.length {
+            Length::Fixed(left) => {
+                let len = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
+                data.get(..len).unwrap_or_default()
+            }
+            _ => data,
+        };
+        let bytes = Bytes::copy_from_slice(data);
+        input.consume(bytes.len());
+        if let Length::Fixed(left) = &mut self.length {
+            *left -= bytes.len() as u64;
+        }
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Joins the data of all chunks at hand, so that tiny ones are not handed out singly.
+    fn take_chunked(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let (Some(link), Length::Chunked(decoder)) = (self.link.as_mut(), &mut self.length) else {
+            return Ok(None);
+        };
+        let input = &mut link.connection.input;
+        let mut joined = BytesMut::new();
+        let done = loop {
+            let data = input.data();
+            let decoded = decoder
+                .decode(data)
+                .map_err(|error| BodyError::Malformed(error.to_string()))?;
+            match decoded {
+                Decoded::Data { skip, data: len } => {
+                    if joined.is_empty() {
+                        joined.reserve(data.len() - skip);
+                    }
+                    joined.extend_from_slice(data.get(skip..skip + len).unwrap_or_default());
+                    input.consume(skip + len);
+                }
+                Decoded::More { consumed } => {
+                    input.consume(consumed);
+                    break false;
+                }
+                Decoded::Done { consumed } => {
+                    input.consume(consumed);
+                    break true;
+                }
+            }
+        };
+        if done {
+            let trailers = decoder.take_trailers();
+            self.trailers = (!trailers.is_empty()).then_some(trailers);
+            self.settle();
+        }
+        Ok((!joined.is_empty()).then(|| joined.freeze()))
+    }
+
+    /// The answer is complete: the connection goes home, if it is fit for it.
+    fn settle(&mut self) {
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        let clean = link.upload.is_done() && link.connection.input.is_empty();
+        if link.persistent && clean && !matches!(self.length, Length::UntilClose) {
+            link.connection.scratch = link.upload.into_scratch();
+            link.connection.input.shrink();
+            link.home.give_back(link.connection);
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        loop {
+            if let Some(chunk) = self.take()? {
+                self.idle.reset();
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            let Some(link) = &mut self.link else {
+                return Poll::Ready(Ok(None));
+            };
+            let before = link.upload.written();
+            let _ = link.upload.poll(&link.connection.stream, cx);
+            if let Some(error) = link.upload.take_broken() {
+                return Poll::Ready(Err(BodyError::other(error)));
+            }
+            if link.upload.written() > before {
+                self.idle.reset();
+            }
+            let Connection { input, stream, .. } = &mut link.connection;
+            match input.poll_fill(stream, cx, BODY_BUFFER) {
+                // Its own body is late, and the answer may well depend on it.
+                Poll::Pending if link.upload.is_starved() => return Poll::Pending,
+                Poll::Pending => {
+                    let limit = ready!(self.idle.poll(cx));
+                    return Poll::Ready(Err(BodyError::TimedOut { limit }));
+                }
+                Poll::Ready(Ok(0)) => {
+                    let end = matches!(self.length, Length::UntilClose);
+                    self.link = None;
+                    return Poll::Ready(end.then_some(None).ok_or(BodyError::Incomplete));
+                }
+                Poll::Ready(Ok(_)) => {}
+                // An encrypted stream that was cut off.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Err(BodyError::Incomplete));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(BodyError::Io(error))),
+            }
+        }
+    }
+}
+
+impl<H: Home> BodyStream for Incoming<H> {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        // Nothing here is pinned by its own contents.
+        let this = self.get_mut();
+        let next = ready!(this.poll_next(cx));
+        if next.is_err() {
+            this.link = None;
+        }
+        Poll::Ready(next.transpose())
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        match self.length {
+            Length::Fixed(left) => Some(left),
+            _ if self.link.is_none() => Some(0),
+            _ => None,
+        }
+    }
+
+    fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
+        self.get_mut().trailers.take()
+    }
+}
+
+impl<H: Home> Unpin for Incoming<H> {}

@@ -1,0 +1,273 @@
+//! One HTTP/1.1 exchange on one connection: the request out, the answer's head in.
+//!
+//! Mirror of the server's `h1`. Both directions are driven by whoever awaits the answer,
+//! and later by whoever reads its body:
+//!
+//! ```text
+//! exchange:    upload --+--> stream --> head --(1xx: again)--> Answer
+//! Answer.body: upload --+--> stream --> chunks --> end --> home (reusable) or dropped
+//! ```
+//! A server may answer before it has read the request, and may close then. So an upload
+//! that fails does not end the exchange: reading goes on, and what the server said is the
+//! answer (RFC 9112 section 9.5). Only when nothing was said is the failure reported.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+
+use super::answer::Incoming;
+use super::connection::{Connection, Home};
+use super::error::ExchangeError;
+use super::idle::Idle;
+use super::upload::Upload;
+use crate::body::Body;
+use crate::wire::chunked::ChunkLimits;
+use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
+use crate::wire::headers::Headers;
+use crate::wire::{encode, framing};
+
+/// Memory for an answer's head and, mostly, its body.
+const HEAD_BUFFER: usize = 8 << 10;
+
+/// A request's head without framing: the engine generates that from the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The method. Not CONNECT.
+    pub method: &'a Method,
+    /// The target, as it goes onto the request line.
+    pub target: &'a str,
+    /// The `Host` field.
+    pub host: &'a str,
+    /// Every other field. None of `Host`, `Connection`, `Content-Length`,
+    /// `Transfer-Encoding` and `Expect`.
+    pub headers: &'a Headers,
+    /// Asks the server to close after this exchange.
+    pub close: bool,
+    /// Waits for `100 Continue` before the body is sent, at most for so long.
+    pub expect_continue: Option<Duration>,
+}
+
+/// What a server may send, and for how long it may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExchangeLimits {
+    /// Limits on the head.
+    pub head: HeadLimits,
+    /// Limits on a chunked body's framing.
+    pub chunks: ChunkLimits,
+    /// How many 1xx answers may precede the final one. Default 10.
+    pub informational: usize,
+    /// How long nothing may move in either direction. Default `None`: forever.
+    pub idle: Option<Duration>,
+}
+
+impl Default for ExchangeLimits {
+    fn default() -> Self {
+        Self {
+            head: HeadLimits::default(),
+            chunks: ChunkLimits::default(),
+            informational: 10,
+            idle: None,
+        }
+    }
+}
+
+/// How much of a request may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Sent {
+    /// Not a byte was written. It is safe to send it again.
+    #[default]
+    No,
+    /// Something was written. The server may have acted on it.
+    Maybe,
+    /// The server has begun to answer.
+    Yes,
+}
+
+/// How far an exchange has come; still readable when it was cancelled.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// How much may have reached the server.
+    pub sent: Sent,
+    /// When the whole request was on the wire.
+    pub written: Option<Instant>,
+    /// When the first byte of an answer came.
+    pub first_byte: Option<Instant>,
+}
+
+/// An answer, its body still on the wire.
+#[derive(Debug)]
+pub struct Answer {
+    /// The final head.
+    pub head: ResponseHead,
+    /// The body. Reading it to its end gives the connection back to its home.
+    pub body: Body,
+    /// The server's address.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Sends a request and waits for the head of its answer.
+///
+/// The request's body goes on being sent while the answer's is read. The connection goes
+/// back to `home` after a clean end of both, and is closed otherwise.
+///
+/// # Errors
+/// [`ExchangeError`]; `progress` says whether the request may be sent again.
+///
+/// # Cancel safety
+/// Dropping it closes the connection.
+pub async fn exchange<H: Home>(
+    mut connection: Connection,
+    home: H,
+    request: &Outgoing<'_>,
+    body: Body,
+    limits: &ExchangeLimits,
+    progress: &mut Progress,
+) -> Result<Answer, ExchangeError> {
+    let mut head = std::mem::take(&mut connection.scratch);
+    head.clear();
+    write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
+    let hold = request.expect_continue.map(squall_loop::sleep);
+    connection.exchanges += 1;
+    let mut waiting = Waiting {
+        upload: Upload::new(head, body, hold),
+        idle: Idle::new(limits.idle),
+        head: ResponseHead::new(),
+        informational: 0,
+        connection,
+    };
+    std::future::poll_fn(|cx| waiting.poll(limits, progress, cx)).await?;
+    let Waiting {
+        upload,
+        head,
+        mut connection,
+        ..
+    } = waiting;
+    let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
+    connection.note(&head.headers);
+    let peer = connection.peer_addr();
+    let persistent = head.keep_alive() && !request.close;
+    let body = Incoming::new(connection, home, upload, length, persistent, limits).into_body();
+    Ok(Answer { head, body, peer })
+}
+
+/// An exchange that has no answer yet.
+struct Waiting {
+    connection: Connection,
+    upload: Upload,
+    idle: Idle,
+    head: ResponseHead,
+    informational: usize,
+}
+
+impl Waiting {
+    fn poll(
+        &mut self,
+        limits: &ExchangeLimits,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ExchangeError>> {
+        let before = self.upload.written();
+        let _ = self.upload.poll(&self.connection.stream, cx);
+        if self.upload.is_done() {
+            progress.written.get_or_insert_with(Instant::now);
+        }
+        if let Some(error) = self.upload.take_broken() {
+            return Poll::Ready(Err(error));
+        }
+        if self.upload.written() > 0 {
+            progress.sent = progress.sent.max(Sent::Maybe);
+        }
+        if self.upload.written() > before || self.upload.is_starved() {
+            self.idle.reset();
+        }
+        let read = self.poll_head(limits, progress, cx);
+        match read {
+            // Why the request could not be sent says more than the silence after it.
+            Poll::Ready(Err(error)) if error.is_disconnect() => {
+                Poll::Ready(Err(self.upload.take_failed().unwrap_or(error)))
+            }
+            Poll::Pending if !self.upload.is_starved() => {
+                let limit = ready!(self.idle.poll(cx));
+                Poll::Ready(Err(ExchangeError::TimedOut { limit }))
+            }
+            read => read,
+        }
+    }
+
+    /// Reads heads until the final one.
+    fn poll_head(
+        &mut self,
+        limits: &ExchangeLimits,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ExchangeError>> {
+        loop {
+            let data = self.connection.input.data();
+            let used = parse_response(data, &limits.head, &mut self.head);
+            if let Some(used) = used.map_err(ExchangeError::Head)? {
+                self.connection.input.consume(used);
+                if !self.head.status.is_informational() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.informational(limits)?;
+                continue;
+            }
+            let Connection { input, stream, .. } = &mut self.connection;
+            match ready!(input.poll_fill(stream, cx, HEAD_BUFFER)) {
+                Ok(0) => return Poll::Ready(Err(ExchangeError::Closed)),
+                Ok(_) => {
+                    progress.sent = Sent::Yes;
+                    progress.first_byte.get_or_insert_with(Instant::now);
+                }
+                Err(error) => return Poll::Ready(Err(ExchangeError::Read(error))),
+            }
+        }
+    }
+
+    /// A 1xx answer: has no body, and another head follows.
+    fn informational(&mut self, limits: &ExchangeLimits) -> Result<(), ExchangeError> {
+        match self.head.status {
+            StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
+            StatusCode::CONTINUE => self.upload.release(),
+            _ => {}
+        }
+        self.informational += 1;
+        if self.informational > limits.informational {
+            let limit = limits.informational;
+            return Err(ExchangeError::TooManyInformational { limit });
+        }
+        self.head.clear();
+        Ok(())
+    }
+}
+
+fn write_head(
+    out: &mut Vec<u8>,
+    request: &Outgoing<'_>,
+    body: &Body,
+) -> Result<(), crate::wire::target::InvalidTarget> {
+    encode::request_line(out, request.method, request.target, Version::Http11)?;
+    encode::field(out, "Host", request.host.as_bytes());
+    encode::fields(out, request.headers);
+    match body.len() {
+        // Only methods whose requests mean something by their body say that it is empty.
+        Some(0) if !has_body_by_nature(request.method) => {}
+        Some(length) => encode::field_number(out, "Content-Length", length),
+        None => encode::field(out, "Transfer-Encoding", b"chunked"),
+    }
+    if request.expect_continue.is_some() && !body.is_empty() {
+        encode::field(out, "Expect", b"100-continue");
+    }
+    if request.close {
+        encode::field(out, "Connection", b"close");
+    }
+    encode::end(out);
+    Ok(())
+}
+
+/// RFC 9110 section 8.6.
+fn has_body_by_nature(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}

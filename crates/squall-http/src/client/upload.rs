@@ -1,0 +1,245 @@
+//! The sending half of an exchange: a head, then the body as it comes.
+//!
+//! ```text
+//!   Held --100, 1 s--> Body --end of body--> Flush --> Done
+//!     `-- final answer: never sent     `-- error --> Failed, reading goes on
+//! ```
+//! Chunks are written where they lie, together with the framing around them, in one
+//! system call. The body is asked for its next chunk only when the last one is on the
+//! wire: that is the back-pressure.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use squall_loop::Sleep;
+
+use super::error::ExchangeError;
+use crate::body::Body;
+use crate::stream::Stream;
+use crate::wire::chunked;
+
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// The head and chunk sizes; what is before `at` was written.
+    framing: Vec<u8>,
+    at: usize,
+    chunk: Bytes,
+    /// What ends the chunk.
+    tail: &'static [u8],
+    body: Body,
+    length: Length,
+    /// Waits for `100 Continue`, but not forever.
+    hold: Option<Sleep>,
+    stage: Stage,
+    failed: Option<ExchangeError>,
+    written: u64,
+    starved: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// So many bytes are still to come.
+    Fixed(u64),
+    Chunked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Body,
+    Flush,
+    Done,
+}
+
+impl Upload {
+    /// An upload of `head`, already written out, and `body`.
+    pub(super) fn new(head: Vec<u8>, body: Body, hold: Option<Sleep>) -> Self {
+        let (length, stage) = match body.len() {
+            Some(0) => (Length::Fixed(0), Stage::Flush),
+            Some(length) => (Length::Fixed(length), Stage::Body),
+            None => (Length::Chunked, Stage::Body),
+        };
+        Self {
+            framing: head,
+            at: 0,
+            chunk: Bytes::new(),
+            tail: b"",
+            body,
+            length,
+            hold: hold.filter(|_| stage == Stage::Body),
+            stage,
+            failed: None,
+            written: 0,
+            starved: false,
+        }
+    }
+
+    /// Goes on. Ready when there is nothing left to do, or no way to do it.
+    pub(super) fn poll(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        match self.poll_send(stream, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                if let Err(error) = result {
+                    self.failed = Some(error);
+                }
+                self.body = Body::empty();
+                self.chunk = Bytes::new();
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn poll_send(
+        &mut self,
+        stream: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ExchangeError>> {
+        loop {
+            self.starved = false;
+            let waits = self.chunk.is_empty()
+                && self.tail.is_empty()
+                && self.stage == Stage::Body
+                && self.poll_chunk(cx)?.is_pending();
+            if self.has_output() {
+                let written = ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
+                if written == 0 {
+                    return Poll::Ready(Err(ExchangeError::Write(io::ErrorKind::WriteZero.into())));
+                }
+                self.written += written as u64;
+                self.advance(written);
+                continue;
+            }
+            if waits {
+                self.starved = self.hold.is_none();
+                // What an encrypted stream kept back goes out while the body is awaited.
+                ready!(stream.poll_flush(cx)).map_err(ExchangeError::Write)?;
+                return Poll::Pending;
+            }
+            if self.stage == Stage::Flush {
+                ready!(stream.poll_flush(cx)).map_err(ExchangeError::Write)?;
+                self.stage = Stage::Done;
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Takes the body's next chunk and puts its framing around it.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        if let Some(hold) = &mut self.hold {
+            ready!(Pin::new(hold).poll(cx));
+            self.hold = None;
+        }
+        let chunk = loop {
+            match ready!(self.body.poll_chunk(cx)) {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => break chunk,
+                Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
+                None => return Poll::Ready(self.end()),
+            }
+        };
+        match &mut self.length {
+            Length::Fixed(left) => {
+                let rest = left.checked_sub(chunk.len() as u64);
+                *left = rest.ok_or(ExchangeError::BodyLength { missing: None })?;
+                if *left == 0 {
+                    self.stage = Stage::Flush;
+                }
+            }
+            Length::Chunked => {
+                chunked::encode_chunk_header(chunk.len(), &mut self.framing);
+                self.tail = b"\r\n";
+            }
+        }
+        self.chunk = chunk;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The body has ended; says so where the framing does not.
+    fn end(&mut self) -> Result<(), ExchangeError> {
+        match (self.length, self.body.take_trailers()) {
+            (Length::Fixed(0), _) => {}
+            (Length::Fixed(missing), _) => {
+                let missing = Some(missing);
+                return Err(ExchangeError::BodyLength { missing });
+            }
+            (Length::Chunked, Some(trailers)) => {
+                chunked::encode_trailers(&trailers, &mut self.framing);
+            }
+            (Length::Chunked, None) => self.framing.extend_from_slice(chunked::LAST_CHUNK),
+        }
+        self.stage = Stage::Flush;
+        Ok(())
+    }
+
+    fn poll_write(&self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        let framing = self.framing.get(self.at..).unwrap_or_default();
+        if self.chunk.is_empty() && self.tail.is_empty() {
+            return stream.poll_write(cx, framing);
+        }
+        let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
+        stream.poll_write_vectored(cx, &slices)
+    }
+
+    fn has_output(&self) -> bool {
+        self.at < self.framing.len() || !self.chunk.is_empty() || !self.tail.is_empty()
+    }
+
+    fn advance(&mut self, written: usize) {
+        let framing = written.min(self.framing.len() - self.at);
+        self.at += framing;
+        if self.at == self.framing.len() {
+            self.framing.clear();
+            self.at = 0;
+        }
+        let chunk = (written - framing).min(self.chunk.len());
+        self.chunk.advance(chunk);
+        let tail = written - framing - chunk;
+        self.tail = self.tail.get(tail..).unwrap_or_default();
+    }
+
+    /// The peer wants the body.
+    pub(super) fn release(&mut self) {
+        self.hold = None;
+    }
+
+    /// Bytes that went to the stream.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether it waits for its own body and not for the peer.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// Whether all of the request is on the wire.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether there is nothing more to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_done() || self.failed.is_some()
+    }
+
+    /// Takes the error that no answer can make good: the request itself is broken.
+    pub(super) fn take_broken(&mut self) -> Option<ExchangeError> {
+        self.failed
+            .take_if(|error| !matches!(error, ExchangeError::Write(_)))
+    }
+
+    /// Takes the error of the connection.
+    pub(super) fn take_failed(&mut self) -> Option<ExchangeError> {
+        self.failed.take()
+    }
+
+    /// The memory of the head, for the next one.
+    pub(super) fn into_scratch(mut self) -> Vec<u8> {
+        self.framing.clear();
+        self.framing
+    }
+}
