@@ -170,7 +170,10 @@ impl RequestHead {
         if !self.known.connection() {
             return self.version == Version::Http11;
         }
-        super::framing::keep_alive(self.version, &self.headers)
+        match self.known.plain_connection(&self.headers) {
+            Some(keep_alive) => keep_alive,
+            None => super::framing::keep_alive(self.version, &self.headers),
+        }
     }
 
     fn path_and_query(&self) -> &str {
@@ -243,28 +246,19 @@ pub fn parse_request(
     }
     let used = match read_request(head, limits, out) {
         Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
-            if !out.scan.advance(head, limits, true)? {
+            let Some(whole) = out.scan.whole_head(head, limits, true)? else {
                 return Ok(None);
-            }
+            };
             if error == HeadError::LineEnd {
                 return Err(error);
             }
-            read_request(&with_known_minor(head, b' ')?, limits, out)?
+            read_request(&with_known_minor(whole, b' ')?, limits, out)?
         }
         used => used?,
     };
     match used {
-        Some(used) if used > limits.head_bytes => Err(HeadError::TooLarge {
-            limit: limits.head_bytes,
-        }),
-        Some(used) => {
-            out.scan = Scan::default();
-            Ok(Some(skipped + used))
-        }
-        None => {
-            out.scan.advance(head, limits, true)?;
-            Ok(None)
-        }
+        Some(used) => out.scan.end(used, limits).map(|used| Some(skipped + used)),
+        None => out.scan.wait(head, limits, true).map(|()| None),
     }
 }
 
@@ -285,28 +279,19 @@ pub fn parse_response(
     }
     let used = match read_response(head, limits, out) {
         Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
-            if !out.scan.advance(head, limits, false)? {
+            let Some(whole) = out.scan.whole_head(head, limits, false)? else {
                 return Ok(None);
-            }
+            };
             if error == HeadError::LineEnd {
                 return Err(error);
             }
-            read_response(&with_known_minor(head, b'H')?, limits, out)?
+            read_response(&with_known_minor(whole, b'H')?, limits, out)?
         }
         used => used?,
     };
     match used {
-        Some(used) if used > limits.head_bytes => Err(HeadError::TooLarge {
-            limit: limits.head_bytes,
-        }),
-        Some(used) => {
-            out.scan = Scan::default();
-            Ok(Some(skipped + used))
-        }
-        None => {
-            out.scan.advance(head, limits, false)?;
-            Ok(None)
-        }
+        Some(used) => out.scan.end(used, limits).map(|used| Some(skipped + used)),
+        None => out.scan.wait(head, limits, false).map(|()| None),
     }
 }
 

@@ -219,6 +219,12 @@ impl Headers {
             .map_or(&[], |field| self.value_of(field))
     }
 
+    /// The value of the `index`th field, if that is called `name`.
+    pub(super) fn value_if_named(&self, index: usize, name: &str) -> Option<&[u8]> {
+        let field = self.fields.get(index)?;
+        self.is_named(field, name).then(|| self.value_of(field))
+    }
+
     /// Turns the line ends inside the last value into spaces (RFC 9112 section 5.2).
     pub(super) fn unfold_last(&mut self) {
         let Some(field) = self.fields.last() else {

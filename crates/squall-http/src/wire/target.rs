@@ -147,12 +147,17 @@ pub fn is_authority(value: &[u8]) -> bool {
             rest.get(1..).unwrap_or_default()
         }
         _ => {
-            let end = value
-                .iter()
-                .position(|byte| !is_reg_name_byte(*byte))
-                .unwrap_or(value.len());
-            let (name, rest) = value.split_at(end);
-            if name.contains(&b'%') && !percent_ok(name) {
+            let (mut end, mut seen) = (0, 0);
+            for byte in value {
+                let class = REG_NAME[*byte as usize];
+                if class == 0 {
+                    break;
+                }
+                seen |= class;
+                end += 1;
+            }
+            let (name, rest) = value.split_at_checked(end).unwrap_or((value, b""));
+            if seen & PERCENT != 0 && !percent_ok(name) {
                 return false;
             }
             rest
@@ -185,32 +190,29 @@ fn is_ip_literal(literal: &[u8]) -> bool {
                 && !address.is_empty()
                 && address
                     .bytes()
-                    .all(|byte| byte == b':' || (is_reg_name_byte(byte) && byte != b'%'))
+                    .all(|byte| byte == b':' || REG_NAME[byte as usize] == 1)
         });
     }
     text.parse::<Ipv6Addr>().is_ok()
 }
 
-/// `unreserved`, `sub-delims` without the comma, and the percent sign.
-const REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
+/// Not zero: `unreserved`, `sub-delims` without the comma, and the percent sign.
+const REG_NAME: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        table[byte] = (byte as u8).is_ascii_alphanumeric() as u8;
         byte += 1;
     }
-    let others = b"-._~%!$&'()*+;=";
+    let others = b"-._~!$&'()*+;=";
     let mut at = 0;
     while at < others.len() {
-        table[others[at] as usize] = true;
+        table[others[at] as usize] = 1;
         at += 1;
     }
+    table[b'%' as usize] = PERCENT;
     table
 };
-
-fn is_reg_name_byte(byte: u8) -> bool {
-    REG_NAME[byte as usize]
-}
 
 /// Whether each `%` starts two hexadecimal digits, and none of them is a NUL.
 fn percent_ok(text: &[u8]) -> bool {

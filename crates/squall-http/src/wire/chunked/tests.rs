@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Body, trailers and the number of bytes left over; `None` if the body did not end.
+type Found<B> = Option<(B, Headers, usize)>;
+
 /// Decodes in pieces of `step` bytes: body, trailers, bytes left over.
-fn decode_by(wire: &[u8], step: usize) -> Result<Option<(Vec<u8>, Headers, usize)>, ChunkError> {
+fn decode_by(wire: &[u8], step: usize) -> Result<Found<Vec<u8>>, ChunkError> {
     let mut decoder = ChunkedDecoder::default();
     let (mut body, mut start, mut end) = (Vec::new(), 0, 0);
     loop {
@@ -33,10 +36,10 @@ fn decode_by(wire: &[u8], step: usize) -> Result<Option<(Vec<u8>, Headers, usize
     }
 }
 
-fn decode(wire: &str) -> Result<Option<(String, Headers, usize)>, ChunkError> {
+fn decode(wire: &str) -> Result<Found<String>, ChunkError> {
     let whole = decode_by(wire.as_bytes(), usize::MAX);
     for step in 1..wire.len().min(100) {
-        let left = |result: &Result<Option<(Vec<u8>, Headers, usize)>, ChunkError>| {
+        let left = |result: &Result<Found<Vec<u8>>, ChunkError>| {
             result
                 .clone()
                 .map(|found| found.map(|(body, trailers, _)| (body, trailers)))

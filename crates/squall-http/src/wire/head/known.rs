@@ -1,5 +1,7 @@
 //! `Known`: which fields that steer the connection a head has.
 
+use super::Headers;
+
 /// Which fields that steer the connection a parsed head had.
 ///
 /// Found in the pass that reads the head, so that the common request, which has none of
@@ -9,6 +11,7 @@ pub struct Known {
     seen: u8,
     pub(super) repeated: u8,
     pub(super) host_index: u32,
+    connection_index: u32,
 }
 
 impl Known {
@@ -50,6 +53,23 @@ impl Known {
         self.seen & Self::UPGRADE != 0
     }
 
+    /// The answer of the usual `Connection` fields, which are one word, without a search.
+    ///
+    /// `None` asks for a full look: several words, several fields, or the fields were
+    /// edited since they were parsed.
+    pub(super) fn plain_connection(self, headers: &Headers) -> Option<bool> {
+        if self.repeated & Self::CONNECTION != 0 {
+            return None;
+        }
+        let value = headers.value_if_named(self.connection_index as usize, "connection")?;
+        // Field values hold no controls, so `is` is exact for them too.
+        match value.len() {
+            5 if is(value, b"close") => Some(false),
+            10 if is(value, b"keep-alive") => Some(true),
+            _ => None,
+        }
+    }
+
     /// Notes the field `name`, the `index`th of the head.
     #[inline]
     pub(super) fn note(&mut self, name: &[u8], index: usize) {
@@ -63,8 +83,10 @@ impl Known {
             17 if is(name, b"transfer-encoding") => Self::TRANSFER_ENCODING,
             _ => return,
         };
-        if bit == Self::HOST {
-            self.host_index = index as u32;
+        match bit {
+            Self::HOST => self.host_index = index as u32,
+            Self::CONNECTION => self.connection_index = index as u32,
+            _ => {}
         }
         self.repeated |= self.seen & bit;
         self.seen |= bit;

@@ -29,8 +29,46 @@ impl Scan {
         }
     }
 
+    /// The head without what follows it, if its empty line is there.
+    pub(super) fn whole_head<'a>(
+        &mut self,
+        head: &'a [u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<Option<&'a [u8]>, HeadError> {
+        let complete = self.advance(head, limits, request)?;
+        Ok(head.get(..=self.seen).filter(|_| complete))
+    }
+
+    /// The parser wants more: notes how far the head was looked at.
+    pub(super) fn wait(
+        &mut self,
+        head: &[u8],
+        limits: &HeadLimits,
+        request: bool,
+    ) -> Result<(), HeadError> {
+        // Waiting for more of a head that has ended would be waiting forever.
+        if self.advance(head, limits, request)? {
+            Err(HeadError::LineEnd)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The head took `used` bytes: is that allowed? The next head starts over.
+    #[inline]
+    pub(super) fn end(&mut self, used: usize, limits: &HeadLimits) -> Result<usize, HeadError> {
+        *self = Self::default();
+        if used > limits.head_bytes {
+            return Err(HeadError::TooLarge {
+                limit: limits.head_bytes,
+            });
+        }
+        Ok(used)
+    }
+
     /// Looks at the new bytes: is the empty line there, is every line end a CRLF?
-    pub(super) fn advance(
+    fn advance(
         &mut self,
         head: &[u8],
         limits: &HeadLimits,
