@@ -335,7 +335,7 @@ fn read_request(
     out.form = target::check(&out.method, target)?;
     out.target.clear();
     out.target.push_str(target);
-    out.known = read_fields(head, used, request.headers, false, &mut out.headers)?;
+    out.known = read_fields(head, used, request.headers, &mut out.headers)?;
     check_host(out)?;
     Ok(Some(used))
 }
@@ -362,19 +362,19 @@ fn read_response(
     out.version = version_of(response.version);
     out.reason.clear();
     out.reason.push_str(response.reason.unwrap_or_default());
-    read_fields(head, used, response.headers, true, &mut out.headers)?;
+    read_fields(head, used, response.headers, &mut out.headers)?;
+    unfold(response.headers, &mut out.headers)?;
     Ok(Some(used))
 }
 
 /// Copies the header section and notes where its fields are.
 ///
 /// `httparse` takes a bare LF for a line end. A field that does not start right behind a
-/// CRLF shows that one was there. Values are unfolded where folding is allowed (`folded`).
+/// CRLF shows that one was there.
 fn read_fields(
     head: &[u8],
     used: usize,
     parsed: &[Header<'_>],
-    folded: bool,
     out: &mut Headers,
 ) -> Result<Known, HeadError> {
     let base = head.as_ptr() as usize;
@@ -391,36 +391,48 @@ fn read_fields(
     if !after_crlf(used) || !after_crlf(last_line_end) {
         return Err(HeadError::LineEnd);
     }
-    out.load(section, parsed.len());
     let mut known = Known::default();
-    for (index, header) in parsed.iter().enumerate() {
+    let mut line_ends = true;
+    let spans = parsed.iter().enumerate().map(|(index, header)| {
         let name = offset_of(header.name.as_bytes());
-        if !after_crlf(name) {
-            return Err(HeadError::LineEnd);
-        }
+        line_ends &= after_crlf(name);
+        known.note(header.name.as_bytes(), index);
+        // An empty value need not point into the head.
         let value = if header.value.is_empty() {
-            name
+            first
         } else {
             offset_of(header.value)
         };
-        out.push_span(
+        (
             (name.wrapping_sub(first), header.name.len()),
             (value.wrapping_sub(first), header.value.len()),
-        );
-        if folded && memchr::memchr(b'\n', header.value).is_some() {
-            let crlf_only = memchr::memchr_iter(b'\n', header.value).all(|at| {
-                at.checked_sub(1)
-                    .and_then(|before| header.value.get(before))
-                    == Some(&b'\r')
-            });
-            if !crlf_only {
+        )
+    });
+    out.load(section, spans);
+    if line_ends {
+        Ok(known)
+    } else {
+        Err(HeadError::LineEnd)
+    }
+}
+
+/// Unfolds the values that came in several lines; each of them has to end with CRLF.
+fn unfold(parsed: &[Header<'_>], out: &mut Headers) -> Result<(), HeadError> {
+    for (index, header) in parsed.iter().enumerate() {
+        let mut folds = memchr::memchr_iter(b'\n', header.value).peekable();
+        if folds.peek().is_some() {
+            out.unfold(index);
+        }
+        for at in folds {
+            let before = at
+                .checked_sub(1)
+                .and_then(|before| header.value.get(before));
+            if before != Some(&b'\r') {
                 return Err(HeadError::LineEnd);
             }
-            out.unfold_last();
         }
-        known.note(header.name.as_bytes(), index);
     }
-    Ok(known)
+    Ok(())
 }
 
 fn check_host(head: &mut RequestHead) -> Result<(), HeadError> {

@@ -41,6 +41,19 @@ struct Field {
     value_len: u32,
 }
 
+impl Field {
+    /// A span that does not fit in 32 bits, which no limit lets through, reads as another.
+    #[inline]
+    fn new(name: (usize, usize), value: (usize, usize)) -> Self {
+        Self {
+            name: name.0 as u32,
+            name_len: name.1 as u32,
+            value: value.0 as u32,
+            value_len: value.1 as u32,
+        }
+    }
+}
+
 impl Headers {
     /// Makes an empty set of fields. Allocates nothing.
     pub fn new() -> Self {
@@ -193,23 +206,17 @@ impl Headers {
         }
     }
 
-    /// Starts over from a parsed header section, for [`Headers::push_span`] to point into.
-    pub(super) fn load(&mut self, section: &[u8], fields: usize) {
+    /// Starts over from a parsed header section and the offset and length of names and values.
+    pub(super) fn load(
+        &mut self,
+        section: &[u8],
+        spans: impl Iterator<Item = ((usize, usize), (usize, usize))>,
+    ) {
         self.clear();
         self.block.extend_from_slice(section);
-        self.fields.reserve(fields);
+        self.fields
+            .extend(spans.map(|(name, value)| Field::new(name, value)));
         self.rewritten = true;
-    }
-
-    /// Adds a field by its offsets in the loaded section.
-    pub(super) fn push_span(&mut self, name: (usize, usize), value: (usize, usize)) {
-        // A section is bounded by `head_bytes`; a span that did not fit would read as empty.
-        self.fields.push(Field {
-            name: name.0 as u32,
-            name_len: name.1 as u32,
-            value: value.0 as u32,
-            value_len: value.1 as u32,
-        });
     }
 
     /// The value of the `index`th field; empty if there are not so many.
@@ -225,9 +232,9 @@ impl Headers {
         self.is_named(field, name).then(|| self.value_of(field))
     }
 
-    /// Turns the line ends inside the last value into spaces (RFC 9112 section 5.2).
-    pub(super) fn unfold_last(&mut self) {
-        let Some(field) = self.fields.last() else {
+    /// Turns the line ends inside the `index`th value into spaces (RFC 9112 section 5.2).
+    pub(super) fn unfold(&mut self, index: usize) {
+        let Some(field) = self.fields.get(index) else {
             return;
         };
         let start = field.value as usize;
@@ -250,7 +257,10 @@ impl Headers {
         self.block.extend_from_slice(b": ");
         self.block.extend_from_slice(value);
         self.block.extend_from_slice(b"\r\n");
-        self.push_span((start, name.len()), (start + name.len() + 2, value.len()));
+        self.fields.push(Field::new(
+            (start, name.len()),
+            (start + name.len() + 2, value.len()),
+        ));
         Ok(())
     }
 
