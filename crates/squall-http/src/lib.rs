@@ -5,6 +5,7 @@
 //! the one [`Body`] type.
 
 mod body;
+pub mod client;
 pub mod server;
 mod stream;
 pub mod tls;
