@@ -1,1 +1,43 @@
-//! Squall.
+//! Squall: an async web framework with the HTTP client in the same box.
+//!
+//! It is for services that do slow things: call other services, forward requests,
+//! relay uploads, run jobs. A handler may block; the others go on, and the log names
+//! the route and the system call.
+//!
+//! ```no_run
+//! use squall::{Application, Path, Result};
+//!
+//! // Blocks for a second. Nobody else notices.
+//! async fn ping(Path(host): Path<String>) -> Result<String> {
+//!     let out = std::process::Command::new("ping").args(["-c", "2", &host]).output()?;
+//!     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     Application::new().route("/ping/{host}", ping).listen("127.0.0.1:5000")?.run()
+//! }
+//! ```
+
+pub mod error;
+pub mod log;
+pub mod settings;
+pub mod testing;
+pub mod web;
+
+pub use bytes::Bytes;
+pub use error::{Blame, Error, Result};
+pub use http::{Method, StatusCode};
+pub use settings::Settings;
+pub use squall_http::server::{Exchange, Response};
+pub use squall_http::{Body, BodyError, BodyStream, Headers};
+pub use squall_loop::{
+    Executor, IoLoop, PeriodicCallback, run_on_executor, sleep, sleep_until, with_timeout,
+};
+pub use web::extract::{
+    Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
+};
+pub use web::respond::{Html, IntoResponse, Redirect};
+pub use web::{
+    AppHandle, Application, Context, MethodRoutes, Next, Problem, Request, RequestHandler, Running,
+    any, delete, get, head, on, options, patch, post, put,
+};

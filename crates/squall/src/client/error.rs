@@ -1,0 +1,244 @@
+//! `FetchError`: where a fetch failed, why, and whether it may be repeated.
+//!
+//! ```text
+//! Queue -> Dns -> Connect -> Tls -> Write -> WaitHead -> Body      (Phase: where)
+//!   Request (nothing was tried), Redirect, Status (only by rethrow)
+//! ```
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use squall_http::BodyError;
+use squall_http::client::{ExchangeError, Sent};
+
+use super::time_info::TimeInfo;
+
+/// Where in its life a fetch was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The request itself is invalid; nothing was tried.
+    Request,
+    /// Waiting for one of the connections that the limits allow.
+    Queue,
+    /// Resolving the name.
+    Dns,
+    /// Connecting.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Write,
+    /// Waiting for the head of the answer.
+    WaitHead,
+    /// Reading the answer's body.
+    Body,
+    /// Following a redirect.
+    Redirect,
+    /// The answer came, and its status is an error ([`HttpResponse::rethrow`]).
+    ///
+    /// [`HttpResponse::rethrow`]: super::HttpResponse::rethrow
+    Status,
+}
+
+/// How much of the request may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestSent {
+    /// Nothing. It is safe to send the request again.
+    No,
+    /// Perhaps some or all of it. Only idempotent requests may be sent again.
+    Maybe,
+    /// The server answered something.
+    Yes,
+}
+
+/// A fetch that did not end with an answer.
+///
+/// `Display` tells the whole story: the address, the phase and every cause.
+pub struct FetchError(Box<Inner>);
+
+struct Inner {
+    url: String,
+    phase: Phase,
+    sent: RequestSent,
+    time_info: TimeInfo,
+    cause: Cause,
+}
+
+/// Why; the public asks questions instead.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Invalid(String),
+    PoolFull { limit: usize },
+    Timeout { limit: Duration, setting: &'static str },
+    Io(io::Error),
+    Tls(super::connect::TlsFailure),
+    Exchange(ExchangeError),
+    Body(BodyError),
+    TooManyRedirects { limit: usize },
+    Redirect(String),
+    Status(StatusCode),
+    Json(serde_json::Error),
+    Config(squall_http::tls::TlsConfigError),
+}
+
+impl FetchError {
+    pub(super) fn new(
+        url: String,
+        phase: Phase,
+        sent: Sent,
+        time_info: TimeInfo,
+        cause: Cause,
+    ) -> Self {
+        let sent = match sent {
+            Sent::No => RequestSent::No,
+            Sent::Maybe => RequestSent::Maybe,
+            Sent::Yes => RequestSent::Yes,
+        };
+        Self(Box::new(Inner {
+            url,
+            phase,
+            sent,
+            time_info,
+            cause,
+        }))
+    }
+
+    /// Where the fetch was when it failed.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// How much of the request may have reached the server.
+    pub fn request_sent(&self) -> RequestSent {
+        self.0.sent
+    }
+
+    /// The address that was being fetched, without credentials and query.
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// The status: of the answer after `rethrow`, else 599 as in Tornado.
+    pub fn code(&self) -> u16 {
+        self.status().map_or(599, |status| status.as_u16())
+    }
+
+    /// The answer's status, when that is the error.
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.0.cause {
+            Cause::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether a time limit was reached.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            &self.0.cause,
+            Cause::Timeout { .. }
+                | Cause::Exchange(ExchangeError::TimedOut { .. })
+                | Cause::Body(BodyError::TimedOut { .. })
+        ) || matches!(&self.0.cause, Cause::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    /// Whether no connection came about: name, address or handshake.
+    pub fn is_connect(&self) -> bool {
+        matches!(self.0.phase, Phase::Dns | Phase::Connect | Phase::Tls)
+    }
+
+    /// Whether the TLS handshake failed; the text says why.
+    pub fn is_tls(&self) -> bool {
+        self.0.phase == Phase::Tls
+    }
+
+    /// Whether the answer or its body was larger than it may be.
+    pub fn is_too_large(&self) -> bool {
+        use squall_http::wire::HeadError::{TooLarge, TooManyHeaders};
+        matches!(
+            &self.0.cause,
+            Cause::Body(BodyError::TooLarge { .. })
+                | Cause::Exchange(ExchangeError::Head(TooLarge { .. } | TooManyHeaders { .. }))
+        )
+    }
+
+    /// How long each phase took until the failure.
+    pub fn time_info(&self) -> &TimeInfo {
+        &self.0.time_info
+    }
+
+    /// Whether it was the request's own body that failed: its source, not the server.
+    pub(crate) fn request_body(&self) -> Option<&BodyError> {
+        match &self.0.cause {
+            Cause::Exchange(ExchangeError::Body(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doing = match self.0.phase {
+            Phase::Request => "the request is invalid",
+            Phase::Queue => "waiting for a connection",
+            Phase::Dns => "resolving the name",
+            Phase::Connect => "connecting",
+            Phase::Tls => "TLS handshake",
+            Phase::Write => "sending the request",
+            Phase::WaitHead => "waiting for the answer",
+            Phase::Body => "reading the answer's body",
+            Phase::Redirect => "following a redirect",
+            Phase::Status => "the answer is an error",
+        };
+        write!(f, "fetch {}: {doing}: {}", self.0.url, self.0.cause)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(what) | Self::Redirect(what) => f.write_str(what),
+            Self::PoolFull { limit } => {
+                write!(f, "{limit} fetches are waiting already (max_waiters)")
+            }
+            Self::Timeout { limit, setting } => write!(f, "not done within {limit:?} ({setting})"),
+            Self::Io(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Exchange(error) => error.fmt(f),
+            Self::Body(error) => error.fmt(f),
+            Self::TooManyRedirects { limit } => {
+                write!(f, "more than {limit} redirects (max_redirects)")
+            }
+            Self::Status(status) => status.fmt(f),
+            Self::Json(error) => write!(f, "the body is not the expected JSON: {error}"),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchError")
+            .field("url", &self.0.url)
+            .field("phase", &self.0.phase)
+            .field("request_sent", &self.0.sent)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
+impl std::error::Error for FetchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.cause {
+            Cause::Io(error) => Some(error),
+            Cause::Tls(error) => Some(&error.source),
+            Cause::Exchange(error) => Some(error),
+            Cause::Body(error) => Some(error),
+            Cause::Json(error) => Some(error),
+            Cause::Config(error) => Some(error),
+            _ => None,
+        }
+    }
+}

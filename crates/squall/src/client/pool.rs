@@ -1,0 +1,430 @@
+//! The pool: which connections exist, who may open one, who waits.
+//!
+//! ```text
+//! acquire --room--> Lease --(idle connection or dial)--> exchange --clean--> idle
+//!    `-- no room --> Waiting --granted, in order--> Lease      `-- else --> closed
+//! ```
+//! A [`Lease`] is a permit: one per connection in use, given back by dropping it wherever
+//! a fetch is cancelled. Limits count connections in use, per origin and in total; idle
+//! ones are bounded apart. The youngest idle connection is used first, so that the
+//! surplus grows old and is reaped. Everything is under one short lock.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use squall_http::client::{Connection, Home};
+use squall_http::tls::ClientTls;
+use squall_loop::IoLoop;
+
+/// The pool's bounds; see the builder of the client for what each is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PoolLimits {
+    pub(super) per_origin: usize,
+    pub(super) total: usize,
+    pub(super) idle_per_origin: usize,
+    pub(super) idle_total: usize,
+    pub(super) waiters: usize,
+    pub(super) idle_timeout: Duration,
+    pub(super) max_age: Duration,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            per_origin: 64,
+            total: 512,
+            idle_per_origin: 32,
+            idle_total: 512,
+            waiters: 4096,
+            idle_timeout: Duration::from_secs(15),
+            max_age: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How much longer than `idle_timeout` a server may ask us to keep a connection.
+const ADVERTISED_MAX: Duration = Duration::from_secs(90);
+/// How much earlier than the server says a connection is given up.
+const ADVERTISED_MARGIN: Duration = Duration::from_secs(1);
+
+/// What the client's pool holds at the moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PoolStats {
+    /// Connections in use or idle.
+    pub open: usize,
+    /// Connections that wait for their next request.
+    pub idle: usize,
+    /// Fetches that wait for a connection.
+    pub waiting: usize,
+}
+
+pub(super) struct Pool {
+    limits: PoolLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By scheme, host and port; then by whom is trusted.
+    origins: HashMap<String, Vec<Origin>>,
+    /// Permits given out, over all origins.
+    active: usize,
+    idle: usize,
+    waiting: usize,
+    next_ticket: u64,
+    /// Tickets that were granted and not yet taken.
+    granted: HashSet<u64>,
+    reaping: bool,
+}
+
+struct Origin {
+    key: Arc<Key>,
+    active: usize,
+    /// Oldest first.
+    idle: Vec<Idle>,
+    /// By ticket, so oldest first too.
+    waiters: BTreeMap<u64, Waker>,
+}
+
+struct Idle {
+    connection: Connection,
+    until: Instant,
+}
+
+/// What has to be equal for a connection to be shared.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    origin: String,
+    tls: ClientTls,
+}
+
+impl Pool {
+    pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            state: Mutex::default(),
+        })
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        let state = self.lock();
+        PoolStats {
+            open: state.active + state.idle,
+            idle: state.idle,
+            waiting: state.waiting,
+        }
+    }
+
+    /// Asks for a place; `Err`: too many wait already, the number allowed.
+    pub(super) fn acquire(
+        self: &Arc<Self>,
+        origin: &str,
+        tls: &ClientTls,
+    ) -> Result<Acquired, usize> {
+        let mut state = self.lock();
+        let State {
+            origins, active, ..
+        } = &mut *state;
+        if !origins.contains_key(origin) {
+            origins.insert(origin.to_owned(), Vec::new());
+        }
+        let Some(group) = origins.get_mut(origin) else {
+            return Err(self.limits.waiters);
+        };
+        let at = group.iter().position(|found| found.key.tls == *tls);
+        let at = at.unwrap_or_else(|| {
+            group.push(Origin::new(origin, tls));
+            group.len() - 1
+        });
+        let Some(found) = group.get_mut(at) else {
+            return Err(self.limits.waiters);
+        };
+        let key = found.key.clone();
+        if found.waiters.is_empty()
+            && found.active < self.limits.per_origin
+            && *active < self.limits.total
+        {
+            found.active += 1;
+            *active += 1;
+            let pool = self.clone();
+            return Ok(Acquired::Now(Lease { pool, key }));
+        }
+        if state.waiting >= self.limits.waiters {
+            return Err(self.limits.waiters);
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting += 1;
+        if let Some(origin) = state.origin(&key) {
+            origin.waiters.insert(ticket, Waker::noop().clone());
+        }
+        Ok(Acquired::Later(Waiting {
+            pool: self.clone(),
+            key,
+            ticket,
+            taken: false,
+        }))
+    }
+
+    /// A permit is free again: the oldest waiter that fits gets it.
+    fn release(&self, state: &mut State, key: &Arc<Key>) -> Option<Waker> {
+        let total_was_full = state.active >= self.limits.total;
+        state.active = state.active.saturating_sub(1);
+        let origin = state.origin(key)?;
+        origin.active = origin.active.saturating_sub(1);
+        let own = !origin.waiters.is_empty() && origin.active < self.limits.per_origin;
+        let next = if state.waiting == 0 {
+            None
+        } else if own && !total_was_full {
+            Some(key.clone())
+        } else {
+            state.oldest_waiter(self.limits.per_origin)
+        };
+        let Some(next) = next else {
+            state.forget_if_unused(key);
+            return None;
+        };
+        let origin = state.origin(&next)?;
+        let (ticket, waker) = origin.waiters.pop_first()?;
+        origin.active += 1;
+        state.active += 1;
+        state.waiting -= 1;
+        state.granted.insert(ticket);
+        state.forget_if_unused(key);
+        Some(waker)
+    }
+
+    fn keep(self: &Arc<Self>, key: &Arc<Key>, connection: Connection) {
+        let Some(life) = self.idle_life(&connection) else {
+            return;
+        };
+        let until = now() + life;
+        let mut state = self.lock();
+        if state.idle >= self.limits.idle_total {
+            return;
+        }
+        let Some(origin) = state.origin(key) else {
+            return;
+        };
+        let surplus = (origin.idle.len() >= self.limits.idle_per_origin
+            && !origin.idle.is_empty())
+        .then(|| origin.idle.remove(0));
+        origin.idle.push(Idle { connection, until });
+        state.idle += usize::from(surplus.is_none());
+        let reap = !std::mem::replace(&mut state.reaping, true);
+        drop(state);
+        drop(surplus);
+        if reap {
+            self.reap_later();
+        }
+    }
+
+    /// How long a connection may be idle; `None`: it is not worth keeping.
+    fn idle_life(&self, connection: &Connection) -> Option<Duration> {
+        let rest = self.limits.max_age.checked_sub(connection.age())?;
+        let idle = match connection.keep_alive() {
+            Some(told) => told
+                .checked_sub(ADVERTISED_MARGIN)?
+                .min(ADVERTISED_MAX.max(self.limits.idle_timeout)),
+            None => self.limits.idle_timeout,
+        };
+        let life = idle.min(rest);
+        (!life.is_zero() && self.limits.idle_per_origin > 0).then_some(life)
+    }
+
+    /// Sweeps while there is something to sweep; holds no pool alive.
+    fn reap_later(self: &Arc<Self>) {
+        let Some(io_loop) = IoLoop::try_current() else {
+            self.lock().reaping = false;
+            return;
+        };
+        let every = (self.limits.idle_timeout / 3).max(Duration::from_millis(100));
+        let pool = Arc::downgrade(self);
+        io_loop.call_later(every, move || {
+            if let Some(pool) = pool.upgrade()
+                && pool.reap()
+            {
+                pool.reap_later();
+            }
+        });
+    }
+
+    /// Closes what has been idle for too long; says whether to come again.
+    fn reap(&self) -> bool {
+        let now = now();
+        let mut gone = Vec::new();
+        let mut state = self.lock();
+        for origin in state.origins.values_mut().flatten() {
+            gone.extend(origin.idle.extract_if(.., |idle| idle.until <= now));
+        }
+        state.idle -= gone.len();
+        state.origins.retain(|_, group| {
+            group.retain(Origin::is_used);
+            !group.is_empty()
+        });
+        state.reaping = state.idle > 0;
+        state.reaping
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn origin(&mut self, key: &Arc<Key>) -> Option<&mut Origin> {
+        let group = self.origins.get_mut(&key.origin)?;
+        group.iter_mut().find(|found| Arc::ptr_eq(&found.key, key))
+    }
+
+    fn oldest_waiter(&self, per_origin: usize) -> Option<Arc<Key>> {
+        (self.origins.values().flatten())
+            .filter(|origin| origin.active < per_origin)
+            .filter_map(|origin| Some((origin.waiters.first_key_value()?.0, &origin.key)))
+            .min_by_key(|(ticket, _)| **ticket)
+            .map(|(_, key)| key.clone())
+    }
+
+    fn forget_if_unused(&mut self, key: &Key) {
+        if let Some(group) = self.origins.get_mut(&key.origin) {
+            group.retain(Origin::is_used);
+            if group.is_empty() {
+                self.origins.remove(&key.origin);
+            }
+        }
+    }
+}
+
+impl Origin {
+    fn new(origin: &str, tls: &ClientTls) -> Self {
+        Self {
+            key: Arc::new(Key {
+                origin: origin.to_owned(),
+                tls: tls.clone(),
+            }),
+            active: 0,
+            idle: Vec::new(),
+            waiters: BTreeMap::new(),
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.active > 0 || !self.idle.is_empty() || !self.waiters.is_empty()
+    }
+}
+
+/// A place, or the wait for one.
+pub(super) enum Acquired {
+    Now(Lease),
+    Later(Waiting),
+}
+
+/// Waits for a permit. Dropping it leaves the queue, or passes the permit on.
+pub(super) struct Waiting {
+    pool: Arc<Pool>,
+    key: Arc<Key>,
+    ticket: u64,
+    taken: bool,
+}
+
+impl Future for Waiting {
+    type Output = Lease;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
+        let this = self.get_mut();
+        let mut state = this.pool.lock();
+        if state.granted.remove(&this.ticket) {
+            this.taken = true;
+            return Poll::Ready(Lease {
+                pool: this.pool.clone(),
+                key: this.key.clone(),
+            });
+        }
+        if let Some(waker) =
+            (state.origin(&this.key)).and_then(|origin| origin.waiters.get_mut(&this.ticket))
+        {
+            waker.clone_from(cx.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
+        let mut state = self.pool.lock();
+        let waker = if state.granted.remove(&self.ticket) {
+            self.pool.release(&mut state, &self.key)
+        } else {
+            let found = state.origin(&self.key);
+            if found.is_some_and(|origin| origin.waiters.remove(&self.ticket).is_some()) {
+                state.waiting -= 1;
+            }
+            state.forget_if_unused(&self.key);
+            None
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// The permit for one connection. Dropping it lets the next fetch in.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    key: Arc<Key>,
+}
+
+impl Lease {
+    /// The youngest idle connection that is still quiet; `ask` asks the system about it.
+    pub(super) fn take_idle(&self, ask: bool) -> Option<Connection> {
+        loop {
+            let idle = {
+                let mut state = self.pool.lock();
+                let idle = state.origin(&self.key)?.idle.pop()?;
+                state.idle -= 1;
+                idle
+            };
+            if idle.until > now() && idle.connection.is_quiet(ask) {
+                return Some(idle.connection);
+            }
+        }
+    }
+}
+
+impl Home for Lease {
+    fn give_back(self, connection: Connection) {
+        self.pool.keep(&self.key, connection);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.pool.lock();
+            self.pool.release(&mut state, &self.key)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+/// The loop's time, which tests turn.
+fn now() -> Instant {
+    IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now())
+}

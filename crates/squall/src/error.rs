@@ -1,0 +1,354 @@
+//! `Error`: what to show, what to log, who is to blame and whether to retry.
+//!
+//! A handler returns it with `?`: every error of the standard library and of other
+//! crates turns into one. What such an error says stays in the log, because it may
+//! name files, hosts or queries; the client sees the status alone. What *you* write
+//! with [`Error::bad_request`] and its sisters is shown.
+//!
+//! ```
+//! use squall::{Error, Path, Result};
+//!
+//! async fn half(Path(number): Path<u32>) -> Result<String> {
+//!     if number % 2 == 1 {
+//!         return Err(Error::bad_request("the number has to be even"));
+//!     }
+//!     let text = std::fs::read_to_string("/etc/hostname")?; // a 500, logged
+//!     Ok(format!("{} on {text}", number / 2))
+//! }
+//! ```
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use squall_http::wire::multipart::MultipartError;
+use squall_http::{BodyError, Headers};
+use squall_loop::TimeoutError;
+
+/// A result whose error is answered as a status.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a request could not be answered as asked.
+///
+/// It is no `std::error::Error` itself, so that every one of those converts into it;
+/// it converts into a boxed one.
+#[doc(alias = "HTTPError")]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    status: StatusCode,
+    shown: Option<Cow<'static, str>>,
+    source: Option<Source>,
+    field: Option<Cow<'static, str>>,
+    blame: Option<Blame>,
+    retry: Option<Duration>,
+    headers: Headers,
+}
+
+/// Who is to blame for an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Blame {
+    /// Whoever sent the request.
+    Client,
+    /// This program.
+    Server,
+    /// A service that this program called.
+    Upstream,
+}
+
+impl Error {
+    /// An error that shows its status and nothing else.
+    pub fn status(status: StatusCode) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                status,
+                shown: None,
+                source: None,
+                field: None,
+                blame: None,
+                retry: None,
+                headers: Headers::new(),
+            }),
+        }
+    }
+
+    /// 400: the request makes no sense, and why.
+    pub fn bad_request(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::BAD_REQUEST).show(shown)
+    }
+
+    /// 401: who is asking?
+    pub fn unauthorized(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::UNAUTHORIZED).show(shown)
+    }
+
+    /// 403: not for you.
+    pub fn forbidden(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::FORBIDDEN).show(shown)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::NOT_FOUND).show(shown)
+    }
+
+    /// 409: it contradicts what is there.
+    pub fn conflict(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::CONFLICT).show(shown)
+    }
+
+    /// 413: too much of it.
+    pub fn too_large(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::PAYLOAD_TOO_LARGE).show(shown)
+    }
+
+    /// 415: a content type that is not understood here.
+    pub fn unsupported_media_type(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::UNSUPPORTED_MEDIA_TYPE).show(shown)
+    }
+
+    /// 422: well-formed, and still not acceptable.
+    pub fn unprocessable(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::UNPROCESSABLE_ENTITY).show(shown)
+    }
+
+    /// 500: this program failed. The source is logged, never shown.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::status(StatusCode::INTERNAL_SERVER_ERROR).with_source(source)
+    }
+
+    /// 502: a service behind this one failed.
+    pub fn bad_gateway(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::BAD_GATEWAY).show(shown)
+    }
+
+    /// 503: not now.
+    pub fn service_unavailable(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::SERVICE_UNAVAILABLE).show(shown)
+    }
+
+    /// 504: something took too long.
+    pub fn gateway_timeout(shown: impl Into<Cow<'static, str>>) -> Self {
+        Self::status(StatusCode::GATEWAY_TIMEOUT).show(shown)
+    }
+
+    /// 400: an argument that has to be there is not.
+    #[doc(alias = "MissingArgumentError")]
+    pub fn missing_argument(name: &str) -> Self {
+        Self::bad_request(format!("missing argument {name:?}")).with_field(name.to_owned())
+    }
+
+    /// 400: an argument is not what it should be.
+    pub fn invalid_argument(name: &str, why: impl fmt::Display) -> Self {
+        Self::bad_request(format!("argument {name:?}: {why}")).with_field(name.to_owned())
+    }
+
+    /// Says what the client sees. It is shown for every status.
+    #[must_use]
+    pub fn show(mut self, shown: impl Into<Cow<'static, str>>) -> Self {
+        self.inner.shown = Some(shown.into());
+        self
+    }
+
+    /// Says what caused it, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Changes the status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.inner.status = status;
+        self
+    }
+
+    /// Names the field of the request that is wrong.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.inner.field = Some(field.into());
+        self
+    }
+
+    /// Adds a header to the answer; an invalid one is left out.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        if let Err(error) = self.inner.headers.append(name, value) {
+            tracing::warn!(target: "squall::web", %error, "a header of an error is left out");
+        }
+        self
+    }
+
+    /// Says who is to blame, when the status does not tell.
+    #[must_use]
+    pub fn blame(mut self, blame: Blame) -> Self {
+        self.inner.blame = Some(blame);
+        self
+    }
+
+    /// Tells the client to try again, not before `delay` (`Retry-After`).
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.inner.retry = Some(delay);
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status_code(&self) -> StatusCode {
+        self.inner.status
+    }
+
+    /// What the client sees beside the status.
+    pub fn shown(&self) -> Option<&str> {
+        self.inner.shown.as_deref()
+    }
+
+    /// What caused it.
+    pub fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.inner.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+
+    /// The field of the request that is wrong.
+    pub fn field(&self) -> Option<&str> {
+        self.inner.field.as_deref()
+    }
+
+    /// The headers of the answer.
+    pub fn headers(&self) -> &Headers {
+        &self.inner.headers
+    }
+
+    /// Who is to blame: as was said, or as the status tells.
+    pub fn blamed(&self) -> Blame {
+        self.inner.blame.unwrap_or(match self.inner.status {
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Blame::Upstream,
+            status if status.is_client_error() => Blame::Client,
+            _ => Blame::Server,
+        })
+    }
+
+    /// When the client may try again, if that was said.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.inner.retry
+    }
+
+    /// Whether the same request may well succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.inner.retry.is_some()
+            || matches!(
+                self.inner.status,
+                StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+                    | StatusCode::TOO_MANY_REQUESTS
+            )
+    }
+
+    /// Whether something took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self.inner.status,
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.inner.shown, &self.inner.source) {
+            (Some(shown), _) => f.write_str(shown)?,
+            (None, Some(_)) => {}
+            (None, None) => write!(f, "{}", self.inner.status)?,
+        }
+        let mut colon = self.inner.shown.is_some();
+        let mut next = self.source();
+        while let Some(source) = next {
+            let text = source.to_string();
+            // Many errors show their source themselves.
+            if self.inner.shown.as_deref() != Some(&text) {
+                write!(f, "{}{text}", if colon { ": " } else { "" })?;
+                colon = true;
+            }
+            next = source.source();
+        }
+        Ok(())
+    }
+}
+
+/// As [`Display`](fmt::Display): this is what `fn main() -> squall::Result<()>` prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let (status, show) = classify(&error);
+        let shown = show.then(|| error.to_string());
+        let converted = Self::status(status).with_source(error);
+        match shown {
+            Some(shown) => converted.show(shown),
+            None => converted,
+        }
+    }
+}
+
+/// The status of other people's errors, and whether their text is fit to be shown.
+fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
+    if let Some(body) = error.downcast_ref::<BodyError>() {
+        let status = body.status();
+        return (status, status.is_client_error());
+    }
+    if let Some(multipart) = error.downcast_ref::<MultipartError>() {
+        return (multipart.status(), true);
+    }
+    if error.is::<TimeoutError>() {
+        return (StatusCode::GATEWAY_TIMEOUT, true);
+    }
+    match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == io::ErrorKind::TimedOut => {
+            (StatusCode::GATEWAY_TIMEOUT, false)
+        }
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, false),
+    }
+}
+
+impl From<Error> for Source {
+    fn from(error: Error) -> Self {
+        Box::new(Boxed(error))
+    }
+}
+
+/// An [`Error`] where a standard one is asked for.
+struct Boxed(Error);
+
+impl StdError for Boxed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
+    }
+}
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,94 @@
+//! What Squall says in the log, under which `tracing` target.
+//!
+//! | target | what |
+//! |---|---|
+//! | `squall::access` | one line per answer: INFO below 400, WARN for 4xx, ERROR for 5xx |
+//! | `squall::web` | errors behind a 5xx, panics, learned routes, start and stop |
+//! | `squall::loop` | blocked lanes, panics in tasks |
+//!
+//! The library only emits events; which of them are kept, and where, is the program's
+//! choice. While nobody listens to `squall::access`, a line costs next to nothing.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use squall_http::server::Request;
+use tracing::Level;
+
+/// Paths up to this length are kept without an allocation.
+const INLINE: usize = 62;
+
+/// A line of the access log, begun when the request came.
+pub(crate) struct AccessLine {
+    begun: Instant,
+    method: Method,
+    path: Kept,
+    remote: SocketAddr,
+}
+
+enum Kept {
+    Inline(u8, [u8; INLINE]),
+    Heap(Box<str>),
+}
+
+impl AccessLine {
+    /// `None` while nobody listens.
+    #[inline]
+    pub(crate) fn begin(request: &Request) -> Option<Self> {
+        if !tracing::enabled!(target: "squall::access", Level::ERROR) {
+            return None;
+        }
+        Some(Self {
+            begun: Instant::now(),
+            method: request.method().clone(),
+            path: Kept::new(request.path()),
+            remote: request.exchange().remote_addr(),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn log(&self, status: StatusCode) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "squall::access",
+                    $level,
+                    method = %self.method,
+                    path = self.path.as_str(),
+                    status = status.as_u16(),
+                    ms = self.begun.elapsed().as_secs_f64() * 1000.0,
+                    remote = %self.remote,
+                )
+            };
+        }
+        match status.as_u16() {
+            ..400 => line!(Level::INFO),
+            400..500 => line!(Level::WARN),
+            500.. => line!(Level::ERROR),
+        }
+    }
+}
+
+impl Kept {
+    fn new(path: &str) -> Self {
+        let mut bytes = [0; INLINE];
+        match bytes.get_mut(..path.len()) {
+            Some(room) => {
+                room.copy_from_slice(path.as_bytes());
+                Self::Inline(u8::try_from(path.len()).unwrap_or(0), bytes)
+            }
+            None => Self::Heap(path.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Inline(len, bytes) => {
+                let kept = bytes.get(..usize::from(*len)).unwrap_or_default();
+                std::str::from_utf8(kept).unwrap_or_default()
+            }
+            Self::Heap(path) => path,
+        }
+    }
+}

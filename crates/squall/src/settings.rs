@@ -1,0 +1,44 @@
+//! Settings: everything an application can be told, with its default and reason.
+
+use std::time::Duration;
+
+pub use squall_http::server::Settings as ServerSettings;
+pub use squall_http::wire::multipart::MultipartLimits;
+
+/// What an application may be told. The defaults are the safe ones.
+///
+/// ```
+/// use squall::{Application, Settings};
+///
+/// let mut settings = Settings::default();
+/// settings.server.max_body_size = 64 << 20;
+/// settings.debug = true;
+/// let application = Application::new().settings(settings);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Limits and timeouts of the connections.
+    pub server: ServerSettings,
+    /// Bytes that an extractor which needs a whole body may collect: default 2 MiB,
+    /// beyond it 413. For `Json`, `Form`, `String` and `Bytes`.
+    pub max_collected_body: u64,
+    /// What an upload may spend on everything but data, beyond it 413.
+    pub multipart: MultipartLimits,
+    /// How long a shutdown waits for requests that are being answered: default 10 s.
+    pub grace: Duration,
+    /// Show the cause of a 5xx to the client: default false. For development only.
+    pub debug: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: ServerSettings::default(),
+            max_collected_body: 2 << 20,
+            multipart: MultipartLimits::default(),
+            grace: Duration::from_secs(10),
+            debug: false,
+        }
+    }
+}

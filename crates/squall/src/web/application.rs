@@ -1,0 +1,205 @@
+//! `Application`: routes, settings, middleware and shared state.
+
+use std::net::{TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use squall_http::server::Response;
+use squall_loop::{Executor, IoLoop};
+
+use super::app::{App, Renderer, States};
+use super::handler::{Endpoint, Handler, IntoRoute, Needs, Plain};
+use super::http_error::Problem;
+use super::listen::Listening;
+use super::middleware::Middleware;
+use super::routing::Table;
+use crate::{Error, Result, Settings};
+
+/// What a server serves: routes, settings, middleware and shared state.
+///
+/// ```no_run
+/// use squall::{Application, Path, Result};
+///
+/// // Blocks for a second. Nobody else notices.
+/// async fn ping(Path(host): Path<String>) -> Result<String> {
+///     let out = std::process::Command::new("ping").args(["-c", "2", &host]).output()?;
+///     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+/// }
+///
+/// fn main() -> Result<()> {
+///     Application::new().route("/ping/{host}", ping).listen("127.0.0.1:5000")?.run()
+/// }
+/// ```
+#[must_use = "an application does nothing until it runs"]
+#[derive(Default)]
+pub struct Application {
+    table: Table,
+    needs: Needs,
+    faults: Vec<String>,
+    states: States,
+    middleware: Vec<Box<dyn Middleware>>,
+    not_found: Option<Arc<dyn Endpoint>>,
+    renderer: Option<Renderer>,
+    settings: Settings,
+    pub(super) listening: Vec<Listening>,
+    pub(super) io_loop: Option<IoLoop>,
+}
+
+impl Application {
+    /// An application without routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers a path: with an async function (GET and HEAD), with [`get`](crate::get),
+    /// [`post`](crate::post) and so on, or with a [`RequestHandler`](crate::RequestHandler).
+    ///
+    /// `{name}` stands for one segment of the path, `{*name}` for the rest of it.
+    /// Conflicts are reported by [`listen`](Self::listen).
+    #[doc(alias = "add_handlers")]
+    pub fn route<M>(mut self, path: &str, handler: impl IntoRoute<M>) -> Self {
+        let methods = handler.into_route();
+        for (method, endpoint) in &methods.entries {
+            let verb = method.as_ref().map_or("ANY", |method| method.as_str());
+            self.needs
+                .of(&format!("{verb} {path}"), |needs| endpoint.needs(needs));
+        }
+        self.table.add(path, methods);
+        self
+    }
+
+    /// Puts a function around every handler; the first one is the outermost.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Box::new(middleware));
+        self
+    }
+
+    /// Shares a value with the handlers: [`State<T>`](crate::State) extracts it.
+    ///
+    /// Two values of one type are reported by [`listen`](Self::listen).
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if !self.states.insert(value) {
+            let name = std::any::type_name::<T>();
+            (self.faults).push(format!("there are two states of type {name}"));
+        }
+        self
+    }
+
+    /// Replaces all settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Shows the cause of a 5xx to the client. For development only.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.settings.debug = debug;
+        self
+    }
+
+    /// How long a shutdown waits for requests that are being answered: default 10 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Answers what no route fits.
+    #[doc(alias = "default_handler_class")]
+    pub fn not_found<M: 'static>(mut self, handler: impl Handler<M>) -> Self {
+        let endpoint = Plain::boxed(handler);
+        self.needs.of("not_found", |needs| endpoint.needs(needs));
+        self.not_found = Some(endpoint);
+        self
+    }
+
+    /// Renders every error, also the engine's, in place of problem+json and the page.
+    #[doc(alias = "write_error")]
+    pub fn error_renderer<F>(mut self, renderer: F) -> Self
+    where
+        F: Fn(&Problem<'_>) -> Response + Send + Sync + 'static,
+    {
+        self.renderer = Some(Box::new(renderer));
+        self
+    }
+
+    /// Runs on this loop instead of one of its own.
+    pub fn io_loop(mut self, io_loop: IoLoop) -> Self {
+        self.io_loop = Some(io_loop);
+        self
+    }
+
+    /// Binds an address at once; port 0 takes a free one. May be called several times.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, when routes conflict, or when a handler needs
+    /// a state that is not there. So it comes after all of those.
+    pub fn listen(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Self> {
+        self.check()?;
+        let listener = TcpListener::bind(&address).map_err(|error| {
+            Error::internal(error).show(format!("cannot listen on {address:?}"))
+        })?;
+        self.listening.push(Listening {
+            listener,
+            tls: None,
+        });
+        Ok(self)
+    }
+
+    /// Binds an address for TLS at once. Otherwise as [`listen`](Self::listen).
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn listen_tls(
+        mut self,
+        address: impl ToSocketAddrs + std::fmt::Debug,
+        tls: Arc<rustls::ServerConfig>,
+    ) -> Result<Self> {
+        self = self.listen(address)?;
+        if let Some(last) = self.listening.last_mut() {
+            last.tls = Some(tls);
+        }
+        Ok(self)
+    }
+
+    /// What is wrong with the application, if anything is.
+    fn check(&self) -> Result<()> {
+        let faults = (self.faults.iter().cloned())
+            .chain(self.table.faults().iter().cloned())
+            .chain(self.needs.missing(&self.states));
+        let faults: Vec<_> = faults.collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Error::internal(faults.join("; ")).show("the application is not complete"))
+    }
+
+    pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listening>)> {
+        self.check()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let app = App {
+            routes: self.table.freeze(),
+            middleware: self.middleware,
+            not_found: self.not_found,
+            renderer: self.renderer,
+            settings: self.settings,
+            states: self.states,
+            cores: Executor::new(cores),
+            unrouted: 0.into(),
+            started: Instant::now(),
+        };
+        Ok((Arc::new(app), self.listening))
+    }
+
+    pub(super) fn grace_period(&self) -> Duration {
+        self.settings.grace
+    }
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application")
+            .field("routes", &self.table)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

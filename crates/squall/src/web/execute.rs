@@ -1,0 +1,71 @@
+//! The life of a request, from its head to its answer.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use squall_http::Body;
+use squall_http::server::{self, Response, ResponseFuture};
+
+use super::app::App;
+use super::learned::{RunsOn, offload};
+use super::middleware::Next;
+use super::request::Request;
+use super::routing::Place;
+use super::visit::Visit;
+use crate::{Error, Result};
+
+/// Answers one request: route, middleware, handler, errors, count and log.
+///
+/// Without middleware the handler's future is the only allocation: it is boxed
+/// together with everything that happens around it (see [`Visit`]).
+pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFuture {
+    let (place, spans) = app.routes.find(request.method(), request.path());
+    request.exchange().set_tag(place.tag());
+    let visit = Visit::begin(app, place, &request);
+    let request = Request::new(request, app.clone(), place, spans);
+    if app.middleware.is_empty() {
+        return answer(app, visit, request);
+    }
+    let chain = Next::first().run(request);
+    Box::pin(visit.attend(async move { Ok(chain.await) }))
+}
+
+/// The innermost step: the handler, on its lane or where it was learned to belong.
+pub(super) fn answer(app: &Arc<App>, visit: Visit, request: Request) -> ResponseFuture {
+    let Some(route) = app.routes.route(request.place) else {
+        return unrouted(app, visit, request);
+    };
+    let tag = request.place.tag();
+    let handler = route.endpoint.call(visit, request);
+    match route.learned.runs_on() {
+        RunsOn::Lane => handler,
+        RunsOn::Executor | RunsOn::Cores => Box::pin(offload(app.clone(), tag, handler)),
+    }
+}
+
+/// Answers where no route does: OPTIONS, 405, the application's own 404, or ours.
+fn unrouted(app: &Arc<App>, visit: Visit, request: Request) -> ResponseFuture {
+    let result = match (request.place, request.method()) {
+        (Place::Path(path), method) => allowed(app.routes.allow(path), method),
+        (_, &Method::OPTIONS) if request.path() == "*" => {
+            Ok(Response::new(StatusCode::NO_CONTENT, Body::empty()))
+        }
+        _ => match &app.not_found {
+            Some(endpoint) => return endpoint.call(visit, request),
+            None => Err(Error::status(StatusCode::NOT_FOUND)),
+        },
+    };
+    Box::pin(visit.attend(std::future::ready(result)))
+}
+
+fn allowed(allow: Option<&str>, method: &Method) -> Result<Response> {
+    let allow = allow.unwrap_or_default();
+    if method == Method::OPTIONS {
+        let mut response = Response::new(StatusCode::NO_CONTENT, Body::empty());
+        response.headers_mut().set("Allow", allow)?;
+        return Ok(response);
+    }
+    Err(Error::status(StatusCode::METHOD_NOT_ALLOWED)
+        .show(format!("{method} is not allowed here; allowed: {allow}"))
+        .with_header("Allow", allow))
+}

@@ -1,0 +1,56 @@
+//! `State<T>`: a value that the application shares with its handlers.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::FromRequest;
+use crate::web::handler::Needs;
+use crate::web::request::Request;
+use crate::{Error, Result};
+
+/// The application's shared value of type `T`.
+///
+/// A value that is missing is reported when the application begins to listen.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use squall::{Application, State};
+///
+/// #[derive(Default)]
+/// struct Visits(AtomicU64);
+///
+/// async fn count(State(visits): State<Visits>) -> String {
+///     format!("visit {}", visits.0.fetch_add(1, Ordering::Relaxed) + 1)
+/// }
+///
+/// let application = Application::new().state(Visits::default()).route("/", count);
+/// ```
+#[derive(Debug)]
+pub struct State<T>(pub Arc<T>);
+
+impl<T: Send + Sync + 'static> FromRequest for State<T> {
+    async fn from_request(request: &mut Request) -> Result<Self> {
+        (request.shared().states.get().map(Self)).ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            Error::internal(format!("the application has no state of type {name}"))
+        })
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.state::<T>();
+    }
+}
+
+impl<T> Clone for State<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

@@ -1,0 +1,180 @@
+//! Errors as answers: problem+json for programs, a page for browsers.
+//!
+//! RFC 9457. What is shown is the status and what the author of the error wrote to be
+//! shown; the cause goes to the log, and to the client only in debug mode.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use squall_http::server::Response;
+use squall_http::{Body, Headers};
+
+use super::app::App;
+use crate::Error;
+
+/// What a client would rather read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prefers {
+    Json,
+    Html,
+}
+
+impl Prefers {
+    /// Browsers name `text/html`; programs do not, or name JSON first.
+    pub(crate) fn of(headers: &Headers) -> Self {
+        let Some(accept) = headers.get("accept") else {
+            return Self::Json;
+        };
+        match (accept.find("text/html"), accept.find("json")) {
+            (Some(html), Some(json)) if html < json => Self::Html,
+            (Some(_), None) => Self::Html,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// An error on its way to the client: what an application's error renderer sees.
+///
+/// ```
+/// use squall::{Application, Problem, Response};
+///
+/// let application = Application::new().error_renderer(|problem: &Problem<'_>| {
+///     Response::new(problem.status(), format!("sorry: {}", problem.title()))
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Problem<'a> {
+    error: &'a Error,
+    prefers: Prefers,
+    debug: bool,
+}
+
+impl<'a> Problem<'a> {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.error.status_code()
+    }
+
+    /// The status's own words, such as `Not Found`.
+    pub fn title(&self) -> &'static str {
+        self.status().canonical_reason().unwrap_or("Unknown")
+    }
+
+    /// What may be shown beside the title.
+    pub fn detail(&self) -> Option<Cow<'a, str>> {
+        if self.debug {
+            return Some(Cow::Owned(self.error.to_string()));
+        }
+        self.error.shown().map(Cow::Borrowed)
+    }
+
+    /// The field of the request that is wrong.
+    pub fn field(&self) -> Option<&'a str> {
+        self.error.field()
+    }
+
+    /// Whether the client would rather read a page.
+    pub fn wants_html(&self) -> bool {
+        self.prefers == Prefers::Html
+    }
+
+    /// The error itself. Its source is not fit to be shown.
+    pub fn error(&self) -> &'a Error {
+        self.error
+    }
+
+    /// The answer without a renderer: problem+json, or a page for browsers.
+    pub fn response(&self) -> Response {
+        let body = if self.wants_html() {
+            Body::from(self.page()).with_content_type("text/html; charset=utf-8")
+        } else {
+            Body::from(self.json()).with_content_type("application/problem+json")
+        };
+        Response::new(self.status(), body)
+    }
+
+    fn json(&self) -> String {
+        let mut members = serde_json::json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.status().as_u16(),
+        });
+        if let Some(detail) = self.detail() {
+            members["detail"] = detail.into();
+        }
+        if let Some(field) = self.field() {
+            members["field"] = field.into();
+        }
+        members.to_string()
+    }
+
+    fn page(&self) -> String {
+        let (status, title) = (self.status().as_u16(), self.title());
+        let detail = self.detail().unwrap_or_default();
+        let detail = escape(&detail);
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\">\
+             <title>{status}: {title}</title>\
+             <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:40rem;\
+             margin:15vh auto;padding:0 1rem}}h1{{font-weight:500}}p{{white-space:pre-wrap}}</style>\
+             </head><body><h1>{status}: {title}</h1><p>{detail}</p></body></html>\n"
+        )
+    }
+}
+
+/// Renders an error for a client, and logs what the client does not see.
+pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) -> Response {
+    let problem = Problem {
+        error,
+        prefers,
+        debug: app.settings.debug,
+    };
+    if problem.status().is_server_error() {
+        tracing::error!(
+            target: "squall::web",
+            route = label,
+            status = problem.status().as_u16(),
+            blame = ?error.blamed(),
+            %error,
+            "a request failed"
+        );
+    } else {
+        tracing::debug!(
+            target: "squall::web",
+            route = label,
+            status = problem.status().as_u16(),
+            %error,
+            "a request was refused"
+        );
+    }
+    let mut response = match &app.renderer {
+        Some(renderer) => renderer(&problem),
+        None => problem.response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in error.headers().iter() {
+        // They were checked when they were added to the error.
+        let _ = headers.append(name, value);
+    }
+    if let Some(delay) = error.retry_delay() {
+        let _ = headers.set("Retry-After", delay.as_secs().max(1).to_string());
+    }
+    response
+}
+
+/// Escapes text for HTML, in element content and quoted attributes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(char),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,81 @@
+//! Middleware: `async fn(Request, Next) -> Response`, around every handler.
+
+use squall_http::server::ResponseFuture;
+
+use super::execute;
+use super::request::Request;
+use super::respond::IntoResponse;
+use super::visit::Visit;
+
+/// A function around the handlers, given to [`Application::middleware`].
+///
+/// The first one that was added is the outermost. It sees every request, also those
+/// that no route fits, and every answer, also those to errors: what
+/// [`Next::run`] gives is always a whole [`Response`](crate::Response).
+///
+/// ```
+/// use squall::{Application, Next, Request, Response};
+///
+/// async fn branded(request: Request, next: Next) -> Response {
+///     let mut response = next.run(request).await;
+///     if let Err(error) = response.headers_mut().set("X-Served-By", "squall") {
+///         tracing::error!(%error, "no brand");
+///     }
+///     response
+/// }
+///
+/// let application = Application::new().middleware(branded);
+/// ```
+///
+/// [`Application::middleware`]: crate::Application::middleware
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a middleware",
+    note = "a middleware is `async fn(squall::Request, squall::Next) -> squall::Response`; \
+            its future has to be `Send`"
+)]
+pub trait Middleware: Send + Sync + 'static {
+    /// Answers the request, by calling [`Next::run`] or without.
+    fn call(&self, request: Request, next: Next) -> ResponseFuture;
+}
+
+impl<F, Fut> Middleware for F
+where
+    F: Fn(Request, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: IntoResponse,
+{
+    fn call(&self, request: Request, next: Next) -> ResponseFuture {
+        let app = request.shared().clone();
+        let visit = Visit::inner(&app, request.place, &request);
+        let answer = self(request, next);
+        Box::pin(visit.attend(async move { answer.await.into_response() }))
+    }
+}
+
+/// The rest of the way: further middleware, then the handler.
+#[derive(Debug)]
+pub struct Next {
+    index: usize,
+}
+
+impl Next {
+    pub(super) fn first() -> Self {
+        Self { index: 0 }
+    }
+
+    /// Goes on with the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the request up.
+    pub fn run(self, request: Request) -> ResponseFuture {
+        let app = request.shared().clone();
+        if let Some(middleware) = app.middleware.get(self.index) {
+            let next = Self {
+                index: self.index + 1,
+            };
+            return middleware.call(request, next);
+        }
+        let visit = Visit::inner(&app, request.place, &request);
+        execute::answer(&app, visit, request)
+    }
+}

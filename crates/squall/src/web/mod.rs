@@ -1,0 +1,29 @@
+//! The web layer: routing, handlers, extractors, answers, errors and middleware.
+//!
+//! The life of a request is one function, in `execute`.
+
+mod app;
+mod application;
+mod execute;
+pub mod extract;
+mod handler;
+mod http_error;
+mod learned;
+mod listen;
+mod middleware;
+mod panic;
+mod request;
+pub mod respond;
+mod routing;
+mod service;
+mod visit;
+
+pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};
+pub use application::Application;
+pub use handler::{Context, Handler, IntoRoute, RequestHandler};
+pub use http_error::Problem;
+pub use learned::RunsOn;
+pub use listen::Running;
+pub use middleware::{Middleware, Next};
+pub use request::Request;
+pub use routing::{MethodRoutes, any, delete, get, head, on, options, patch, post, put};

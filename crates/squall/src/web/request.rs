@@ -1,0 +1,138 @@
+//! `Request`: the engine's request, and where it was routed to.
+
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use squall_http::server;
+
+use super::app::{App, AppHandle};
+use super::extract::FromRequest;
+use super::routing::{Place, Spans};
+use crate::{Error, Result};
+
+/// A request on its way through the application.
+///
+/// It dereferences to the engine's [`server::Request`]: method, path, query, headers,
+/// body and exchange are there. What is added are the parameters of the route and the
+/// application.
+#[doc(alias = "HTTPServerRequest")]
+pub struct Request {
+    inner: server::Request,
+    app: Arc<App>,
+    pub(super) place: Place,
+    spans: Spans,
+}
+
+impl Request {
+    pub(super) fn new(inner: server::Request, app: Arc<App>, place: Place, spans: Spans) -> Self {
+        Self {
+            inner,
+            app,
+            place,
+            spans,
+        }
+    }
+
+    /// The application that answers it.
+    pub fn app(&self) -> AppHandle {
+        AppHandle::new(self.app.clone())
+    }
+
+    pub(super) fn shared(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The route's name, such as `GET /block/{ms}`; `None` where no route fits.
+    pub fn route(&self) -> Option<&str> {
+        self.app.routes.route(self.place).map(|route| &*route.label)
+    }
+
+    /// A parameter of the route's path, percent-decoded.
+    ///
+    /// # Errors
+    /// 400 when it is not UTF-8 or its encoding is broken; 500 when the route has no
+    /// such parameter.
+    #[doc(alias = "path_kwargs")]
+    pub fn param(&self, name: &str) -> Result<Cow<'_, str>> {
+        let (_, raw) = (self.raw_params())
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| Error::internal(format!("the route has no parameter {name:?}")))?;
+        decode(name, raw)
+    }
+
+    /// The parameters of the route's path in order, still percent-encoded.
+    pub fn raw_params(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        let names = (self.app.routes.route(self.place)).map_or(&[][..], |route| &route.names);
+        let path = self.inner.path();
+        (names.iter().map(|name| &**name)).zip(self.spans.iter().map(move |span| span.of(path)))
+    }
+
+    /// Runs an extractor by hand.
+    ///
+    /// # Errors
+    /// The extractor's.
+    pub async fn extract<T: FromRequest>(&mut self) -> Result<T> {
+        T::from_request(self).await
+    }
+
+    /// The last value of a query argument; the first part of Tornado's `get_argument`.
+    ///
+    /// # Errors
+    /// 400 that names the argument, when it is missing or not UTF-8.
+    #[doc(alias = "get_query_argument")]
+    pub fn query_argument(&self, name: &str) -> Result<String> {
+        let pairs = super::extract::pairs(self.inner.query().unwrap_or_default())?;
+        (pairs.into_iter().rev())
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+            .ok_or_else(|| Error::missing_argument(name))
+    }
+
+    /// The engine's request alone.
+    pub fn into_inner(self) -> server::Request {
+        self.inner
+    }
+}
+
+/// Percent-decodes one parameter; broken or non-UTF-8 encoding is a 400.
+pub(super) fn decode<'a>(name: &str, raw: &'a str) -> Result<Cow<'a, str>> {
+    if !raw.contains('%') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        let digits = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+        if byte == b'%' && !(digits(bytes.next()) && digits(bytes.next())) {
+            return Err(Error::invalid_argument(name, "broken percent-encoding"));
+        }
+    }
+    percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| Error::invalid_argument(name, "not UTF-8"))
+}
+
+impl Deref for Request {
+    type Target = server::Request;
+
+    fn deref(&self) -> &server::Request {
+        &self.inner
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut server::Request {
+        &mut self.inner
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("path", &self.path())
+            .field("route", &self.route())
+            .finish_non_exhaustive()
+    }
+}

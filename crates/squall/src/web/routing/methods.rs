@@ -1,0 +1,131 @@
+//! `get`, `post` and their sisters: which handler answers which method of a path.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::web::handler::{Endpoint, Handler, Plain};
+
+/// Handlers by method, for one path.
+///
+/// `HEAD` follows from `GET`, and `OPTIONS` is answered with `Allow`, unless there is
+/// a handler of its own.
+///
+/// ```
+/// use squall::{Application, get};
+///
+/// async fn show() -> &'static str { "here" }
+/// async fn store(body: String) -> String { body }
+///
+/// let application = Application::new().route("/thing", get(show).post(store));
+/// ```
+#[derive(Default)]
+#[must_use = "give it to Application::route"]
+pub struct MethodRoutes {
+    pub(crate) entries: Vec<(Option<Method>, Arc<dyn Endpoint>)>,
+}
+
+impl MethodRoutes {
+    pub(crate) fn push(mut self, method: Option<Method>, endpoint: Arc<dyn Endpoint>) -> Self {
+        self.entries.push((method, endpoint));
+        self
+    }
+
+    /// Answers `method` with `handler`.
+    pub fn on<M: 'static>(self, method: Method, handler: impl Handler<M>) -> Self {
+        self.push(Some(method), Plain::boxed(handler))
+    }
+
+    /// Answers every method that has no handler of its own.
+    pub fn any<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.push(None, Plain::boxed(handler))
+    }
+
+    /// Answers GET, and HEAD with it.
+    pub fn get<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::GET, handler)
+    }
+
+    /// Answers HEAD in another way than GET.
+    pub fn head<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::HEAD, handler)
+    }
+
+    /// Answers POST.
+    pub fn post<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::POST, handler)
+    }
+
+    /// Answers PUT.
+    pub fn put<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::PUT, handler)
+    }
+
+    /// Answers PATCH.
+    pub fn patch<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::PATCH, handler)
+    }
+
+    /// Answers DELETE.
+    pub fn delete<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::DELETE, handler)
+    }
+
+    /// Answers OPTIONS in place of the generated answer.
+    pub fn options<M: 'static>(self, handler: impl Handler<M>) -> Self {
+        self.on(Method::OPTIONS, handler)
+    }
+}
+
+impl std::fmt::Debug for MethodRoutes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let methods =
+            (self.entries.iter()).map(|(method, _)| method.as_ref().map_or("ANY", Method::as_str));
+        f.debug_list().entries(methods).finish()
+    }
+}
+
+/// A path whose `method` is answered by `handler`.
+pub fn on<M: 'static>(method: Method, handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().on(method, handler)
+}
+
+/// A path whose every method is answered by `handler`.
+pub fn any<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().any(handler)
+}
+
+/// A path whose GET and HEAD are answered by `handler`.
+pub fn get<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().get(handler)
+}
+
+/// A path whose HEAD is answered by `handler`.
+pub fn head<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().head(handler)
+}
+
+/// A path whose POST is answered by `handler`.
+pub fn post<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().post(handler)
+}
+
+/// A path whose PUT is answered by `handler`.
+pub fn put<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().put(handler)
+}
+
+/// A path whose PATCH is answered by `handler`.
+pub fn patch<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().patch(handler)
+}
+
+/// A path whose DELETE is answered by `handler`.
+pub fn delete<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().delete(handler)
+}
+
+/// A path whose OPTIONS is answered by `handler`.
+pub fn options<M: 'static>(handler: impl Handler<M>) -> MethodRoutes {
+    MethodRoutes::default().options(handler)
+}
