@@ -60,6 +60,15 @@ impl Stream {
         Ok(Self(Kind::Tls(Box::new(tls))))
     }
 
+    /// Ready when a read is worth trying; else the task is woken then.
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.poll_readable(cx),
+            // What is decrypted already shows only in a read.
+            Kind::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// Reads what is there; 0 bytes is the end.
     ///
     /// An encrypted stream whose end was not announced by the peer is cut off: that is

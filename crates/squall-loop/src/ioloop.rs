@@ -230,6 +230,11 @@ impl IoLoop {
         self.shared.clock.instant()
     }
 
+    /// The moment that [`time::coarse_nanos`](crate::time::coarse_nanos) counted.
+    pub fn instant_of(&self, nanos: u64) -> Instant {
+        self.shared.clock.start() + Duration::from_nanos(nanos)
+    }
+
     /// How many lanes there are.
     pub fn lanes(&self) -> usize {
         self.shared.lanes.len()

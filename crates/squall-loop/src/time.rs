@@ -55,7 +55,7 @@ impl Clock {
         }
     }
 
-    fn start(&self) -> Instant {
+    pub(crate) fn start(&self) -> Instant {
         match self {
             Self::System(start) => *start,
             Self::Turned(clock) => clock.inner.start,
@@ -124,15 +124,16 @@ impl TestClock {
     }
 }
 
-/// The time at which this lane last looked at its sockets; costs no system call.
+/// Nanoseconds of the loop's clock when this lane last looked at its sockets.
 ///
-/// Lags behind the real time by at most one round of polls. Outside of a loop it is
-/// the real time.
-pub fn coarse_now() -> Instant {
-    Current::with(|shared, lane| {
-        shared.clock.start() + Duration::from_nanos(lane.coarse_now.load(Ordering::Relaxed))
-    })
-    .unwrap_or_else(Instant::now)
+/// Costs no system call, and lags behind by at most one round of polls. What it
+/// counts from is the loop's own ([`IoLoop::instant_of`](crate::IoLoop::instant_of)).
+///
+/// # Panics
+/// Outside of a loop's threads.
+pub fn coarse_nanos() -> u64 {
+    Current::with(|_, lane| lane.coarse_now.load(Ordering::Relaxed))
+        .expect("the loop's clock is read inside an IoLoop")
 }
 
 /// Waits for `duration` without blocking anything.

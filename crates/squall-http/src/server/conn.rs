@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use squall_loop::time::coarse_now;
-use squall_loop::{Blocked, IoLoop, Timeout, Watch};
+use squall_loop::time::coarse_nanos;
+use squall_loop::{Blocked, Timeout, Watch};
 
 use super::Inner;
 use super::encode;
@@ -50,7 +50,7 @@ pub(crate) struct Conn {
     state: AtomicU64,
     /// What the service calls the current exchange's route.
     pub(super) tag: AtomicU32,
-    /// When the current exchange began, in nanoseconds since the server did.
+    /// When the current exchange began, in nanoseconds of the loop's clock.
     begun: AtomicU64,
     /// The current exchange's own deadline, in nanoseconds from its begin; 0: none.
     limit: AtomicU64,
@@ -132,8 +132,7 @@ impl Conn {
         let number = self.number() + 1;
         self.tag.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
-        let begun = coarse_now().saturating_duration_since(self.server.epoch);
-        self.begun.store(nanos(begun), Ordering::Relaxed);
+        self.begun.store(coarse_nanos(), Ordering::Relaxed);
         self.state
             .store(word(number, Phase::Handling), Ordering::Release);
         number
@@ -198,7 +197,9 @@ impl Conn {
     // ---- the deadline ----
 
     pub(super) fn begun(&self) -> Instant {
-        self.server.epoch + Duration::from_nanos(self.begun.load(Ordering::Relaxed))
+        self.server
+            .io_loop
+            .instant_of(self.begun.load(Ordering::Relaxed))
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -225,15 +226,13 @@ impl Conn {
 
     /// Sees to it that the handler's deadline fires even if its task cannot run.
     fn arm_deadline(self: &Arc<Self>, number: u64) {
-        let Some(io_loop) = IoLoop::try_current() else {
-            return;
-        };
         let mut slow = self.slow();
         if slow.deadline.is_some() {
             return;
         }
         let conn = self.clone();
         let when = self.begun() + self.limit();
+        let io_loop = &self.server.io_loop;
         slow.deadline = Some(io_loop.call_at(when, move || conn.deadline_passed(number)));
     }
 

@@ -1,13 +1,14 @@
 //! An answer's head on the wire, with the framing that the engine generates.
 
 use std::cell::RefCell;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use http::{Method, StatusCode};
-use squall_loop::time::coarse_now;
+use squall_loop::time::coarse_nanos;
 
 use super::message::Response;
 use crate::body::Body;
+use crate::wire::date;
 use crate::wire::encode::{end, field, field_number, status_line};
 use crate::wire::head::Version;
 use crate::wire::headers::Headers;
@@ -95,7 +96,7 @@ pub(super) fn head(
         Framing::None | Framing::UntilClose => {}
     }
     if !has_date {
-        date(out);
+        date_field(out);
     }
     match (keep, version) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
@@ -119,20 +120,18 @@ pub(super) fn whole(out: &mut Vec<u8>, answer: Response) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes the `Date` field (RFC 9110 section 6.6.1), formatted once a second.
-fn date(out: &mut Vec<u8>) {
+/// Writes the `Date` field (RFC 9110 section 6.6.1), formatted twice a second.
+fn date_field(out: &mut Vec<u8>) {
+    const FRESH: u64 = 500_000_000;
     thread_local! {
-        static LINE: RefCell<(Option<Instant>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
+        static LINE: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
     }
-    let now = coarse_now();
+    let now = coarse_nanos();
     LINE.with_borrow_mut(|(made, line)| {
-        let stale =
-            made.is_none_or(|made| now < made || now.duration_since(made).as_millis() >= 500);
-        if stale {
-            *made = Some(now);
+        if line.is_empty() || now.wrapping_sub(*made) >= FRESH {
+            *made = now;
             line.clear();
-            let date = httpdate::fmt_http_date(SystemTime::now());
-            field(line, "Date", date.as_bytes());
+            field(line, "Date", &date::format(SystemTime::now()));
         }
         out.extend_from_slice(line);
     });

@@ -4,16 +4,16 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
-use squall_loop::time::coarse_now;
-use squall_loop::{Sleep, sleep_until, with_timeout};
+use squall_loop::time::coarse_nanos;
+use squall_loop::{IoLoop, Sleep, sleep_until, with_timeout};
 
 use super::conn::Conn;
 use super::encode::{self, Framing};
 use super::exchange::Exchange;
-use super::incoming::Incoming;
+use super::incoming::{CONTINUE, Incoming};
 use super::message::{Request, Response};
 use super::recycle::HeadBox;
 use crate::body::{Body, BodyError};
@@ -74,7 +74,7 @@ enum Next {
 async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
     let settings = &conn.server.settings;
     let limits = settings.head_limits();
-    let mut head = HeadBox::take();
+    let mut head = None;
     let mut begun = false;
     if !conn.idle() {
         // Shutting down: answers that are still buffered go out.
@@ -91,15 +91,14 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
                     }
                     begun = true;
                 }
-                match head::parse_request(read.buffered(), &limits, &mut head) {
+                // A partial head remembers how far it was looked at.
+                let mut parsed = head.take().unwrap_or_else(HeadBox::take);
+                match head::parse_request(read.buffered(), &limits, &mut parsed) {
                     Ok(Some(used)) => {
                         read.consume(used);
-                        return Poll::Ready(Next::Request(std::mem::replace(
-                            &mut head,
-                            HeadBox::empty(),
-                        )));
+                        return Poll::Ready(Next::Request(parsed));
                     }
-                    Ok(None) => {}
+                    Ok(None) => head = Some(parsed),
                     Err(error) => {
                         return Poll::Ready(Next::Refused(error.status(), error.to_string()));
                     }
@@ -154,12 +153,12 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     deadline.forget();
     let chunk_limits = conn.server.settings.chunk_limits();
     conn.read()
-        .expect(length, || ChunkedDecoder::new(chunk_limits));
+        .expect(length, expects, || ChunkedDecoder::new(chunk_limits));
     let number = conn.begin();
     let body = if length.is_empty() {
         Body::empty()
     } else {
-        Body::stream(Incoming::new(conn.clone(), number, expects))
+        Body::stream(Incoming::new(conn.clone(), number))
     };
     let request = Request::new(head, body, Exchange::new(conn.clone(), number));
     let mut handler = conn.server.service.call(request);
@@ -185,7 +184,7 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     if then != Then::Continue || conn.read().is_complete() {
         return then;
     }
-    drain(conn, expects).await
+    drain(conn).await
 }
 
 /// What the head alone decides.
@@ -219,11 +218,18 @@ async fn send(
     let keep = keep
         && framing != Framing::UntilClose
         && !conn.server.is_draining()
+        && !conn.read().is_broken()
         && !headers.has_token("connection", "close");
     let inline = body
         .as_bytes()
         .filter(|bytes| bytes.len() <= INLINE_BODY && framing != Framing::None);
+    let streams = framing != Framing::None && inline.is_none();
+    // A body that streams may come from the request's, which must be let in first.
+    let go_on = streams && conn.read().take_awaits_continue();
     let buffered = conn.write(|out| {
+        if go_on {
+            out.extend_from_slice(CONTINUE);
+        }
         encode::head(
             out,
             (method, version),
@@ -235,7 +241,6 @@ async fn send(
             out.extend_from_slice(bytes);
         }
     });
-    let streams = framing != Framing::None && inline.is_none();
     if streams && !stream_body(conn, deadline, &mut body, framing).await {
         return Then::Abort;
     }
@@ -362,11 +367,11 @@ async fn write_all(conn: &Arc<Conn>, deadline: &mut Deadline, mut bytes: &[u8]) 
 
 /// Reads an unwanted body to its end if that is cheap, so that the connection can
 /// go on; else it is closed.
-async fn drain(conn: &Arc<Conn>, expects: bool) -> Then {
+async fn drain(conn: &Arc<Conn>) -> Then {
     let cheap = {
-        let read = conn.read();
+        let mut read = conn.read();
         // A client that waits for 100 has not sent, and may never.
-        (!expects || read.has_buffered()) && read.remaining().is_none_or(|left| left <= DRAIN)
+        !read.take_awaits_continue() && read.remaining().is_none_or(|left| left <= DRAIN)
     };
     if !cheap {
         return Then::Linger;
@@ -432,31 +437,39 @@ impl HeadBuffer {
 /// early, sees that the limit has moved on, and is armed anew.
 #[derive(Default)]
 struct Deadline {
-    /// When the current wait must end; None: it has not begun.
-    due: Option<Instant>,
-    armed: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// When the current wait must end, on the loop's clock; 0: it has not begun.
+    due: u64,
+    armed: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl Deadline {
     /// The wait is over; the next one begins a new limit.
     fn forget(&mut self) {
-        self.due = None;
+        self.due = 0;
     }
 
-    /// Ready when this wait has lasted `limit`.
+    /// Ready when this wait has lasted `limit`. Always polled by the same task.
     fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let now = coarse_now();
-        let due = *self.due.get_or_insert(now + limit);
-        if now >= due {
+        let now = coarse_nanos();
+        if self.due == 0 {
+            let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+            self.due = now.saturating_add(limit).max(1);
+        }
+        if now >= self.due {
             return Poll::Ready(());
         }
-        let (armed_at, sleep) = self
-            .armed
-            .get_or_insert_with(|| (due, Box::pin(sleep_until(due))));
-        if *armed_at > due || now >= *armed_at {
-            *armed_at = due;
-            sleep.as_mut().reset(due);
+        if let Some((armed, _)) = &self.armed
+            && now < *armed
+            && *armed <= self.due
+        {
+            return Poll::Pending; // It will wake this task, early or in time.
         }
+        let due = IoLoop::current().instant_of(self.due);
+        let (armed, sleep) = self
+            .armed
+            .get_or_insert_with(|| (0, Box::pin(sleep_until(due))));
+        *armed = self.due;
+        sleep.as_mut().reset(due);
         sleep.as_mut().poll(cx)
     }
 }

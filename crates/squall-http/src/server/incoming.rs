@@ -8,26 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_loop::{Sleep, sleep};
 
-use super::conn::Conn;
+use super::conn::{Conn, Phase};
 use crate::body::{BodyError, BodyStream};
 use crate::wire::headers::Headers;
+
+/// The interim answer that lets a client send its body.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The body of the current request of a connection.
 pub(super) struct Incoming {
     conn: Arc<Conn>,
     number: u64,
-    /// The client waits for `100 Continue` before it sends.
-    expects_continue: bool,
     /// Runs while the client sends nothing.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
-    pub(super) fn new(conn: Arc<Conn>, number: u64, expects_continue: bool) -> Self {
+    pub(super) fn new(conn: Arc<Conn>, number: u64) -> Self {
         Self {
             conn,
             number,
-            expects_continue,
             patience: None,
         }
     }
@@ -45,8 +45,9 @@ impl BodyStream for Incoming {
         if self.conn.number() != self.number {
             return Poll::Ready(Some(Err(BodyError::Gone)));
         }
-        if std::mem::take(&mut self.expects_continue) && !self.conn.read().has_buffered() {
-            (self.conn).write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        // Once an answer has begun, it is too late for an interim one.
+        if self.conn.read().take_awaits_continue() && self.conn.is(Phase::Handling) {
+            self.conn.write(|out| out.extend_from_slice(CONTINUE));
             if let Poll::Ready(Err(error)) = self.conn.poll_flush(cx) {
                 return Poll::Ready(Some(Err(error.into())));
             }

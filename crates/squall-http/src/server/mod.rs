@@ -20,12 +20,12 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use slab::Slab;
 use squall_loop::net::{TcpListener, TcpStream};
-use squall_loop::{Blocked, sleep};
+use squall_loop::{Blocked, IoLoop, sleep};
 
 use crate::stream::Stream;
 use conn::{Conn, ConnWatch};
@@ -76,7 +76,7 @@ pub struct Server {
 pub(crate) struct Inner {
     service: Arc<dyn Service>,
     settings: Settings,
-    epoch: Instant,
+    io_loop: IoLoop,
     draining: AtomicBool,
     requests: AtomicU64,
     open: Mutex<Open>,
@@ -90,13 +90,16 @@ struct Open {
 }
 
 impl Server {
-    /// A server for `service`.
+    /// A server for `service` on the current loop.
+    ///
+    /// # Panics
+    /// Outside of a loop.
     pub fn new(service: Arc<dyn Service>, settings: Settings) -> Self {
         Self {
             inner: Arc::new(Inner {
                 service,
                 settings,
-                epoch: Instant::now(),
+                io_loop: IoLoop::current(),
                 draining: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
                 open: Mutex::default(),
@@ -156,7 +159,7 @@ impl Server {
             return start_on(&inner, peer, Stream::from(tcp));
         };
         let limit = inner.settings.header_timeout;
-        let _detached = squall_loop::IoLoop::current().spawn(async move {
+        let _detached = inner.io_loop.clone().spawn(async move {
             let handshake = Stream::accept_tls(tcp, tls);
             match squall_loop::with_timeout(limit, handshake).await {
                 Ok(Ok(stream)) => start_on(&inner, peer, stream),

@@ -27,6 +27,8 @@ pub(super) struct ReadSide {
     body: Coming,
     /// The peer has ended its direction.
     ended: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    awaits_continue: bool,
     /// Body bytes handed out so far.
     taken: u64,
     /// The trailer fields of a chunked body whose end was seen.
@@ -69,6 +71,8 @@ impl ReadSide {
         cx: &Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.buffer.is_empty() {
+            // An idle connection holds no buffer.
+            ready!(stream.poll_readable(cx));
             self.buffer = recycle::take_read_buffer();
         } else if self.end == self.buffer.len() {
             if self.start > 0 {
@@ -94,8 +98,14 @@ impl ReadSide {
     }
 
     /// A request with this body begins.
-    pub(super) fn expect(&mut self, length: BodyLength, decoder: impl FnOnce() -> ChunkedDecoder) {
+    pub(super) fn expect(
+        &mut self,
+        length: BodyLength,
+        awaits_continue: bool,
+        decoder: impl FnOnce() -> ChunkedDecoder,
+    ) {
         self.taken = 0;
+        self.awaits_continue = awaits_continue && !length.is_empty();
         self.body = match length {
             BodyLength::None | BodyLength::Fixed(0) | BodyLength::UntilClose => Coming::Nothing,
             BodyLength::Fixed(length) => Coming::Fixed(length),
@@ -106,6 +116,16 @@ impl ReadSide {
     /// Whether the request has been read to its end, so that another may follow.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.body, Coming::Nothing)
+    }
+
+    /// Whether the body failed, so that no other request can follow.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.body, Coming::Broken)
+    }
+
+    /// Whether the client still waits for leave to send; asked once.
+    pub(super) fn take_awaits_continue(&mut self) -> bool {
+        std::mem::take(&mut self.awaits_continue) && !self.has_buffered()
     }
 
     /// Body bytes that are certain to come, when they are counted.
@@ -220,7 +240,19 @@ impl ReadSide {
                     (0, data.min(buffered.len()))
                 }
                 Coming::Chunked(decoder) => match decoder.decode(buffered) {
-                    Ok(Decoded::Data { skip, data }) => (skip, data),
+                    Ok(Decoded::Data { skip, data }) => {
+                        // A chunk that cannot fit is refused before it arrives.
+                        let announced = (data as u64).saturating_add(decoder.chunk_remaining());
+                        if self.taken.saturating_add(announced) > limit {
+                            return Err(BodyError::TooLarge { limit });
+                        }
+                        (skip, data)
+                    }
+                    Ok(Decoded::More { .. })
+                        if self.taken.saturating_add(decoder.chunk_remaining()) > limit =>
+                    {
+                        return Err(BodyError::TooLarge { limit });
+                    }
                     Ok(Decoded::More { consumed }) => {
                         self.consume(consumed);
                         return Ok(Step::Starved);
@@ -235,9 +267,6 @@ impl ReadSide {
                 },
             };
             self.taken += data as u64;
-            if self.taken > limit {
-                return Err(BodyError::TooLarge { limit });
-            }
             let piece = buffered.get(skip..skip + data).unwrap_or_default();
             let piece = Bytes::copy_from_slice(piece);
             self.consume(skip + data);

@@ -16,23 +16,20 @@ pub(super) const BUFFER: usize = 16 << 10;
 const LARGEST: usize = 64 << 10;
 
 thread_local! {
-    static HEADS: RefCell<Vec<RequestHead>> = const { RefCell::new(Vec::new()) };
+    // Boxed: a head is moved many times between the wire and its handler.
+    #[allow(clippy::vec_box)]
+    static HEADS: RefCell<Vec<Box<RequestHead>>> = const { RefCell::new(Vec::new()) };
     static READ_BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static WRITE_BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A request head that returns to its thread's pool.
 #[derive(Debug)]
-pub(crate) struct HeadBox(RequestHead);
+pub(crate) struct HeadBox(Option<Box<RequestHead>>);
 
 impl HeadBox {
     pub(super) fn take() -> Self {
-        Self(HEADS.with_borrow_mut(Vec::pop).unwrap_or_default())
-    }
-
-    /// A head without memory, to leave in the place of another.
-    pub(super) fn empty() -> Self {
-        Self(RequestHead::default())
+        Self(Some(HEADS.with_borrow_mut(Vec::pop).unwrap_or_default()))
     }
 }
 
@@ -40,22 +37,29 @@ impl Deref for HeadBox {
     type Target = RequestHead;
 
     fn deref(&self) -> &RequestHead {
-        &self.0
+        match &self.0 {
+            Some(head) => head,
+            None => unreachable!("only its drop takes the head out"),
+        }
     }
 }
 
 impl DerefMut for HeadBox {
     fn deref_mut(&mut self) -> &mut RequestHead {
-        &mut self.0
+        match &mut self.0 {
+            Some(head) => head,
+            None => unreachable!("only its drop takes the head out"),
+        }
     }
 }
 
 impl Drop for HeadBox {
     fn drop(&mut self) {
+        let Some(mut head) = self.0.take() else {
+            return;
+        };
         HEADS.with_borrow_mut(|pool| {
-            // A head that was moved out left an empty one behind.
-            if pool.len() < KEPT && !self.0.target().is_empty() {
-                let mut head = std::mem::take(&mut self.0);
+            if pool.len() < KEPT {
                 head.clear();
                 pool.push(head);
             }

@@ -137,6 +137,11 @@ impl TcpStream {
         Ok(stream)
     }
 
+    /// Ready when a read is worth trying; else the task is woken then.
+    pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.home.source.poll_ready(Direction::Read, cx)
+    }
+
     /// Reads what is there; 0 bytes is the end.
     pub fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let room = buf.len();
