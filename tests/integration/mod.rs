@@ -2,3 +2,7 @@
 
 mod handoff;
 mod ioloop;
+mod web_answers;
+mod web_extract;
+mod web_learned;
+mod web_routing;

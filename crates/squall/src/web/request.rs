@@ -52,7 +52,7 @@ impl Request {
     /// A parameter of the route's path, percent-decoded.
     ///
     /// # Errors
-    /// 400 when it is not UTF-8 or its encoding is broken; 500 when the route has no
+    /// 400 when it is not UTF-8; 500 when the route has no
     /// such parameter.
     #[doc(alias = "path_kwargs")]
     pub fn param(&self, name: &str) -> Result<Cow<'_, str>> {
@@ -96,17 +96,10 @@ impl Request {
     }
 }
 
-/// Percent-decodes one parameter; broken or non-UTF-8 encoding is a 400.
+/// Percent-decodes one parameter; the engine has refused broken encodings already.
 pub(super) fn decode<'a>(name: &str, raw: &'a str) -> Result<Cow<'a, str>> {
     if !raw.contains('%') {
         return Ok(Cow::Borrowed(raw));
-    }
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        let digits = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-        if byte == b'%' && !(digits(bytes.next()) && digits(bytes.next())) {
-            return Err(Error::invalid_argument(name, "broken percent-encoding"));
-        }
     }
     percent_decode_str(raw)
         .decode_utf8()
