@@ -151,13 +151,12 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     let version = head.version;
     let keep = head.keep_alive();
     deadline.forget();
-    let chunk_limits = conn.server.settings.chunk_limits();
-    conn.read()
-        .expect(length, expects, || ChunkedDecoder::new(chunk_limits));
     let number = conn.begin();
     let body = if length.is_empty() {
         Body::empty()
     } else {
+        let limits = conn.server.settings.chunk_limits();
+        (conn.read()).expect(length, expects, || ChunkedDecoder::new(limits));
         Body::stream(Incoming::new(conn.clone(), number))
     };
     let request = Request::new(head, body, Exchange::new(conn.clone(), number));
@@ -180,8 +179,9 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
         // The deadline has answered, or the client is gone.
         return if ours { Then::Abort } else { Then::Linger };
     };
+    let keep = keep && (length.is_empty() || !conn.read().is_broken());
     let then = send(conn, deadline, (&method, version), answer, keep).await;
-    if then != Then::Continue || conn.read().is_complete() {
+    if then != Then::Continue || length.is_empty() || conn.read().is_complete() {
         return then;
     }
     drain(conn).await
@@ -218,7 +218,6 @@ async fn send(
     let keep = keep
         && framing != Framing::UntilClose
         && !conn.server.is_draining()
-        && !conn.read().is_broken()
         && !headers.has_token("connection", "close");
     let inline = body
         .as_bytes()

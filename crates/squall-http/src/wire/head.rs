@@ -104,6 +104,8 @@ pub struct RequestHead {
     form: TargetForm,
     known: Known,
     scan: Scan,
+    /// The last `Host` that was checked and found valid; outlives [`clear`](Self::clear).
+    valid_host: Vec<u8>,
 }
 
 impl RequestHead {
@@ -446,8 +448,14 @@ fn check_host(head: &mut RequestHead) -> Result<(), HeadError> {
         });
     }
     if head.known.host() {
-        if !target::is_authority(head.headers.value_at(head.known.host_index as usize)) {
-            return Err(HeadError::Host);
+        let host = head.headers.value_at(head.known.host_index as usize);
+        // Most requests name the host that the one before named.
+        if host != head.valid_host {
+            if !target::is_authority(host) {
+                return Err(HeadError::Host);
+            }
+            head.valid_host.clear();
+            head.valid_host.extend_from_slice(host);
         }
     } else if head.version == Version::Http11 {
         return Err(HeadError::HostMissing);
