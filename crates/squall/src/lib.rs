@@ -18,7 +18,9 @@
 //! }
 //! ```
 
+pub mod client;
 pub mod error;
+pub mod forward;
 pub mod log;
 pub mod settings;
 pub mod testing;

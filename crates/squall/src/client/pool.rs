@@ -155,6 +155,7 @@ impl Pool {
             return Ok(Acquired::Now(Lease { pool, key }));
         }
         if state.waiting >= self.limits.waiters {
+            state.forget_if_unused(&key);
             return Err(self.limits.waiters);
         }
         let ticket = state.next_ticket;

@@ -1,0 +1,285 @@
+//! `AsyncHttpClient`: the handle, and the settings behind it.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use squall_http::tls::{ClientTls, TlsConfigError, client_config};
+use squall_loop::IoLoop;
+
+use super::error::FetchError;
+use super::fetch;
+use super::pool::{Pool, PoolLimits, PoolStats};
+use super::request::HttpRequest;
+use super::response::HttpResponse;
+
+/// TLS configurations kept: one per set of `ca_certs` that was used.
+const TLS_CONFIGS: usize = 64;
+/// Hosts remembered as warned about.
+const WARNED_HOSTS: usize = 1024;
+
+/// Fetches addresses. Cloning gives another handle to the same pool.
+///
+/// Make one and share it, for instance as the state of an application: connections are
+/// reused only within one client. It belongs to the loop that it is used on.
+#[derive(Clone, Debug)]
+#[doc(alias = "AsyncHTTPClient")]
+pub struct AsyncHttpClient {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) pool: Arc<Pool>,
+    pub(super) defaults: Defaults,
+    tls_configs: Mutex<HashMap<ClientTls, Arc<ClientConfig>>>,
+    warned: Mutex<HashSet<String>>,
+}
+
+/// What a request has unless it says otherwise. A duration of zero is no limit.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    pub(super) connect_timeout: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) pool_timeout: Duration,
+    pub(super) expect_timeout: Duration,
+    pub(super) max_redirects: usize,
+    pub(super) max_body_size: u64,
+    pub(super) user_agent: String,
+    pub(super) tls: ClientTls,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(30),
+            pool_timeout: Duration::from_secs(10),
+            expect_timeout: Duration::from_secs(1),
+            max_redirects: 10,
+            max_body_size: 100 << 20,
+            user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
+            tls: ClientTls::default(),
+        }
+    }
+}
+
+impl AsyncHttpClient {
+    /// A client with the default settings; see [`ClientBuilder`] for what they are.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Settings for a new client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Fetches an address and waits for the head of the answer.
+    ///
+    /// Any status is `Ok`, also 404 and 500: [`HttpResponse::rethrow`] makes those an
+    /// error, which Tornado does by default. The body is still on its way; read it with
+    /// [`bytes`](HttpResponse::bytes), [`text`](HttpResponse::text),
+    /// [`json`](HttpResponse::json) or [`chunk`](HttpResponse::chunk).
+    ///
+    /// A request on a connection that had been idle is repeated once, transparently, if
+    /// the server closed it just then and repeating is safe.
+    ///
+    /// # Errors
+    /// [`FetchError`] when there is no answer: it knows the phase and the cause.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the fetch and closes its connection. Whether the
+    /// server has acted on the request is then unknown.
+    pub async fn fetch(&self, request: impl Into<HttpRequest>) -> Result<HttpResponse, FetchError> {
+        fetch::fetch(&self.shared, request.into()).await
+    }
+
+    /// Fetches in the background and gives the result to a callback; returns at once.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    #[track_caller]
+    pub fn fetch_with<F, Fut>(&self, request: impl Into<HttpRequest>, callback: F)
+    where
+        F: FnOnce(Result<HttpResponse, FetchError>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (shared, request) = (self.shared.clone(), request.into());
+        IoLoop::current().spawn_callback(move || async move {
+            callback(fetch::fetch(&shared, request).await).await;
+        });
+    }
+
+    /// How many connections are open and idle, and how many fetches wait for one.
+    pub fn stats(&self) -> PoolStats {
+        self.shared.pool.stats()
+    }
+}
+
+impl Default for AsyncHttpClient {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    pub(super) fn tls_config(&self, trust: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigError> {
+        if let Some(config) = lock(&self.tls_configs).get(trust) {
+            return Ok(config.clone());
+        }
+        let config = client_config(trust)?;
+        let mut configs = lock(&self.tls_configs);
+        if configs.len() >= TLS_CONFIGS {
+            configs.clear();
+        }
+        configs.insert(trust.clone(), config.clone());
+        Ok(config)
+    }
+
+    /// Says once per host that anybody may read and change what is exchanged with it.
+    pub(super) fn warn_unchecked(&self, host: &str) {
+        let mut warned = lock(&self.warned);
+        if !warned.contains(host) && warned.len() < WARNED_HOSTS {
+            warned.insert(host.to_owned());
+            tracing::warn!(target: "squall::client", host,
+                "validate_cert(false): the certificate of this host is not checked");
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Settings of a client. Those of a request win where both exist.
+///
+/// ```
+/// use squall::client::AsyncHttpClient;
+/// let client = AsyncHttpClient::builder().max_per_origin(8).user_agent("mine/1.0").build();
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ClientBuilder {
+    limits: PoolLimits,
+    defaults: Defaults,
+}
+
+impl ClientBuilder {
+    /// Connections in use at a time, per origin: default 64. More fetches wait.
+    pub fn max_per_origin(mut self, connections: usize) -> Self {
+        self.limits.per_origin = connections.max(1);
+        self
+    }
+
+    /// Connections in use at a time, over all origins: default 512. More fetches wait.
+    #[doc(alias = "max_clients")]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.limits.total = connections.max(1);
+        self
+    }
+
+    /// Fetches that may wait for a connection: default 4096. More fail at once.
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.limits.waiters = waiters;
+        self
+    }
+
+    /// Idle connections kept per origin: default 32. Zero: every fetch connects anew.
+    pub fn max_idle_per_origin(mut self, connections: usize) -> Self {
+        self.limits.idle_per_origin = connections;
+        self
+    }
+
+    /// How long a connection is kept idle: default 15 s, or a second less than the server
+    /// says with `Keep-Alive: timeout=N`.
+    pub fn keep_idle(mut self, time: Duration) -> Self {
+        self.limits.idle_timeout = time;
+        self
+    }
+
+    /// How old a connection gets: default 5 minutes, so that a change of a name's address
+    /// is noticed.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.limits.max_age = age;
+        self
+    }
+
+    /// How long a fetch waits for a connection that the limits allow: default 10 s.
+    pub fn pool_timeout(mut self, limit: Duration) -> Self {
+        self.defaults.pool_timeout = limit;
+        self
+    }
+
+    /// How long name, connection and handshake may take: default 10 s. Zero: no limit.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.defaults.connect_timeout = limit;
+        self
+    }
+
+    /// How long a whole fetch may take: default 20 s. Zero: no limit.
+    ///
+    /// See [`HttpRequest::request_timeout`].
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.defaults.request_timeout = limit;
+        self
+    }
+
+    /// How long nothing may move in either direction: default 30 s. Zero: no limit.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.defaults.idle_timeout = limit;
+        self
+    }
+
+    /// How many redirects are followed: default 10.
+    pub fn max_redirects(mut self, redirects: usize) -> Self {
+        self.defaults.max_redirects = redirects;
+        self
+    }
+
+    /// How large an answer may be that is read as a whole: default 100 MiB.
+    pub fn max_body_size(mut self, bytes: u64) -> Self {
+        self.defaults.max_body_size = bytes;
+        self
+    }
+
+    /// The `User-Agent`: default `squall/VERSION`. Empty: none is sent.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.defaults.user_agent = name.into();
+        self
+    }
+
+    /// Whether servers' certificates have to be valid: default true.
+    pub fn validate_cert(mut self, validate: bool) -> Self {
+        self.defaults.tls.validate_cert = validate;
+        self
+    }
+
+    /// Certificates in PEM to trust instead of the public authorities: default none.
+    pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.defaults.tls.ca_certs = Some(pem.as_ref().into());
+        self
+    }
+
+    /// Makes the client. Nothing is opened before the first fetch.
+    pub fn build(self) -> AsyncHttpClient {
+        let shared = Shared {
+            pool: Pool::new(self.limits),
+            defaults: self.defaults,
+            tls_configs: Mutex::default(),
+            warned: Mutex::default(),
+        };
+        AsyncHttpClient {
+            shared: Arc::new(shared),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The life of a fetch, from the request to the head of its answer.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use squall_http::client::{Answer, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange};
+use squall_loop::{IoLoop, with_timeout};
+use url::{Position, Url};
+
+use super::async_http_client::Shared;
+use super::connect;
+use super::error::{Cause, FetchError, Phase};
+use super::pool::{Acquired, Lease};
+use super::redirect;
+use super::request::{HttpRequest, origin};
+use super::response::HttpResponse;
+use super::time_info::Marks;
+
+/// A redirect's body up to this size is read, so that its connection can be used again.
+const REDIRECT_BODY: u64 = 64 << 10;
+
+/// Fetches: a place in the pool, a connection, one exchange; again for each redirect, and
+/// once more where an idle connection turned out to be closed.
+async fn run(
+    shared: &Shared,
+    request: &mut HttpRequest,
+    trace: &mut Trace,
+) -> Result<HttpResponse, Cause> {
+    let defaults = &shared.defaults;
+    let mut url = request.complete(defaults).map_err(Cause::Invalid)?;
+    trace.url = shown(&url);
+    let trust = request.trust(defaults);
+    let deadline = trace.deadline(request.request_timeout.unwrap_or(defaults.request_timeout));
+    let limits = limits(request, shared);
+    let mut redirects_left = request.max_redirects.unwrap_or(defaults.max_redirects);
+    let mut stale = false;
+    loop {
+        let replay = request.body.try_clone();
+        let body = std::mem::take(&mut request.body);
+        let repeatable = replay.is_some() && is_idempotent(request);
+
+        trace.enter(Phase::Queue);
+        let trusted = if url.scheme() == "https" { &*trust } else { &defaults.tls };
+        let lease = place(shared, origin(&url), trusted).await?;
+        trace.marks.queued();
+
+        // A request that could not be repeated asks the system whether the line is up.
+        let idle = if stale { None } else { lease.take_idle(!repeatable) };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let limit = request.connect_timeout.unwrap_or(defaults.connect_timeout);
+                let dialled = connect::dial(shared, &url, trusted, trace);
+                within(limit, "connect_timeout", dialled).await?
+            }
+        };
+        let reused = connection.exchanges() > 0;
+
+        trace.enter(Phase::Write);
+        let target = request.target(&url);
+        let host = request.host.as_deref();
+        let outgoing = Outgoing {
+            method: &request.method,
+            target: &target,
+            host: host.unwrap_or(&url[Position::BeforeHost..Position::AfterPort]),
+            headers: &request.headers,
+            close: request.close,
+            expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
+        };
+        let progress = &mut trace.progress;
+        let answer = match exchange(connection, lease, &outgoing, body, &limits, progress).await {
+            Err(error) if reused && trace.may_repeat(&error, repeatable, replay.is_some()) => {
+                request.body = replay.unwrap_or_default();
+                stale = true;
+                continue;
+            }
+            answer => answer.map_err(Cause::Exchange)?,
+        };
+
+        let leads_to = match request.follow_redirects {
+            true => redirect::target(&answer.head, &url).inspect_err(|_| trace.enter(Phase::Redirect))?,
+            false => None,
+        };
+        let Some(next) = leads_to else {
+            return Ok(HttpResponse {
+                time_info: trace.marks.finish(&trace.progress),
+                marks: trace.marks,
+                remote_addr: answer.peer,
+                reused,
+                head: answer.head,
+                body: answer.body,
+                url,
+                max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
+                deadline,
+            });
+        };
+        trace.enter(Phase::Redirect);
+        let Some(left) = redirects_left.checked_sub(1) else {
+            let limit = request.max_redirects.unwrap_or(defaults.max_redirects);
+            return Err(Cause::TooManyRedirects { limit });
+        };
+        redirects_left = left;
+        if redirect::rewrite(request, answer.head.status, &url, &next) {
+            request.body = replay.ok_or_else(|| not_replayable(&next))?;
+        }
+        drain(answer).await;
+        url = next;
+        trace.url = shown(&url);
+        stale = false;
+    }
+}
+
+/// Fetches within the request's time, and tells the whole story if that fails.
+pub(super) async fn fetch(
+    shared: &Shared,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, FetchError> {
+    let mut trace = Trace::begin();
+    let limit = request.request_timeout.unwrap_or(shared.defaults.request_timeout);
+    let fetched = run(shared, &mut request, &mut trace);
+    let fetched = within(limit, "request_timeout", fetched).await;
+    fetched.map_err(|cause| trace.error(cause))
+}
+
+/// Where a fetch is, and how it got there.
+pub(super) struct Trace {
+    phase: Phase,
+    url: String,
+    pub(super) marks: Marks,
+    progress: Progress,
+}
+
+impl Trace {
+    fn begin() -> Self {
+        Self {
+            phase: Phase::Request,
+            url: String::new(),
+            marks: Marks::begin(),
+            progress: Progress::default(),
+        }
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        if phase == Phase::Queue {
+            self.progress = Progress::default();
+        }
+        self.phase = phase;
+    }
+
+    fn deadline(&self, limit: Duration) -> Option<(Instant, Duration)> {
+        let now = IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now());
+        (!limit.is_zero()).then(|| (now + limit, limit))
+    }
+
+    /// Whether the server closed an idle connection just then, and repeating is safe.
+    fn may_repeat(&self, error: &ExchangeError, repeatable: bool, replayable: bool) -> bool {
+        error.is_disconnect()
+            && self.progress.sent != Sent::Yes
+            && replayable
+            && (repeatable || self.progress.sent == Sent::No)
+    }
+
+    fn error(self, cause: Cause) -> FetchError {
+        let phase = match &cause {
+            Cause::Exchange(ExchangeError::Target(_)) => Phase::Request,
+            Cause::Exchange(
+                ExchangeError::Write(_) | ExchangeError::Body(_) | ExchangeError::BodyLength { .. },
+            ) => Phase::Write,
+            Cause::Exchange(ExchangeError::TimedOut { .. }) | Cause::Timeout { .. }
+                if self.phase == Phase::Write && self.progress.written.is_some() =>
+            {
+                Phase::WaitHead
+            }
+            Cause::Exchange(ExchangeError::TimedOut { .. }) => Phase::Write,
+            Cause::Exchange(_) => Phase::WaitHead,
+            Cause::Config(_) => Phase::Tls,
+            _ => self.phase,
+        };
+        let time_info = self.marks.finish(&self.progress);
+        FetchError::new(self.url, phase, self.progress.sent, time_info, cause)
+    }
+}
+
+async fn place(
+    shared: &Shared,
+    origin: &str,
+    trust: &squall_http::tls::ClientTls,
+) -> Result<Lease, Cause> {
+    match shared.pool.acquire(origin, trust) {
+        Ok(Acquired::Now(lease)) => Ok(lease),
+        Ok(Acquired::Later(waiting)) => {
+            let limit = shared.defaults.pool_timeout;
+            within(limit, "pool_timeout", async { Ok(waiting.await) }).await
+        }
+        Err(limit) => Err(Cause::PoolFull { limit }),
+    }
+}
+
+/// Awaits, but not longer than a limit that has a name; zero is no limit.
+async fn within<T>(
+    limit: Duration,
+    setting: &'static str,
+    future: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    if limit.is_zero() {
+        return future.await;
+    }
+    let timed = with_timeout(limit, future).await;
+    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
+}
+
+fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
+    let idle = request.idle_timeout.unwrap_or(shared.defaults.idle_timeout);
+    ExchangeLimits {
+        idle: (!idle.is_zero()).then_some(idle),
+        ..ExchangeLimits::default()
+    }
+}
+
+/// RFC 9110 section 9.2.2; a key makes any request so.
+fn is_idempotent(request: &HttpRequest) -> bool {
+    matches!(
+        request.method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    ) || request.headers.contains("idempotency-key")
+}
+
+fn not_replayable(next: &Url) -> Cause {
+    let next = shown(next);
+    Cause::Redirect(format!(
+        "{next:?}: the request's body was streamed and cannot be sent again"
+    ))
+}
+
+/// Reads a small body to its end, so that the connection is free for the next hop.
+async fn drain(mut answer: Answer) {
+    if answer.body.len().is_some_and(|len| len <= REDIRECT_BODY) {
+        // What is wrong with it does not matter: the connection is closed then.
+        let _ = answer.body.collect(REDIRECT_BODY).await;
+    }
+}
+
+/// An address as errors show it: its query may hold secrets.
+pub(super) fn shown(url: &Url) -> String {
+    url[..Position::AfterPath].to_owned()
+}

@@ -1,0 +1,79 @@
+//! Redirects: where an answer sends a request, and what may go along.
+//!
+//! RFC 9110 section 15.4, and the Fetch standard where it is stricter: credentials are
+//! for the origin they were given for. Once left behind they stay behind, also when a
+//! later redirect leads back.
+
+use http::{Method, StatusCode};
+use squall_http::wire::head::ResponseHead;
+use url::Url;
+
+use super::error::Cause;
+use super::request::{HttpRequest, check, origin, strip_credentials};
+
+/// Fields that are for one origin only.
+const CREDENTIALS: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "cookie2",
+    "proxy-authorization",
+    "www-authenticate",
+];
+
+/// Where the answer to `request` at `url` leads; `None`: it is the answer.
+pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Cause> {
+    let redirects = matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+    let Some(location) = head.headers.get_bytes("location").filter(|_| redirects) else {
+        return Ok(None);
+    };
+    let refuse = |why: &str| Cause::Redirect(format!("{:?}: {why}", String::from_utf8_lossy(location)));
+    if head.headers.get_all("location").any(|other| other != location) {
+        return Err(refuse("there are several different Location fields"));
+    }
+    // Servers that do not encode send UTF-8 mostly, and Latin-1 else.
+    let text = std::str::from_utf8(location).map_or_else(
+        |_| location.iter().map(|byte| char::from(*byte)).collect(),
+        str::to_owned,
+    );
+    let mut next = url.join(&text).map_err(|error| refuse(&error.to_string()))?;
+    check(&next).map_err(|error| refuse(&error))?;
+    if url.scheme() == "https" && next.scheme() == "http" {
+        return Err(refuse("from https to http is refused"));
+    }
+    strip_credentials(&mut next);
+    if next.fragment().is_none() {
+        next.set_fragment(url.fragment());
+    }
+    Ok(Some(next))
+}
+
+/// Changes the request for its next hop; true: its body goes along.
+pub(super) fn rewrite(
+    request: &mut HttpRequest,
+    status: StatusCode,
+    from: &Url,
+    to: &Url,
+) -> bool {
+    request.raw_target = None;
+    if origin(from) != origin(to) {
+        for name in CREDENTIALS {
+            request.headers.remove(name);
+        }
+        request.host = None;
+    }
+    let to_get = match status.as_u16() {
+        303 => !matches!(request.method, Method::GET | Method::HEAD),
+        301 | 302 => request.method == Method::POST,
+        _ => false,
+    };
+    if to_get {
+        request.method = Method::GET;
+        request.expect_continue = false;
+        // `Content-Type` and its like describe a body that stays behind.
+        let is_content = |name: &str| {
+            (name.get(..8)).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+        };
+        request.headers.retain(|name, _| !is_content(name));
+    }
+    !to_get
+}

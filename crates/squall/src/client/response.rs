@@ -1,0 +1,201 @@
+//! `HttpResponse`: an answer, its body read as a whole or as it comes.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use squall_http::client::Sent;
+use squall_http::wire::head::ResponseHead;
+use squall_http::{Body, Headers};
+use squall_loop::{IoLoop, with_timeout};
+use url::Url;
+
+use super::error::{Cause, FetchError, Phase};
+use super::fetch::shown;
+use super::time_info::{Marks, TimeInfo};
+
+/// An answer. Dropping it before the body's end closes its connection.
+#[doc(alias = "HTTPResponse")]
+pub struct HttpResponse {
+    pub(super) head: ResponseHead,
+    pub(super) body: Body,
+    pub(super) url: Url,
+    pub(super) remote_addr: Option<SocketAddr>,
+    pub(super) reused: bool,
+    pub(super) marks: Marks,
+    pub(super) time_info: TimeInfo,
+    pub(super) max_body_size: u64,
+    /// Until when the whole body has to be read, and the limit that this is.
+    pub(super) deadline: Option<(Instant, Duration)>,
+}
+
+impl HttpResponse {
+    /// The status as a number, such as 200.
+    pub fn code(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status
+    }
+
+    /// The server's reason phrase, else the registered one; may be empty.
+    pub fn reason(&self) -> &str {
+        match &*self.head.reason {
+            "" => self.head.status.canonical_reason().unwrap_or_default(),
+            reason => reason,
+        }
+    }
+
+    /// The header fields, in order.
+    pub fn headers(&self) -> &Headers {
+        &self.head.headers
+    }
+
+    /// The address that answered, after redirects.
+    pub fn effective_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The server's address on the network.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
+    /// Whether the connection had carried another request before.
+    pub fn reused(&self) -> bool {
+        self.reused
+    }
+
+    /// How long the fetch took: to the head, or to the end once the body was read.
+    pub fn request_time(&self) -> Duration {
+        Duration::try_from_secs_f64(self.time_info.total).unwrap_or_default()
+    }
+
+    /// When each phase ended, in seconds.
+    pub fn time_info(&self) -> &TimeInfo {
+        &self.time_info
+    }
+
+    /// Makes a status of 400 and more an error, as Tornado's `fetch` does.
+    ///
+    /// # Errors
+    /// A [`FetchError`] of [`Phase::Status`] with that status.
+    #[doc(alias = "error_for_status")]
+    #[doc(alias = "raise_error")]
+    pub fn rethrow(self) -> Result<Self, FetchError> {
+        if self.head.status.as_u16() < 400 {
+            return Ok(self);
+        }
+        let status = self.head.status;
+        Err(self.error(Phase::Status, Cause::Status(status)))
+    }
+
+    /// The whole body, at most `max_body_size` bytes (100 MiB).
+    ///
+    /// It stays here, so it can be asked for again.
+    ///
+    /// # Errors
+    /// A [`FetchError`] of [`Phase::Body`]: too large, cut off, malformed, or not there
+    /// within the request's timeout.
+    ///
+    /// # Cancel safety
+    /// What was read so far is lost.
+    pub async fn bytes(&mut self) -> Result<Bytes, FetchError> {
+        if let Some(mut again) = self.body.try_clone() {
+            let collected = again.collect(self.max_body_size).await;
+            return collected.map_err(|error| self.error(Phase::Body, Cause::Body(error)));
+        }
+        let rest = self.deadline.map(|(deadline, limit)| {
+            let now = IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now());
+            (deadline.saturating_duration_since(now), limit)
+        });
+        let collected = self.body.collect(self.max_body_size);
+        let collected = match rest {
+            None => collected.await.map_err(Cause::Body),
+            Some((rest, limit)) => match with_timeout(rest, collected).await {
+                Ok(collected) => collected.map_err(Cause::Body),
+                Err(_) => Err(Cause::Timeout {
+                    limit,
+                    setting: "request_timeout",
+                }),
+            },
+        };
+        self.marks.extend(&mut self.time_info);
+        match collected {
+            Ok(bytes) => {
+                self.body = bytes.clone().into();
+                Ok(bytes)
+            }
+            Err(cause) => {
+                self.body = Body::empty();
+                Err(self.error(Phase::Body, cause))
+            }
+        }
+    }
+
+    /// The whole body as text; what is not UTF-8 is replaced by U+FFFD.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub async fn text(&mut self) -> Result<String, FetchError> {
+        let bytes = self.bytes().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The whole body, read as JSON.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and when it is not the JSON that is expected.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, FetchError> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.error(Phase::Body, Cause::Json(error)))
+    }
+
+    /// The next piece of the body; `None` is its end.
+    ///
+    /// The server is read no faster than this is called.
+    ///
+    /// # Errors
+    /// A [`FetchError`] of [`Phase::Body`]. A body that was cut off is never a clean end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let chunk = self.body.chunk().await.transpose();
+        chunk.map_err(|error| self.error(Phase::Body, Cause::Body(error)))
+    }
+
+    /// The body, to be passed on as it comes.
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+
+    /// The fields of the chunked body's trailer, once its end was seen.
+    pub fn take_trailers(&mut self) -> Option<Headers> {
+        self.body.take_trailers()
+    }
+
+    pub(crate) fn into_parts(self) -> (StatusCode, Headers, Body) {
+        (self.head.status, self.head.headers, self.body)
+    }
+
+    fn error(&self, phase: Phase, cause: Cause) -> FetchError {
+        FetchError::new(shown(&self.url), phase, Sent::Yes, self.time_info, cause)
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.head.status)
+            .field("url", &shown(&self.url))
+            .field("headers", &self.head.headers)
+            .field("body", &self.body)
+            .finish()
+    }
+}
