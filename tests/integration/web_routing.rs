@@ -199,7 +199,8 @@ impl RequestHandler for Counter {
     async fn get(&mut self, context: &mut Context) -> Result<()> {
         context.set_header("X-Prepared", self.prepared.to_string())?;
         context.write(format!("{} ", self.start));
-        context.write(context.param("name")?.as_bytes().to_vec());
+        let name = context.param("name")?.into_owned();
+        context.write(name);
         self.start += 1;
         Ok(())
     }

@@ -28,6 +28,8 @@ use squall_http::wire::multipart::MultipartError;
 use squall_http::{BodyError, Headers};
 use squall_loop::TimeoutError;
 
+use crate::client::{FetchError, Phase};
+
 /// A result whose error is answered as a status.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -315,6 +317,9 @@ fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
     if let Some(multipart) = error.downcast_ref::<MultipartError>() {
         return (multipart.status(), true);
     }
+    if let Some(fetch) = error.downcast_ref::<FetchError>() {
+        return (fetch_status(fetch), false);
+    }
     if error.is::<TimeoutError>() {
         return (StatusCode::GATEWAY_TIMEOUT, true);
     }
@@ -323,6 +328,18 @@ fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
             (StatusCode::GATEWAY_TIMEOUT, false)
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, false),
+    }
+}
+
+/// A fetch fails for its request's body (whose source is to blame), for being no
+/// valid request (a mistake of this program), or for the service behind it.
+fn fetch_status(error: &FetchError) -> StatusCode {
+    match (error.request_body(), error.phase()) {
+        (Some(body), _) => body.status(),
+        (None, Phase::Request) => StatusCode::INTERNAL_SERVER_ERROR,
+        (None, Phase::Queue) => StatusCode::SERVICE_UNAVAILABLE,
+        _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
     }
 }
 

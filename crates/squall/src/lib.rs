@@ -27,6 +27,7 @@ pub mod testing;
 pub mod web;
 
 pub use bytes::Bytes;
+pub use client::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse};
 pub use error::{Blame, Error, Result};
 pub use http::{Method, StatusCode};
 pub use settings::Settings;

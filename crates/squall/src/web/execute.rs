@@ -26,8 +26,7 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     if app.middleware.is_empty() {
         return answer(app, visit, request);
     }
-    let chain = Next::first().run(request);
-    Box::pin(visit.attend(async move { Ok(chain.await) }))
+    Box::pin(visit.attend(async move { Ok(Next::first().run(request).await) }))
 }
 
 /// The innermost step: the handler, on its lane or where it was learned to belong.
