@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use squall_http::server::Request;
 use tracing::Level;
 
-/// Paths up to this length are kept without an allocation.
+/// Paths up to this length need no allocation of their own.
 const INLINE: usize = 62;
 
 /// A line of the access log, begun when the request came.
@@ -35,16 +35,16 @@ enum Kept {
 impl AccessLine {
     /// `None` while nobody listens.
     #[inline]
-    pub(crate) fn begin(request: &Request) -> Option<Self> {
+    pub(crate) fn begin(request: &Request) -> Option<Box<Self>> {
         if !tracing::enabled!(target: "squall::access", Level::ERROR) {
             return None;
         }
-        Some(Self {
+        Some(Box::new(Self {
             begun: Instant::now(),
             method: request.method().clone(),
             path: Kept::new(request.path()),
             remote: request.exchange().remote_addr(),
-        })
+        }))
     }
 
     #[inline]

@@ -22,9 +22,14 @@ pub(crate) enum Prefers {
 impl Prefers {
     /// Browsers name `text/html`; programs do not, or name JSON first.
     pub(crate) fn of(headers: &Headers) -> Self {
-        let Some(accept) = headers.get("accept") else {
+        let accept = headers.get_bytes("accept").unwrap_or_default();
+        if accept == b"*/*" || accept.is_empty() {
             return Self::Json;
-        };
+        }
+        if accept.starts_with(b"text/html") {
+            return Self::Html;
+        }
+        let accept = String::from_utf8_lossy(accept);
         match (accept.find("text/html"), accept.find("json")) {
             (Some(html), Some(json)) if html < json => Self::Html,
             (Some(_), None) => Self::Html,

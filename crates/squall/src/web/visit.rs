@@ -19,7 +19,7 @@ pub(crate) struct Visit {
     app: Arc<App>,
     place: Place,
     prefers: Prefers,
-    line: Option<AccessLine>,
+    line: Option<Box<AccessLine>>,
 }
 
 impl Visit {
@@ -28,10 +28,9 @@ impl Visit {
             Some(route) => route.count(),
             None => app.count_unrouted(),
         }
-        Self {
-            line: AccessLine::begin(request),
-            ..Self::inner(app, place, request)
-        }
+        let mut visit = Self::inner(app, place, request);
+        visit.line = AccessLine::begin(request);
+        visit
     }
 
     /// A visit inside of another one, which counts and logs.

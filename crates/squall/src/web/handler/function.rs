@@ -52,11 +52,17 @@ macro_rules! handlers {
             Fut::Output: IntoResponse,
             $($T: FromRequest + 'static,)*
         {
-            #[allow(unused_mut, non_snake_case)]
-            async fn handle(self, mut request: Request) -> Result<Response> {
-                $(let $T = $T::from_request(&mut request).await?;)*
-                drop(request);
-                self($($T),*).await.into_response()
+            #[allow(unused_mut, non_snake_case, clippy::manual_async_fn)]
+            fn handle(
+                self,
+                mut request: Request,
+            ) -> impl Future<Output = Result<Response>> + Send + 'static {
+                // Not an `async fn`: that would hold the request twice.
+                async move {
+                    $(let $T = $T::from_request(&mut request).await?;)*
+                    drop(request);
+                    self($($T),*).await.into_response()
+                }
             }
 
             #[allow(unused_variables)]
@@ -72,10 +78,15 @@ macro_rules! handlers {
             Fut::Output: IntoResponse,
             $($T: FromRequest + 'static,)*
         {
-            #[allow(unused_mut, non_snake_case)]
-            async fn handle(self, mut request: Request) -> Result<Response> {
-                $(let $T = $T::from_request(&mut request).await?;)*
-                self($($T,)* request).await.into_response()
+            #[allow(unused_mut, non_snake_case, clippy::manual_async_fn)]
+            fn handle(
+                self,
+                mut request: Request,
+            ) -> impl Future<Output = Result<Response>> + Send + 'static {
+                async move {
+                    $(let $T = $T::from_request(&mut request).await?;)*
+                    self($($T,)* request).await.into_response()
+                }
             }
 
             #[allow(unused_variables)]

@@ -21,10 +21,11 @@ impl Span {
 /// The parameters of one path in order.
 #[derive(Debug, Default)]
 pub(crate) struct Spans {
-    len: usize,
+    len: u32,
     inline: [Span; INLINE],
     /// All of them, when there are more than fit inline.
-    many: Vec<Span>,
+    #[allow(clippy::box_collection)] // A request is moved often: one word, not three.
+    many: Option<Box<Vec<Span>>>,
 }
 
 impl Spans {
@@ -45,22 +46,20 @@ impl Spans {
     }
 
     fn push(&mut self, span: Span) {
-        if let Some(slot) = self.inline.get_mut(self.len) {
+        if let Some(slot) = self.inline.get_mut(self.len as usize) {
             *slot = span;
         } else {
-            if self.many.is_empty() {
-                self.many.extend_from_slice(&self.inline);
-            }
-            self.many.push(span);
+            let inline = self.inline;
+            let many = self.many.get_or_insert_with(|| Box::new(inline.to_vec()));
+            many.push(span);
         }
         self.len += 1;
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Span> + '_ {
-        let all = if self.many.is_empty() {
-            self.inline.get(..self.len).unwrap_or_default()
-        } else {
-            &self.many
+        let all = match &self.many {
+            Some(many) => many.as_slice(),
+            None => self.inline.get(..self.len as usize).unwrap_or_default(),
         };
         all.iter().copied()
     }
