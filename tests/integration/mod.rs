@@ -1,5 +1,12 @@
 //! One file per room of the house.
 
+mod client_multipart;
+mod client_pool;
+mod client_redirects;
+mod client_script;
+mod client_tls;
+mod client_wire;
+mod forward;
 mod handoff;
 mod ioloop;
 mod web_answers;

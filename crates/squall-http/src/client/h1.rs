@@ -135,6 +135,7 @@ pub async fn exchange<H: Home>(
         idle: Idle::new(limits.idle),
         head: ResponseHead::new(),
         informational: 0,
+        released: false,
         connection,
     };
     std::future::poll_fn(|cx| waiting.poll(limits, progress, cx)).await?;
@@ -159,6 +160,8 @@ struct Waiting {
     idle: Idle,
     head: ResponseHead,
     informational: usize,
+    /// The upload may go on, and has not been told.
+    released: bool,
 }
 
 impl Waiting {
@@ -183,6 +186,10 @@ impl Waiting {
             self.idle.reset();
         }
         let read = self.poll_head(limits, progress, cx);
+        if read.is_pending() && std::mem::take(&mut self.released) {
+            // Nothing else would wake the upload now.
+            return self.poll(limits, progress, cx);
+        }
         match read {
             // Why the request could not be sent says more than the silence after it.
             Poll::Ready(Err(error)) if error.is_disconnect() => {
@@ -230,7 +237,10 @@ impl Waiting {
     fn informational(&mut self, limits: &ExchangeLimits) -> Result<(), ExchangeError> {
         match self.head.status {
             StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
-            StatusCode::CONTINUE => self.upload.release(),
+            StatusCode::CONTINUE => {
+                self.upload.release();
+                self.released = true;
+            }
             _ => {}
         }
         self.informational += 1;

@@ -1,0 +1,269 @@
+//! The pool: reuse, the safe retry, limits, waiters, cancellation.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
+use squall::{Body, IoLoop};
+use squall_loop::TestClock;
+
+use super::client_script::{Script, answering, on_loop, script};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_connection_is_used_again() {
+    let server = answering(OK);
+    let url = server.url("/");
+    let (first, second, stats) = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let first = client.fetch(&url).await.expect("an answer");
+        let mut second = client.fetch(&url).await.expect("an answer");
+        assert_eq!(second.text().await.expect("a body"), "ok");
+        (first.reused(), second.reused(), client.stats())
+    });
+    assert_eq!((first, second), (false, true));
+    assert_eq!((stats.open, stats.idle, stats.waiting), (1, 1, 0));
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn what_cannot_be_used_again_is_closed() {
+    for (answer, why) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: foo, close\r\n\r\nok",
+            "asked to close",
+        ),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.0"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n",
+            "left over",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: timeout=1\r\n\r\nok",
+            "too short",
+        ),
+    ] {
+        let url = answering(answer).url("/");
+        let idle = on_loop(async move {
+            let client = AsyncHttpClient::new();
+            let mut response = client.fetch(&url).await.expect("an answer");
+            assert_eq!(response.text().await.expect("a body"), "ok");
+            client.stats().idle
+        });
+        assert_eq!(idle, 0, "{why}");
+    }
+}
+
+/// Answers once per connection; the second request on the first one finds it closed, at
+/// the moment when it has been read.
+fn stale(method: &'static str) -> (Script, Result<u16, FetchError>) {
+    let server = script(move |number, mut peer| {
+        while let Some(head) = peer.head() {
+            if number == 0 && head.starts_with(&format!("{method} /second")) {
+                return;
+            }
+            peer.write(OK);
+        }
+    });
+    let (one, two) = (server.url("/first"), server.url("/second"));
+    let result = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        client.fetch(one).await?;
+        let request = HttpRequest::new(two).method(method.parse().expect("a method"));
+        client
+            .fetch(request.body("body"))
+            .await
+            .map(|response| response.code())
+    });
+    (server, result)
+}
+
+#[test]
+fn a_stale_connection_is_replaced_where_that_is_safe() {
+    let (server, result) = stale("PUT");
+    assert_eq!(result.expect("an answer"), 200);
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn a_request_that_may_have_been_acted_on_is_not_repeated() {
+    let (server, result) = stale("POST");
+    let error = result.expect_err("no answer");
+    assert_eq!(error.request_sent(), RequestSent::Maybe);
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn a_connection_closed_while_idle_costs_nothing() {
+    let (closed, is_closed) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        peer.head();
+        peer.write(OK);
+        drop(peer);
+        let _ = closed.send(());
+    });
+    let url = server.url("/");
+    let code = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        client.fetch(&url).await?;
+        is_closed.recv().expect("closed");
+        let request = HttpRequest::post(&url).body("not to be repeated");
+        client.fetch(request).await.map(|response| response.code())
+    });
+    assert_eq!(code.expect("an answer"), 200);
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn connections_are_capped_and_the_others_wait_in_order() {
+    let server = answering(OK);
+    let url = server.url("/");
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().max_per_origin(2).build();
+        let fetches: Vec<_> = (0..40)
+            .map(|_| {
+                let (client, url) = (client.clone(), url.clone());
+                IoLoop::current().spawn(async move { client.fetch(url).await.map(|r| r.code()) })
+            })
+            .collect();
+        for fetch in fetches {
+            assert_eq!(fetch.await.expect("no panic").expect("an answer"), 200);
+        }
+        let stats = client.stats();
+        assert_eq!((stats.open, stats.waiting), (stats.idle, 0));
+    });
+    assert!(server.accepted() <= 2, "{}", server.accepted());
+}
+
+#[test]
+fn too_many_waiters_fail_at_once_and_patience_has_an_end() {
+    let (asked, asks) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        peer.head();
+        let _ = asked.send(());
+        peer.is_closed();
+    });
+    let clock = TestClock::new();
+    let io_loop = IoLoop::builder()
+        .lanes(1)
+        .clock(&clock)
+        .build()
+        .expect("a loop");
+    let client = AsyncHttpClient::builder()
+        .max_connections(1)
+        .max_waiters(1)
+        .build();
+    let fetch = || {
+        let (client, url) = (client.clone(), server.url("/"));
+        io_loop.spawn(async move { client.fetch(url).await.map(drop) })
+    };
+    let holder = fetch();
+    asks.recv().expect("the only connection is in use");
+    let waiter = fetch();
+    let refused = io_loop
+        .run(fetch())
+        .expect("ran")
+        .expect("ran")
+        .expect_err("full");
+    assert!(refused.to_string().contains("max_waiters"), "{refused}");
+    assert_eq!(refused.phase(), Phase::Queue);
+    clock.advance(Duration::from_secs(10));
+    let late = io_loop
+        .run(waiter)
+        .expect("ran")
+        .expect("ran")
+        .expect_err("late");
+    assert!(
+        late.is_timeout() && late.to_string().contains("pool_timeout"),
+        "{late}"
+    );
+    assert_eq!((client.stats().open, client.stats().waiting), (1, 0));
+    holder.cancel();
+    io_loop.stop();
+}
+
+#[test]
+fn cancelled_fetches_leave_nothing_behind() {
+    let server = script(|_, mut peer| {
+        while let Some(head) = peer.head() {
+            if head.starts_with("GET /never") {
+                peer.is_closed();
+                return;
+            }
+            peer.write(OK);
+        }
+    });
+    let (never, ok) = (server.url("/never"), server.url("/ok"));
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().max_per_origin(3).build();
+        for round in 0..20 {
+            let fetches: Vec<_> = (0..8)
+                .map(|_| {
+                    let (client, url) = (client.clone(), never.clone());
+                    IoLoop::current().spawn(async move { client.fetch(url).await.map(drop) })
+                })
+                .collect();
+            // Each round lets them come a bit further before they are dropped.
+            for _ in 0..round {
+                IoLoop::current().spawn(async {}).await.expect("ran");
+            }
+            fetches
+                .into_iter()
+                .for_each(squall_loop::JoinHandle::cancel);
+        }
+        for _ in 0..3 {
+            let response = client.fetch(&ok).await.expect("a place");
+            assert_eq!(response.code(), 200);
+        }
+        let stats = client.stats();
+        assert_eq!((stats.open - stats.idle, stats.waiting), (0, 0));
+    });
+}
+
+#[test]
+fn a_body_that_is_dropped_closes_its_connection_and_frees_its_place() {
+    let server = script(|_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        assert!(peer.is_closed());
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().max_per_origin(1).build();
+        for _ in 0..3 {
+            let mut response = client.fetch(&url).await.expect("an answer");
+            let chunk = response.chunk().await.expect("a chunk");
+            assert_eq!(chunk.as_deref(), Some(b"hello".as_slice()));
+            let body: Body = response.into_body();
+            assert_eq!(client.stats().open, 1);
+            drop(body);
+            assert_eq!(client.stats().open, 0);
+        }
+    });
+    assert_eq!(server.accepted(), 3);
+}
+
+#[test]
+fn idle_connections_are_reaped_by_the_clock() {
+    let server = answering(OK);
+    let url = server.url("/");
+    let clock = TestClock::new();
+    let io_loop = IoLoop::builder()
+        .lanes(1)
+        .clock(&clock)
+        .build()
+        .expect("a loop");
+    let client = AsyncHttpClient::new();
+    let fetching = client.clone();
+    let fetched = io_loop.run(async move { fetching.fetch(url).await.map(drop) });
+    fetched.expect("ran").expect("an answer");
+    assert_eq!(client.stats().idle, 1);
+    for _ in 0..4 {
+        clock.advance(Duration::from_secs(5));
+        io_loop.run(async {}).expect("the sweep is armed anew");
+        io_loop.run(async {}).expect("the sweep is armed anew");
+    }
+    assert_eq!(client.stats().open, 0);
+    io_loop.stop();
+}
