@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::carrier::Context;
 use crate::ioloop::Shared;
@@ -13,6 +13,7 @@ use crate::lane::Lane;
 use crate::task::{JoinHandle, Meta, Runnable, contain};
 use crate::threads::Shown;
 use crate::watch::Watch;
+use parking_lot::Mutex;
 
 /// A bounded share of the loop's threads, for work that may block.
 ///
@@ -116,7 +117,7 @@ impl Inner {
         let Some(shared) = item.shared.upgrade() else {
             return; // The loop is gone; so is the work.
         };
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.queue.push_back(item);
         if state.workers >= self.max_workers {
             return;
@@ -132,7 +133,7 @@ impl Inner {
     fn work(&self) {
         loop {
             let item = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 match state.queue.pop_front() {
                     Some(item) => item,
                     None => {
@@ -149,15 +150,11 @@ impl Inner {
             item.runnable.run();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = self.inner.lock();
+        let state = self.inner.state.lock();
         f.debug_struct("Executor")
             .field("max_workers", &self.inner.max_workers)
             .field("workers", &state.workers)

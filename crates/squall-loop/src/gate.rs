@@ -5,8 +5,8 @@
 //! pairs are sequentially consistent, so at least one of the two sees the other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 
+use parking_lot::{Condvar, Mutex};
 /// The monitor's bed and its alarm clock.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
@@ -27,7 +27,7 @@ impl Gate {
     /// Wakes the monitor, whatever it does.
     #[cold]
     pub(crate) fn open(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.open.lock() = true;
         self.changed.notify_one();
     }
 
@@ -35,15 +35,12 @@ impl Gate {
     pub(crate) fn park(&self, still_idle: impl Fn() -> bool) {
         self.parked.store(true, Ordering::SeqCst);
         if still_idle() {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.open.lock();
             while !*open {
-                open = self
-                    .changed
-                    .wait(open)
-                    .unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut open);
             }
         }
         self.parked.store(false, Ordering::SeqCst);
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.open.lock() = false;
     }
 }

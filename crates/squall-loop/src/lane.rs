@@ -6,10 +6,11 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use parking_lot::Mutex;
 use slab::Slab;
 
 use crate::gate::Gate;
@@ -138,8 +139,8 @@ impl Lane {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let watch = watch.map_or(0, |watch| lock(&self.watches).0.insert(watch) as u64 + 1);
-        let mut tasks = lock(&self.tasks);
+        let watch = watch.map_or(0, |watch| self.watches.lock().0.insert(watch) as u64 + 1);
+        let mut tasks = self.tasks.lock();
         let entry = tasks.vacant_entry();
         let registered = Registered {
             lane: self.clone(),
@@ -161,7 +162,7 @@ impl Lane {
 
     pub(crate) fn watch(&self, key: u64) -> Option<Arc<dyn Watch>> {
         let key = usize::try_from(key.checked_sub(1)?).ok()?;
-        lock(&self.watches).0.get(key).cloned()
+        self.watches.lock().0.get(key).cloned()
     }
 
     /// Polls begun since the lane was made.
@@ -178,7 +179,7 @@ impl Lane {
     /// Drops every task, on the last carrier.
     pub(crate) fn drain(&self) {
         loop {
-            let wakers: Vec<Waker> = lock(&self.tasks).drain().collect();
+            let wakers: Vec<Waker> = self.tasks.lock().drain().collect();
             for waker in wakers {
                 waker.wake();
             }
@@ -206,15 +207,11 @@ struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let waker = lock(&self.lane.tasks).try_remove(self.key);
+        let waker = self.lane.tasks.lock().try_remove(self.key);
         drop(waker);
         if let Some(key) = self.watch.checked_sub(1) {
-            let watch = lock(&self.lane.watches).0.try_remove(key as usize);
+            let watch = self.lane.watches.lock().0.try_remove(key as usize);
             drop(watch);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::gate::Gate;
@@ -20,6 +20,7 @@ use crate::metrics::BlockedNow;
 use crate::sys::{self, Activity};
 use crate::threads::Job;
 use crate::watch::{Blocked, Watch};
+use parking_lot::{Mutex, MutexGuard};
 
 /// How closely the monitor looks.
 #[derive(Debug, Clone, Copy)]
@@ -252,7 +253,7 @@ impl Monitor {
 
     /// One warning per label; after that only counts.
     fn warn(&self, blocked: &Blocked) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.len() >= LABELS || !warned.insert(blocked.label.clone()) {
             return;
         }
@@ -269,6 +270,6 @@ impl Monitor {
     }
 
     fn stuck(&self) -> MutexGuard<'_, Vec<Stuck>> {
-        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stuck.lock()
     }
 }

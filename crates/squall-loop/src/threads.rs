@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::carrier;
@@ -16,6 +16,7 @@ use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::sys;
 use crate::watch::Watch;
+use parking_lot::{Condvar, Mutex};
 
 /// How long a spare beyond the reserve waits before it ends.
 const LINGER: Duration = Duration::from_secs(10);
@@ -80,7 +81,7 @@ impl Threads {
 
     /// Sets a thread aside. None at the cap, or when the system has none to give.
     pub(crate) fn reserve(&self, shared: &Weak<Shared>) -> Option<Reserved> {
-        if let Some(slot) = self.lock().spares.pop() {
+        if let Some(slot) = self.state.lock().spares.pop() {
             return Some(Reserved(slot));
         }
         self.start(shared).ok().flatten().map(Reserved)
@@ -88,7 +89,7 @@ impl Threads {
 
     /// Gives a reserved thread its job.
     pub(crate) fn give(&self, thread: Reserved, job: Job) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match job {
             Job::Drive(..) => state.carriers += 1,
             Job::Work(_) => state.workers += 1,
@@ -99,12 +100,12 @@ impl Threads {
 
     /// Puts a reserved thread back.
     pub(crate) fn give_back(&self, thread: Reserved) {
-        self.lock().spares.push(thread.0);
+        self.state.lock().spares.push(thread.0);
     }
 
     /// Runs work on a thread of its own; at the cap it waits for one, in order.
     pub(crate) fn run(&self, shared: &Weak<Shared>, work: Box<dyn FnOnce() + Send>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let room = self.cap.saturating_sub(self.kept_for_carriers);
         if state.workers >= room {
             state.queued.push_back(work);
@@ -120,16 +121,16 @@ impl Threads {
         if let Ok(Some(slot)) = thread {
             return slot.put(Job::Work(work));
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.workers -= 1;
         state.queued.push_back(work);
     }
 
     /// Starts spares until the reserve is full.
     pub(crate) fn warm(&self, shared: &Weak<Shared>) {
-        while self.lock().spares.len() < RESERVE {
+        while self.state.lock().spares.len() < RESERVE {
             match self.start(shared) {
-                Ok(Some(slot)) => self.lock().spares.push(slot),
+                Ok(Some(slot)) => self.state.lock().spares.push(slot),
                 _ => return,
             }
         }
@@ -137,14 +138,14 @@ impl Threads {
 
     /// Starts work that waited for a thread, as far as there is room again.
     pub(crate) fn retry_queued(&self, shared: &Weak<Shared>) {
-        let waiting = std::mem::take(&mut self.lock().queued);
+        let waiting = std::mem::take(&mut self.state.lock().queued);
         for work in waiting {
             self.run(shared, work);
         }
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let state = self.lock();
+        let state = self.state.lock();
         Counts {
             carriers: state.carriers,
             workers: state.workers,
@@ -155,13 +156,13 @@ impl Threads {
 
     /// Watched work that has been running for at least `least`.
     pub(crate) fn watched(&self, least: Duration) -> Vec<(Arc<dyn Watch>, Duration, u64)> {
-        let running = self.lock().running.clone();
+        let running = self.state.lock().running.clone();
         (running.iter())
             .filter_map(|slot| {
-                let watched = lock(&slot.watched);
+                let watched = slot.watched.lock();
                 let (watch, since) = watched.as_ref()?;
                 let age = since.elapsed();
-                (age >= least).then(|| (watch.clone(), age, *lock(&slot.id)))
+                (age >= least).then(|| (watch.clone(), age, *slot.id.lock()))
             })
             .collect()
     }
@@ -169,16 +170,16 @@ impl Threads {
     /// Tells every spare to look whether the loop has stopped.
     pub(crate) fn stop(&self) {
         // A spare locks its letter box first, then the pool: never both here.
-        let spares = self.lock().spares.clone();
+        let spares = self.state.lock().spares.clone();
         for slot in spares {
-            let _job = lock(&slot.job);
+            let _job = slot.job.lock();
             slot.filled.notify_one();
         }
     }
 
     fn start(&self, shared: &Weak<Shared>) -> io::Result<Option<Arc<Slot>>> {
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.total >= self.cap {
                 return Ok(None);
             }
@@ -198,11 +199,11 @@ impl Threads {
             });
         match spawned {
             Ok(_) => {
-                self.lock().running.push(slot.clone());
+                self.state.lock().running.push(slot.clone());
                 Ok(Some(slot))
             }
             Err(error) => {
-                self.lock().total -= 1;
+                self.state.lock().total -= 1;
                 tracing::error!(target: "squall::loop", %error, "the system gives no more threads");
                 Err(error)
             }
@@ -211,7 +212,7 @@ impl Threads {
 
     /// A thread has ended a job: what next? None: it waits as a spare.
     fn next_work(&self, ended_drive: bool) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if ended_drive {
             state.carriers -= 1;
         } else {
@@ -229,7 +230,7 @@ impl Threads {
 
     /// Takes a spare that waited long enough off the books.
     fn retire(&self, slot: &Arc<Slot>, stopping: bool) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.spares.len() <= RESERVE && !stopping {
             return false;
         }
@@ -241,21 +242,17 @@ impl Threads {
         state.running.retain(|other| !Arc::ptr_eq(other, slot));
         true
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
 }
 
 impl Slot {
     fn put(&self, job: Job) {
-        *lock(&self.job) = Some(job);
+        *self.job.lock() = Some(job);
         self.filled.notify_one();
     }
 
     /// The thread's life.
     fn live(self: Arc<Self>, shared: &Weak<Shared>) {
-        *lock(&self.id) = sys::thread_id();
+        *self.id.lock() = sys::thread_id();
         THREAD.set(Some(self.clone()));
         let mut next = None;
         loop {
@@ -276,14 +273,14 @@ impl Slot {
             }
             next = shared.threads.next_work(drives);
             if next.is_none() {
-                shared.threads.lock().spares.push(self.clone());
+                shared.threads.state.lock().spares.push(self.clone());
             }
         }
     }
 
     /// Waits as a spare. None: not needed any more.
     fn wait(self: &Arc<Self>, shared: &Weak<Shared>) -> Option<Job> {
-        let mut job = lock(&self.job);
+        let mut job = self.job.lock();
         let mut timed_out = false;
         loop {
             if let Some(job) = job.take() {
@@ -295,11 +292,7 @@ impl Slot {
                 return None;
             }
             drop(shared);
-            let (guard, wait) = (self.filled)
-                .wait_timeout(job, LINGER)
-                .unwrap_or_else(PoisonError::into_inner);
-            job = guard;
-            timed_out = wait.timed_out();
+            timed_out = self.filled.wait_for(&mut job, LINGER).timed_out();
         }
     }
 }
@@ -315,7 +308,7 @@ impl Shown {
     pub(crate) fn new(watch: Arc<dyn Watch>) -> Self {
         THREAD.with_borrow(|slot| {
             if let Some(slot) = slot {
-                *lock(&slot.watched) = Some((watch, Instant::now()));
+                *slot.watched.lock() = Some((watch, Instant::now()));
             }
         });
         Self
@@ -326,13 +319,9 @@ impl Drop for Shown {
     fn drop(&mut self) {
         THREAD.with_borrow(|slot| {
             if let Some(slot) = slot {
-                let shown = lock(&slot.watched).take();
+                let shown = slot.watched.lock().take();
                 drop(shown);
             }
         });
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

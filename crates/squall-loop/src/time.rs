@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::carrier::Context as Current;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::timer::{Due, Nanos, TimerKey};
+use parking_lot::Mutex;
 
 /// Where a loop's time comes from.
 #[derive(Debug)]
@@ -104,8 +105,7 @@ impl TestClock {
     /// Turns the clock; what is due by then fires.
     pub fn advance(&self, by: Duration) {
         self.inner.now.fetch_add(nanos(by), Ordering::SeqCst);
-        let loops = self.inner.loops.lock();
-        for shared in loops.unwrap_or_else(PoisonError::into_inner).iter() {
+        for shared in self.inner.loops.lock().iter() {
             if let Some(shared) = shared.upgrade() {
                 for lane in shared.lanes.iter() {
                     lane.reactor.wake();
@@ -115,11 +115,7 @@ impl TestClock {
     }
 
     pub(crate) fn follow(&self, shared: &Arc<Shared>) {
-        let mut loops = self
-            .inner
-            .loops
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut loops = self.inner.loops.lock();
         loops.push(Arc::downgrade(shared));
     }
 }

@@ -4,10 +4,10 @@
 //! may arm or cancel; the lane's carrier of the moment fires what is due.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use crate::task::Runnable;
+use parking_lot::Mutex;
 
 /// Nanoseconds since the loop was built.
 pub(crate) type Nanos = u64;
@@ -37,7 +37,7 @@ struct Armed {
 impl Timers {
     /// Arms a timer. The flag says that it is now the earliest.
     pub(crate) fn arm(&self, deadline: Nanos, due: Due) -> (TimerKey, bool) {
-        let mut armed = self.lock();
+        let mut armed = self.0.lock();
         armed.order += 1;
         let key = (deadline, armed.order);
         armed.entries.insert(key, due);
@@ -47,7 +47,7 @@ impl Timers {
 
     /// Gives an armed timer another waker. False: it has fired meanwhile.
     pub(crate) fn set_waker(&self, key: TimerKey, waker: &Waker) -> bool {
-        match self.lock().entries.get_mut(&key) {
+        match self.0.lock().entries.get_mut(&key) {
             Some(Due::Wake(old)) => {
                 old.clone_from(waker);
                 true
@@ -58,17 +58,21 @@ impl Timers {
 
     /// Disarms a timer. None: it has fired already.
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Due> {
-        self.lock().entries.remove(&key)
+        self.0.lock().entries.remove(&key)
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.lock().entries.first_key_value().map(|(key, _)| key.0)
+        self.0
+            .lock()
+            .entries
+            .first_key_value()
+            .map(|(key, _)| key.0)
     }
 
     /// Moves what is due at `now` into `out`, in order.
     pub(crate) fn take_due(&self, now: Nanos, out: &mut Vec<Due>) {
-        let mut armed = self.lock();
+        let mut armed = self.0.lock();
         while let Some(entry) = armed.entries.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -80,12 +84,8 @@ impl Timers {
     /// Forgets every timer, for a loop that stops.
     pub(crate) fn clear(&self) {
         // Dropping an entry may run foreign code: not under the lock.
-        let entries = std::mem::take(&mut self.lock().entries);
+        let entries = std::mem::take(&mut self.0.lock().entries);
         drop(entries);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Armed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

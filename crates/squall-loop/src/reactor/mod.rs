@@ -8,12 +8,13 @@
 mod source;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use mio::event::Source as Socket;
 use mio::{Events, Interest, Poll, Registry, Token};
+use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 
 pub(crate) use source::{Direction, Source};
@@ -81,7 +82,7 @@ impl Reactor {
     /// An event for a key that was reused meanwhile wakes the new owner for
     /// nothing, which is harmless.
     pub(crate) fn wait(&self, timeout: Option<Duration>, wakers: &mut Vec<Waker>) {
-        let mut guard = self.poll.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.poll.lock();
         let (poll, events) = &mut *guard;
         if let Err(error) = poll.poll(events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
@@ -112,6 +113,6 @@ impl Reactor {
     }
 
     fn sources(&self) -> MutexGuard<'_, Slab<Arc<Source>>> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sources.lock()
     }
 }

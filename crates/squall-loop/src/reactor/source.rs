@@ -5,10 +5,10 @@
 //! read filled its buffer, because then more may be there. A hang-up stays.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use mio::event::Event;
+use parking_lot::Mutex;
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
@@ -124,12 +124,11 @@ impl Source {
         reader.into_iter().chain(writer)
     }
 
-    fn slot(&self, direction: Direction) -> std::sync::MutexGuard<'_, Option<Waker>> {
+    fn slot(&self, direction: Direction) -> parking_lot::MutexGuard<'_, Option<Waker>> {
         match direction {
             Direction::Read => &self.reader,
             Direction::Write => &self.writer,
         }
         .lock()
-        .unwrap_or_else(PoisonError::into_inner)
     }
 }
