@@ -1,2 +1,60 @@
-//! The `squall` program.
-fn main() {}
+//! The `squall` program: what Squall does, from the shell.
+
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Squall: an async web framework that blocking code cannot stall
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let Cli {
+        command: Command::Demo(options),
+    } = Cli::parse();
+    log_to_stderr(options.access_log);
+    match demo::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let lines = error.to_string();
+            let line: Vec<_> = lines.lines().map(str::trim).collect();
+            eprintln!("squall: {}", line.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs what `RUST_LOG` says; without it everything from INFO, but no line for each
+/// request that went well.
+fn log_to_stderr(access_log: bool) {
+    let usual = if access_log {
+        "info"
+    } else {
+        "info,squall::access=warn"
+    };
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| usual.to_owned());
+    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(usual), Some(error)),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "RUST_LOG is not understood; using {usual:?}");
+    }
+}

@@ -1,0 +1,154 @@
+//! `squall demo`: the service of the classic async tutorial, and its third party.
+//!
+//! Two servers in one process on one loop: the service, whose handlers block on
+//! purpose, and a stand-in for the third party that it calls, unless a real one is
+//! named. `GET /` explains every route.
+
+mod blocking_client;
+mod image;
+mod job;
+mod jobs;
+mod service;
+mod stats;
+mod third_party;
+mod upload;
+mod upstream;
+
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use squall::settings::Settings;
+use squall::{Error, IoLoop, Result};
+
+use self::upstream::Upstream;
+
+/// What a request or an answer may stream through: 16 GiB.
+const MAX_BODY_SIZE: u64 = 16 << 30;
+/// How long an exchange may take that streams such a body: an hour.
+const LONG_EXCHANGE: Duration = Duration::from_secs(3600);
+/// How long requests in flight have, once the program was asked to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Run the tutorial's service: handlers that block, and a server that does not mind
+///
+/// Prints a line per server when it is ready. Ends with status 0 on SIGTERM or SIGINT,
+/// after the requests in flight were answered, at most 10 s later.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where the service listens; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", value_parser = host_and_port)]
+    listen: String,
+
+    /// Call this service instead of the stand-in: HOST:PORT, or an http or https address
+    #[arg(long, value_name = "ADDR", value_parser = Upstream::parse)]
+    third_party: Option<Upstream>,
+
+    /// Trust the certificates in this PEM file when calling the third party
+    #[arg(long, value_name = "FILE")]
+    third_party_ca: Option<PathBuf>,
+
+    /// Do not check the third party's certificate
+    #[arg(long, conflicts_with = "third_party_ca")]
+    insecure: bool,
+
+    /// The slow job [default: "ping -c 2 127.0.0.1", or "sleep 1" where there is no ping]
+    #[arg(long, value_name = "CMD")]
+    job: Option<String>,
+
+    /// How many lanes drive the servers [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    lanes: Option<u16>,
+
+    /// The key that is sent to the third party with an image
+    #[arg(long, value_name = "KEY", default_value = third_party::API_KEY)]
+    api_key: String,
+
+    /// The secret that is sent to the third party with an image
+    #[arg(long, value_name = "SECRET", default_value = third_party::API_SECRET)]
+    api_secret: String,
+
+    /// Log a line for each request, also for those that went well
+    #[arg(long)]
+    pub(crate) access_log: bool,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(options: Options) -> Result<()> {
+    let mut builder = IoLoop::builder();
+    if let Some(lanes) = options.lanes {
+        builder = builder.lanes(lanes.into());
+    }
+    let io_loop = builder.build()?;
+    let outcome = io_loop.run(serve(options));
+    io_loop.stop();
+    outcome?
+}
+
+async fn serve(options: Options) -> Result<()> {
+    // From here on the signals end the program in order. They are waited for before
+    // the ready line, because whoever reads that may send one at once.
+    let mut terminated = Box::pin(squall_loop::signal::terminate());
+    let begun = poll_fn(|cx| Poll::Ready(terminated.as_mut().poll(cx)));
+    if let Poll::Ready(already) = begun.await {
+        return Ok(already.map(drop)?);
+    }
+
+    let (third_party, stand_in) = match options.third_party.clone() {
+        Some(named) => (named, None),
+        None => {
+            let stand_in = third_party::application().listen("127.0.0.1:0")?;
+            let address = stand_in.local_addr()?.to_string();
+            let third_party = Upstream::parse(&address).map_err(Error::internal)?;
+            (third_party, Some(stand_in))
+        }
+    };
+    let listen = options.listen.clone();
+    let service = service::application(service::Demo::new(options, third_party)?);
+    let service = service.listen(listen.as_str())?.start().await?;
+    let stand_in = match stand_in {
+        Some(application) => Some(application.start().await?),
+        None => None,
+    };
+
+    let mut ready = format!("squall listening on http://{}\n", service.local_addr());
+    if let Some(stand_in) = &stand_in {
+        ready += &format!("third party listening on http://{}\n", stand_in.local_addr());
+    }
+    say(&ready)?;
+
+    let signal = terminated.await?;
+    tracing::info!(signal, "answering what is in flight, then ending");
+    let end = Instant::now() + GRACE;
+    service.shutdown(GRACE).await;
+    if let Some(stand_in) = stand_in {
+        let left = end.saturating_duration_since(Instant::now());
+        stand_in.shutdown(left).await;
+    }
+    Ok(())
+}
+
+/// Speaks to whoever waits for the program to be ready.
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The settings of both servers: large bodies may pass, because none is collected.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.server.max_body_size = MAX_BODY_SIZE;
+    settings.grace = GRACE;
+    settings
+}
+
+fn host_and_port(text: &str) -> Result<String, &'static str> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("expected HOST:PORT, such as 127.0.0.1:5000"),
+    }
+}
