@@ -134,7 +134,10 @@ fn bodies_go_both_ways_in_bulk() {
 
 #[test]
 fn a_server_without_tls_is_told_so() {
-    let server = super::client_script::answering("HTTP/1.1 400 Bad Request\r\n\r\n");
+    let server = super::client_script::script(|_, mut peer| {
+        peer.read(1);
+        peer.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
     let url = server.url("/").replace("http:", "https:");
     let error = on_loop(async move { AsyncHttpClient::new().fetch(url).await.map(drop) });
     let error = error.expect_err("no TLS");

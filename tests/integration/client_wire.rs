@@ -127,6 +127,16 @@ fn invalid_requests_are_not_sent() {
 }
 
 #[test]
+fn a_client_whose_name_cannot_be_sent_says_so() {
+    let error = on_loop(async {
+        let client = AsyncHttpClient::builder().user_agent("a\r\nX-B: c").build();
+        client.fetch("http://a.test/").await.map(drop)
+    });
+    let error = error.expect_err("invalid");
+    assert!(error.to_string().contains("User-Agent"), "{error}");
+}
+
+#[test]
 fn an_early_answer_wins_over_a_broken_upload() {
     let server = script(|_, mut peer| {
         peer.head();

@@ -117,7 +117,10 @@ fn a_body_cut_off_upstream_is_cut_off_downstream() {
             peer.head();
             peer.write(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n5\r\nhello\r\n"));
         });
-        let answer = raw(&proxy(to(&upstream)), "GET /f/x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = raw(
+            &proxy(to(&upstream)),
+            "GET /f/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        );
         assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
         if let Some((_, body)) = answer.split_once("\r\n\r\n") {
             assert!(body.len() < 100, "{answer}");

@@ -43,6 +43,8 @@ pub struct Outgoing<'a> {
     /// Every other field. None of `Host`, `Connection`, `Content-Length`,
     /// `Transfer-Encoding` and `Expect`.
     pub headers: &'a Headers,
+    /// The `User-Agent`, where `headers` has none.
+    pub user_agent: Option<&'a str>,
     /// Asks the server to close after this exchange.
     pub close: bool,
     /// Waits for `100 Continue` before the body is sent, at most for so long.
@@ -261,6 +263,9 @@ fn write_head(
     encode::request_line(out, request.method, request.target, Version::Http11)?;
     encode::field(out, "Host", request.host.as_bytes());
     encode::fields(out, request.headers);
+    if let Some(name) = request.user_agent {
+        encode::field(out, "User-Agent", name.as_bytes());
+    }
     match body.len() {
         // Only methods whose requests mean something by their body say that it is empty.
         Some(0) if !has_body_by_nature(request.method) => {}

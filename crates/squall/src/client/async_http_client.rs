@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
 use squall_loop::IoLoop;
 
@@ -50,6 +51,8 @@ pub(super) struct Defaults {
     pub(super) max_body_size: u64,
     pub(super) user_agent: String,
     pub(super) tls: ClientTls,
+    /// What is wrong with the settings: every fetch says so.
+    pub(super) error: Option<String>,
 }
 
 impl Default for Defaults {
@@ -64,6 +67,7 @@ impl Default for Defaults {
             max_body_size: 100 << 20,
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
             tls: ClientTls::default(),
+            error: None,
         }
     }
 }
@@ -128,7 +132,10 @@ impl Default for AsyncHttpClient {
 }
 
 impl Shared {
-    pub(super) fn tls_config(&self, trust: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigError> {
+    pub(super) fn tls_config(
+        &self,
+        trust: &ClientTls,
+    ) -> Result<Arc<ClientConfig>, TlsConfigError> {
         if let Some(config) = lock(&self.tls_configs).get(trust) {
             return Ok(config.clone());
         }
@@ -154,7 +161,9 @@ impl Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,6 +264,8 @@ impl ClientBuilder {
     /// The `User-Agent`: default `squall/VERSION`. Empty: none is sent.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.defaults.user_agent = name.into();
+        let checked = Headers::new().append("User-Agent", &self.defaults.user_agent);
+        self.defaults.error = checked.err().map(|error| error.to_string());
         self
     }
 

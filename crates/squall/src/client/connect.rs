@@ -77,7 +77,9 @@ type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 /// Tries the addresses in order; a slow one does not keep the next one waiting for long.
 async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     if let [only] = addresses {
-        return TcpStream::connect(*only).await.map_err(|error| at(*only, &error));
+        return TcpStream::connect(*only)
+            .await
+            .map_err(|error| at(*only, &error));
     }
     let mut rest = addresses.iter().copied();
     let mut running: Vec<Attempt> = Vec::new();

@@ -71,13 +71,20 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) enum Cause {
     Invalid(String),
-    PoolFull { limit: usize },
-    Timeout { limit: Duration, setting: &'static str },
+    PoolFull {
+        limit: usize,
+    },
+    Timeout {
+        limit: Duration,
+        setting: &'static str,
+    },
     Io(io::Error),
     Tls(super::connect::TlsFailure),
     Exchange(ExchangeError),
     Body(BodyError),
-    TooManyRedirects { limit: usize },
+    TooManyRedirects {
+        limit: usize,
+    },
     Redirect(String),
     Status(StatusCode),
     Json(serde_json::Error),

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use squall_http::client::{Answer, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange};
+use squall_http::client::{
+    Answer, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
+};
 use squall_loop::{IoLoop, with_timeout};
 use url::{Position, Url};
 
@@ -24,13 +26,11 @@ const REDIRECT_BODY: u64 = 64 << 10;
 async fn run(
     shared: &Shared,
     request: &mut HttpRequest,
+    url: &mut Url,
     trace: &mut Trace,
-) -> Result<HttpResponse, Cause> {
+) -> Result<(Answer, bool), Cause> {
     let defaults = &shared.defaults;
-    let mut url = request.complete(defaults).map_err(Cause::Invalid)?;
-    trace.url = shown(&url);
     let trust = request.trust(defaults);
-    let deadline = trace.deadline(request.request_timeout.unwrap_or(defaults.request_timeout));
     let limits = limits(request, shared);
     let mut redirects_left = request.max_redirects.unwrap_or(defaults.max_redirects);
     let mut stale = false;
@@ -40,30 +40,39 @@ async fn run(
         let repeatable = replay.is_some() && is_idempotent(request);
 
         trace.enter(Phase::Queue);
-        let trusted = if url.scheme() == "https" { &*trust } else { &defaults.tls };
-        let lease = place(shared, origin(&url), trusted).await?;
+        let trusted = if url.scheme() == "https" {
+            &*trust
+        } else {
+            &defaults.tls
+        };
+        let lease = place(shared, origin(url), trusted).await?;
         trace.marks.queued();
 
         // A request that could not be repeated asks the system whether the line is up.
-        let idle = if stale { None } else { lease.take_idle(!repeatable) };
+        let idle = if stale {
+            None
+        } else {
+            lease.take_idle(!repeatable)
+        };
         let connection = match idle {
             Some(connection) => connection,
             None => {
                 let limit = request.connect_timeout.unwrap_or(defaults.connect_timeout);
-                let dialled = connect::dial(shared, &url, trusted, trace);
+                let dialled = connect::dial(shared, url, trusted, trace);
                 within(limit, "connect_timeout", dialled).await?
             }
         };
         let reused = connection.exchanges() > 0;
 
         trace.enter(Phase::Write);
-        let target = request.target(&url);
+        let target = request.target(url);
         let host = request.host.as_deref();
         let outgoing = Outgoing {
             method: &request.method,
             target: &target,
             host: host.unwrap_or(&url[Position::BeforeHost..Position::AfterPort]),
             headers: &request.headers,
+            user_agent: request.default_agent(defaults),
             close: request.close,
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
         };
@@ -78,21 +87,13 @@ async fn run(
         };
 
         let leads_to = match request.follow_redirects {
-            true => redirect::target(&answer.head, &url).inspect_err(|_| trace.enter(Phase::Redirect))?,
+            true => {
+                redirect::target(&answer.head, url).inspect_err(|_| trace.enter(Phase::Redirect))?
+            }
             false => None,
         };
         let Some(next) = leads_to else {
-            return Ok(HttpResponse {
-                time_info: trace.marks.finish(&trace.progress),
-                marks: trace.marks,
-                remote_addr: answer.peer,
-                reused,
-                head: answer.head,
-                body: answer.body,
-                url,
-                max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
-                deadline,
-            });
+            return Ok((answer, reused));
         };
         trace.enter(Phase::Redirect);
         let Some(left) = redirects_left.checked_sub(1) else {
@@ -100,12 +101,12 @@ async fn run(
             return Err(Cause::TooManyRedirects { limit });
         };
         redirects_left = left;
-        if redirect::rewrite(request, answer.head.status, &url, &next) {
+        if redirect::rewrite(request, answer.head.status, url, &next) {
             request.body = replay.ok_or_else(|| not_replayable(&next))?;
         }
         drain(answer).await;
-        url = next;
-        trace.url = shown(&url);
+        *url = next;
+        trace.redirected = true;
         stale = false;
     }
 }
@@ -115,28 +116,47 @@ pub(super) async fn fetch(
     shared: &Shared,
     mut request: HttpRequest,
 ) -> Result<HttpResponse, FetchError> {
+    let defaults = &shared.defaults;
     let mut trace = Trace::begin();
-    let limit = request.request_timeout.unwrap_or(shared.defaults.request_timeout);
-    let fetched = run(shared, &mut request, &mut trace);
+    let limit = request.request_timeout.unwrap_or(defaults.request_timeout);
+    let deadline = (!limit.is_zero()).then(|| (now() + limit, limit));
+    let invalid = defaults.error.clone().map_or(Ok(()), Err);
+    let mut url = match invalid.and_then(|()| request.complete()) {
+        Ok(url) => url,
+        Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
+    };
+    let fetched = run(shared, &mut request, &mut url, &mut trace);
     let fetched = within(limit, "request_timeout", fetched).await;
-    fetched.map_err(|cause| trace.error(cause))
+    let (answer, reused) = fetched.map_err(|cause| trace.error(cause, shown(&url)))?;
+    Ok(HttpResponse {
+        time_info: trace.marks.finish(&trace.progress),
+        marks: trace.marks,
+        remote_addr: answer.peer,
+        reused,
+        head: answer.head,
+        body: answer.body,
+        url,
+        max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
+        deadline,
+    })
 }
 
 /// Where a fetch is, and how it got there.
 pub(super) struct Trace {
     phase: Phase,
-    url: String,
     pub(super) marks: Marks,
     progress: Progress,
+    /// A server has had the request already.
+    redirected: bool,
 }
 
 impl Trace {
     fn begin() -> Self {
         Self {
             phase: Phase::Request,
-            url: String::new(),
             marks: Marks::begin(),
             progress: Progress::default(),
+            redirected: false,
         }
     }
 
@@ -147,11 +167,6 @@ impl Trace {
         self.phase = phase;
     }
 
-    fn deadline(&self, limit: Duration) -> Option<(Instant, Duration)> {
-        let now = IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now());
-        (!limit.is_zero()).then(|| (now + limit, limit))
-    }
-
     /// Whether the server closed an idle connection just then, and repeating is safe.
     fn may_repeat(&self, error: &ExchangeError, repeatable: bool, replayable: bool) -> bool {
         error.is_disconnect()
@@ -160,7 +175,7 @@ impl Trace {
             && (repeatable || self.progress.sent == Sent::No)
     }
 
-    fn error(self, cause: Cause) -> FetchError {
+    fn error(&self, cause: Cause, url: String) -> FetchError {
         let phase = match &cause {
             Cause::Exchange(ExchangeError::Target(_)) => Phase::Request,
             Cause::Exchange(
@@ -177,7 +192,11 @@ impl Trace {
             _ => self.phase,
         };
         let time_info = self.marks.finish(&self.progress);
-        FetchError::new(self.url, phase, self.progress.sent, time_info, cause)
+        let sent = match self.redirected {
+            true => self.progress.sent.max(Sent::Maybe),
+            false => self.progress.sent,
+        };
+        FetchError::new(url, phase, sent, time_info, cause)
     }
 }
 
@@ -215,6 +234,11 @@ fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
         idle: (!idle.is_zero()).then_some(idle),
         ..ExchangeLimits::default()
     }
+}
+
+/// The loop's time, which tests turn.
+pub(super) fn now() -> Instant {
+    IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now())
 }
 
 /// RFC 9110 section 9.2.2; a key makes any request so.

@@ -84,7 +84,11 @@ impl Multipart {
     /// Dropping it drops the form.
     pub async fn file(self, name: &str, path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
-        let filename = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let filename = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let opened = run_on_executor(move || open(&path));
         let (file, len) = opened.await.map_err(io::Error::other)??;
         let body = Body::stream(FileBody::new(file, len));
@@ -136,7 +140,10 @@ impl Multipart {
     }
 
     /// The length of the whole form in bytes, if every part's is known.
-    #[expect(clippy::len_without_is_empty, reason = "a form always has its closing line")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a form always has its closing line"
+    )]
     pub fn len(&self) -> Option<u64> {
         let closing = closing(&self.boundary).len() as u64;
         (self.parts.iter()).try_fold(closing, |sum, part| {
@@ -156,7 +163,10 @@ impl Multipart {
     pub fn into_body(self) -> Body {
         let (left, closing) = (self.len(), Bytes::from(closing(&self.boundary)));
         let small = left.is_some_and(|len| len <= IN_ONE_PIECE as u64);
-        if small && self.error.is_none() && self.parts.iter().all(|part| part.body.as_bytes().is_some()) {
+        if small
+            && self.error.is_none()
+            && self.parts.iter().all(|part| part.body.as_bytes().is_some())
+        {
             let mut whole = BytesMut::new();
             for part in &self.parts {
                 whole.extend_from_slice(&part.head);
@@ -279,13 +289,15 @@ impl BodyStream for Writer {
 }
 
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    };
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(named)?;
     let meta = file.metadata().map_err(named)?;
     if !meta.is_file() {
-        return Err(named(io::Error::new(io::ErrorKind::InvalidInput, "not a file")));
+        return Err(named(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a file",
+        )));
     }
     Ok((file, meta.len()))
 }

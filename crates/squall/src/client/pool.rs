@@ -21,6 +21,8 @@ use squall_http::client::{Connection, Home};
 use squall_http::tls::ClientTls;
 use squall_loop::IoLoop;
 
+use super::fetch::now;
+
 /// The pool's bounds; see the builder of the client for what each is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PoolLimits {
@@ -212,9 +214,8 @@ impl Pool {
         let Some(origin) = state.origin(key) else {
             return;
         };
-        let surplus = (origin.idle.len() >= self.limits.idle_per_origin
-            && !origin.idle.is_empty())
-        .then(|| origin.idle.remove(0));
+        let surplus = (origin.idle.len() >= self.limits.idle_per_origin && !origin.idle.is_empty())
+            .then(|| origin.idle.remove(0));
         origin.idle.push(Idle { connection, until });
         state.idle += usize::from(surplus.is_none());
         let reap = !std::mem::replace(&mut state.reaping, true);
@@ -423,9 +424,4 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stats().fmt(f)
     }
-}
-
-/// The loop's time, which tests turn.
-fn now() -> Instant {
-    IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now())
 }

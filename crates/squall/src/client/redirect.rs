@@ -26,8 +26,13 @@ pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Caus
     let Some(location) = head.headers.get_bytes("location").filter(|_| redirects) else {
         return Ok(None);
     };
-    let refuse = |why: &str| Cause::Redirect(format!("{:?}: {why}", String::from_utf8_lossy(location)));
-    if head.headers.get_all("location").any(|other| other != location) {
+    let refuse =
+        |why: &str| Cause::Redirect(format!("{:?}: {why}", String::from_utf8_lossy(location)));
+    if head
+        .headers
+        .get_all("location")
+        .any(|other| other != location)
+    {
         return Err(refuse("there are several different Location fields"));
     }
     // Servers that do not encode send UTF-8 mostly, and Latin-1 else.
@@ -35,7 +40,9 @@ pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Caus
         |_| location.iter().map(|byte| char::from(*byte)).collect(),
         str::to_owned,
     );
-    let mut next = url.join(&text).map_err(|error| refuse(&error.to_string()))?;
+    let mut next = url
+        .join(&text)
+        .map_err(|error| refuse(&error.to_string()))?;
     check(&next).map_err(|error| refuse(&error))?;
     if url.scheme() == "https" && next.scheme() == "http" {
         return Err(refuse("from https to http is refused"));
@@ -48,12 +55,7 @@ pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Caus
 }
 
 /// Changes the request for its next hop; true: its body goes along.
-pub(super) fn rewrite(
-    request: &mut HttpRequest,
-    status: StatusCode,
-    from: &Url,
-    to: &Url,
-) -> bool {
+pub(super) fn rewrite(request: &mut HttpRequest, status: StatusCode, from: &Url, to: &Url) -> bool {
     request.raw_target = None;
     if origin(from) != origin(to) {
         for name in CREDENTIALS {
@@ -76,4 +78,41 @@ pub(super) fn rewrite(
         request.headers.retain(|name, _| !is_content(name));
     }
     !to_get
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_http::wire::head::{HeadLimits, parse_response};
+
+    use super::*;
+
+    fn follow(from: &str, location: &[u8]) -> Result<String, String> {
+        let mut head = ResponseHead::new();
+        let wire = [b"HTTP/1.1 302 Go\r\nLocation: ", location, b"\r\n\r\n"].concat();
+        parse_response(&wire, &HeadLimits::default(), &mut head).unwrap();
+        let next = target(&head, &Url::parse(from).unwrap()).map_err(|cause| cause.to_string())?;
+        Ok(next.map(String::from).unwrap_or_default())
+    }
+
+    #[test]
+    fn locations_are_joined_as_browsers_do() {
+        for (location, expected) in [
+            (b"../d?e".as_slice(), "https://a.test/d?e#f"),
+            (b"#g", "https://a.test/b/c#g"),
+            (b"//b.test/x", "https://b.test/x#f"),
+            (b"https://u:p@b.test/", "https://b.test/#f"),
+            (b"/a b\xe9", "https://a.test/a%20b%C3%A9#f"),
+            (b"/%0d%0aX:y", "https://a.test/%0d%0aX:y#f"),
+        ] {
+            let next = follow("https://a.test/b/c#f", location);
+            assert_eq!(next.as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn encryption_is_not_given_up() {
+        let error = follow("https://a.test/", b"http://a.test/").unwrap_err();
+        assert!(error.contains("from https to http is refused"), "{error}");
+        assert!(follow("http://a.test/", b"https://a.test/").is_ok());
+    }
 }

@@ -164,7 +164,8 @@ impl HttpRequest {
         ];
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let has = |token: &[u8]| {
-            (value.split(|byte| *byte == b',')).any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
+            (value.split(|byte| *byte == b','))
+                .any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
         };
         if is("host") {
             match std::str::from_utf8(value) {
@@ -365,17 +366,12 @@ impl HttpRequest {
         self.authorize(&format!("Basic {token}"));
     }
 
-    /// Takes what was wrong with the request, and completes it with the client's defaults.
-    pub(super) fn complete(&mut self, defaults: &Defaults) -> Result<Url, String> {
+    /// Takes the address, or what was wrong with the request.
+    pub(super) fn complete(&mut self) -> Result<Url, String> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         let url = std::mem::replace(&mut self.url, Err(String::new()))?;
-        let agent = &defaults.user_agent;
-        let wanted = self.user_agent && !agent.is_empty() && !self.headers.contains("user-agent");
-        if wanted {
-            (self.headers.append("User-Agent", agent)).map_err(|error| error.to_string())?;
-        }
         if let Some(kind) = self.body.content_type()
             && !self.headers.contains("content-type")
         {
@@ -384,13 +380,22 @@ impl HttpRequest {
         Ok(url)
     }
 
+    /// The client's name, unless the request has its own.
+    pub(super) fn default_agent<'a>(&self, defaults: &'a Defaults) -> Option<&'a str> {
+        let wanted = self.user_agent && !self.headers.contains("user-agent");
+        Some(defaults.user_agent.as_str()).filter(|name| wanted && !name.is_empty())
+    }
+
     pub(super) fn trust<'a>(&self, defaults: &'a Defaults) -> Cow<'a, ClientTls> {
         if self.validate_cert.is_none() && self.ca_certs.is_none() {
             return Cow::Borrowed(&defaults.tls);
         }
         Cow::Owned(ClientTls {
             validate_cert: self.validate_cert.unwrap_or(defaults.tls.validate_cert),
-            ca_certs: self.ca_certs.clone().or_else(|| defaults.tls.ca_certs.clone()),
+            ca_certs: self
+                .ca_certs
+                .clone()
+                .or_else(|| defaults.tls.ca_certs.clone()),
         })
     }
 

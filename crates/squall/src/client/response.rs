@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use squall_http::client::Sent;
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, Headers};
-use squall_loop::{IoLoop, with_timeout};
+use squall_loop::with_timeout;
 use url::Url;
 
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::shown;
+use super::fetch::{now, shown};
 use super::time_info::{Marks, TimeInfo};
 
 /// An answer. Dropping it before the body's end closes its connection.
@@ -110,10 +110,9 @@ impl HttpResponse {
             let collected = again.collect(self.max_body_size).await;
             return collected.map_err(|error| self.error(Phase::Body, Cause::Body(error)));
         }
-        let rest = self.deadline.map(|(deadline, limit)| {
-            let now = IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now());
-            (deadline.saturating_duration_since(now), limit)
-        });
+        let rest = self
+            .deadline
+            .map(|(deadline, limit)| (deadline.saturating_duration_since(now()), limit));
         let collected = self.body.collect(self.max_body_size);
         let collected = match rest {
             None => collected.await.map_err(Cause::Body),

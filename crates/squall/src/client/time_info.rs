@@ -84,8 +84,8 @@ impl Marks {
 
     pub(super) fn finish(&self, progress: &Progress) -> TimeInfo {
         let total = self.now();
-        let first_byte = (progress.first_byte)
-            .map(|at| at.saturating_duration_since(self.begun).as_secs_f64());
+        let first_byte =
+            (progress.first_byte).map(|at| at.saturating_duration_since(self.begun).as_secs_f64());
         TimeInfo {
             starttransfer: first_byte.unwrap_or(0.0),
             total,

@@ -35,9 +35,9 @@ impl ForwardError {
     pub(super) fn from_fetch(error: FetchError) -> Self {
         let status = match error.phase() {
             // The client's own fault, such as a body that it did not finish.
-            _ if error.request_body().is_some() => {
-                error.request_body().map_or(StatusCode::BAD_REQUEST, BodyError::status)
-            }
+            _ if error.request_body().is_some() => error
+                .request_body()
+                .map_or(StatusCode::BAD_REQUEST, BodyError::status),
             Phase::Request => StatusCode::INTERNAL_SERVER_ERROR,
             Phase::Queue => StatusCode::SERVICE_UNAVAILABLE,
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,

@@ -34,7 +34,8 @@ pub(super) fn to_upstream(outgoing: HttpRequest, request: &Request, trust: bool)
     let incoming = request.headers();
     let mut outgoing = outgoing;
     for (name, value) in incoming.iter() {
-        let ours = is_forwarded_for(name) || is(name, "x-forwarded-host") || is(name, "x-forwarded-proto");
+        let ours =
+            is_forwarded_for(name) || is(name, "x-forwarded-host") || is(name, "x-forwarded-proto");
         let said = said_by_proxies(name);
         let spoofed = said && !(trust && !name.contains('_') && !ours && !is(name, "via"));
         if !is_hop_by_hop(name, incoming) && !is(name, "host") && !is(name, "expect") && !spoofed {
@@ -55,8 +56,14 @@ pub(super) fn to_upstream(outgoing: HttpRequest, request: &Request, trust: bool)
     };
     outgoing
         .header("X-Forwarded-For", chain)
-        .header("X-Forwarded-Host", told("x-forwarded-host").unwrap_or_else(|| host.into()))
-        .header("X-Forwarded-Proto", told("x-forwarded-proto").unwrap_or_else(|| proto.into()))
+        .header(
+            "X-Forwarded-Host",
+            told("x-forwarded-host").unwrap_or_else(|| host.into()),
+        )
+        .header(
+            "X-Forwarded-Proto",
+            told("x-forwarded-proto").unwrap_or_else(|| proto.into()),
+        )
         .header("Via", via(incoming, request.version()))
 }
 
@@ -112,7 +119,10 @@ fn via(headers: &Headers, version: Version) -> Vec<u8> {
 
 /// All values of a list field as one.
 fn join(headers: &Headers, name: &str) -> Option<Vec<u8>> {
-    let values: Vec<_> = headers.get_all(name).filter(|value| !value.is_empty()).collect();
+    let values: Vec<_> = headers
+        .get_all(name)
+        .filter(|value| !value.is_empty())
+        .collect();
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))
 }
 

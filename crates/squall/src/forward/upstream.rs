@@ -26,7 +26,10 @@ impl Forward {
     pub fn to(address: &str) -> Self {
         let after_scheme = address.find("://").map_or(0, |at| at + 3);
         let rest = address.get(after_scheme..).unwrap_or_default();
-        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+        let path = rest
+            .find('/')
+            .and_then(|at| rest.get(at..))
+            .unwrap_or_default();
         let path = path.split(['?', '#']).next().unwrap_or_default();
         Self {
             base: address.to_owned(),
@@ -92,9 +95,8 @@ impl Forward {
         if mapped && uri::segments(path).any(is_dots) {
             return Err(ForwardError::path("it holds dot segments"));
         }
-        let mut target = String::with_capacity(
-            self.path.len() + stripped.len() + query.map_or(0, str::len) + 2,
-        );
+        let mut target =
+            String::with_capacity(self.path.len() + stripped.len() + query.map_or(0, str::len) + 2);
         target.push_str(&self.path);
         target.push_str(stripped);
         if target.is_empty() {
@@ -112,7 +114,9 @@ impl Forward {
 fn is_dots(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
     match uri::decode_segment(name) {
-        Ok(decoded) => decoded.split(['/', '\\']).any(|part| part == "." || part == ".."),
+        Ok(decoded) => decoded
+            .split(['/', '\\'])
+            .any(|part| part == "." || part == ".."),
         Err(_) => true,
     }
 }
@@ -131,20 +135,35 @@ mod tests {
         let mapped = Forward::to("http://a.test/base/").strip_prefix("/forward/");
         for (forward, path, query, expected) in [
             (&plain, "/", None, "/"),
-            (&plain, "/a%2Fb//c;d", Some("q=%zz&&"), "/a%2Fb//c;d?q=%zz&&"),
+            (
+                &plain,
+                "/a%2Fb//c;d",
+                Some("q=%zz&&"),
+                "/a%2Fb//c;d?q=%zz&&",
+            ),
             (&plain, "/a/../b", None, "/a/../b"),
             (&mapped, "/forward/a", Some(""), "/base/a?"),
             (&mapped, "/forward", None, "/base"),
             (&mapped, "/forwarding", None, "/base/forwarding"),
         ] {
-            assert_eq!(target(forward, path, query).as_deref(), Some(expected), "{path}");
+            assert_eq!(
+                target(forward, path, query).as_deref(),
+                Some(expected),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn dot_segments_cannot_leave_a_mapped_path() {
         let mapped = Forward::to("http://a.test").strip_prefix("/forward");
-        for path in ["/forward/../x", "/forward/%2e%2E/x", "/forward/..;a/x", "/forward/a%2f..%2fx", "/forward/."] {
+        for path in [
+            "/forward/../x",
+            "/forward/%2e%2E/x",
+            "/forward/..;a/x",
+            "/forward/a%2f..%2fx",
+            "/forward/.",
+        ] {
             assert_eq!(target(&mapped, path, None), None, "{path}");
         }
     }
