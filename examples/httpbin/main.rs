@@ -1,0 +1,114 @@
+//! The public httpbin's interface, so that test suites written against it run here.
+//!
+//! ```text
+//! cargo run --release --example httpbin -- --listen 127.0.0.1:8080
+//! curl http://127.0.0.1:8080/anything/x?a=b
+//! ```
+//!
+//! Beside it there are routes for tests of the wire: `/echo`, `/seen`, `/multipart` and
+//! `/parsed-cookies`. With `--wire` every path and method answers as `/seen` does, so
+//! that only the engine is judged.
+
+mod answers;
+mod methods;
+mod wire;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use squall::{Application, Html, IoLoop, Next, Request, Response, Result, Settings, any, get, post};
+
+/// The public httpbin's interface, and routes for tests of the wire
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    /// A folder for /static/; accepted, and not served yet
+    #[arg(long = "static", value_name = "DIR")]
+    _folder: Option<PathBuf>,
+
+    /// Answer every path and method with what was received
+    #[arg(long)]
+    wire: bool,
+}
+
+/// What may stream through `/echo` and `/seen`.
+const MAX_BODY_SIZE: u64 = 16 << 30;
+/// How long that may take.
+const LONG_EXCHANGE: Duration = Duration::from_secs(3600);
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
+    let mut settings = Settings::default();
+    settings.server.max_body_size = MAX_BODY_SIZE;
+    let application = if options.wire {
+        Application::new().middleware(wire::everything)
+    } else {
+        routes().middleware(open_to_all_origins)
+    };
+    let application = application
+        .settings(settings)
+        .listen(options.listen.as_str())?;
+    let io_loop = IoLoop::builder().build()?;
+    let served = io_loop.run(async move {
+        let running = application.start().await?;
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "httpbin listening on http://{}", running.local_addr())?;
+        stdout.flush()?;
+        running.until_terminated().await
+    });
+    io_loop.stop();
+    served?
+}
+
+fn routes() -> Application {
+    Application::new()
+        .route("/", page)
+        .route("/echo", any(wire::echo))
+        .route("/seen", any(wire::seen))
+        .route("/multipart", post(wire::multipart))
+        .route("/parsed-cookies", get(wire::cookies))
+        .route("/get", get(methods::get))
+        .route("/post", post(methods::with_body))
+        .route("/put", squall::put(methods::with_body))
+        .route("/patch", squall::patch(methods::with_body))
+        .route("/delete", squall::delete(methods::with_body))
+        .route("/anything", any(methods::anything))
+        .route("/anything/{*path}", any(methods::anything))
+        .route("/headers", get(methods::headers))
+        .route("/ip", get(methods::ip))
+        .route("/user-agent", get(methods::user_agent))
+        .route("/status/{codes}", any(answers::status))
+        .route("/delay/{seconds}", any(answers::delay))
+        .route("/bytes/{n}", get(answers::bytes))
+        .route("/stream/{n}", get(answers::stream))
+        .route("/redirect/{n}", get(answers::redirect))
+        .route("/relative-redirect/{n}", get(answers::relative_redirect))
+        .route("/absolute-redirect/{n}", get(answers::absolute_redirect))
+}
+
+async fn page() -> Html<&'static str> {
+    Html(
+        "<!doctype html>\n<html lang=\"en\"><title>httpbin on Squall</title>\
+         <h1>httpbin on Squall</h1><p>Try <a href=\"/get\">/get</a>, \
+         <a href=\"/anything/x?a=b\">/anything/x?a=b</a> or <a href=\"/stream/3\">/stream/3</a>.</html>\n",
+    )
+}
+
+/// Pages from anywhere may ask, as the public httpbin lets them.
+async fn open_to_all_origins(request: Request, next: Next) -> Result<Response> {
+    let origin = request.headers().get("origin").unwrap_or("*").to_owned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.set("Access-Control-Allow-Origin", origin)?;
+    headers.set("Access-Control-Allow-Credentials", "true")?;
+    Ok(response)
+}
