@@ -6,9 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
-use squall::{
-    Body, Error, Path, Query, Redirect, Request, Response, Result, StatusCode, sleep,
-};
+use squall::{Body, Error, Path, Query, Redirect, Request, Response, Result, StatusCode, sleep};
 
 use super::methods::{origin, pick};
 
@@ -30,7 +28,9 @@ pub(super) async fn status(Path(codes): Path<String>) -> Result<Response> {
         let code: u16 = code.trim().parse().map_err(|_| invalid())?;
         let weight: f64 = weight.trim().parse().map_err(|_| invalid())?;
         // An interim status is no answer.
-        let status = StatusCode::from_u16(code).ok().filter(|status| status.as_u16() >= 200);
+        let status = StatusCode::from_u16(code)
+            .ok()
+            .filter(|status| status.as_u16() >= 200);
         choices.push((status.ok_or_else(invalid)?, weight.max(0.0)));
     }
     let sum: f64 = choices.iter().map(|(_, weight)| weight).sum();
@@ -78,7 +78,10 @@ pub(super) struct Seed {
 
 /// Random bytes; the same ones for the same seed.
 pub(super) async fn bytes(Path(n): Path<usize>, Query(Seed { seed }): Query<Seed>) -> Vec<u8> {
-    let mut state = seed.unwrap_or_else(random).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut state = seed
+        .unwrap_or_else(random)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        | 1;
     let next = std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 7;
@@ -100,7 +103,10 @@ pub(super) async fn stream(Path(n): Path<usize>, mut request: Request) -> Result
         });
         std::future::ready(next)
     });
-    Ok(Response::new(StatusCode::OK, body.with_content_type("application/json")))
+    Ok(Response::new(
+        StatusCode::OK,
+        body.with_content_type("application/json"),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -130,7 +136,10 @@ pub(super) async fn absolute_redirect(Path(n): Path<u32>, request: Request) -> R
 /// To the last but one, and so on; the last one leads to `/get`.
 fn further(n: u32, path: &str, here: Option<&Request>) -> Result<Redirect> {
     if n == 0 || n > MAX_REDIRECTS {
-        return Err(Error::invalid_argument("n", format!("1 to {MAX_REDIRECTS}")));
+        return Err(Error::invalid_argument(
+            "n",
+            format!("1 to {MAX_REDIRECTS}"),
+        ));
     }
     let target = if n == 1 {
         "/get".to_owned()

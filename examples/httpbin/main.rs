@@ -18,7 +18,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use squall::{Application, Html, IoLoop, Next, Request, Response, Result, Settings, any, get, post};
+use squall::{
+    Application, Html, IoLoop, Next, Request, Response, Result, Settings, any, get, post,
+};
 
 /// The public httpbin's interface, and routes for tests of the wire
 #[derive(Debug, Parser)]
@@ -61,7 +63,11 @@ fn main() -> Result<()> {
     let served = io_loop.run(async move {
         let running = application.start().await?;
         let mut stdout = std::io::stdout();
-        writeln!(stdout, "httpbin listening on http://{}", running.local_addr())?;
+        writeln!(
+            stdout,
+            "httpbin listening on http://{}",
+            running.local_addr()
+        )?;
         stdout.flush()?;
         running.until_terminated().await
     });

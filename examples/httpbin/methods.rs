@@ -15,7 +15,9 @@ pub(super) async fn get(mut request: Request) -> Result<Value> {
 }
 
 pub(super) async fn with_body(mut request: Request) -> Result<Value> {
-    let told = ["args", "data", "files", "form", "headers", "json", "origin", "url"];
+    let told = [
+        "args", "data", "files", "form", "headers", "json", "origin", "url",
+    ];
     pick(&mut request, &told).await
 }
 
@@ -50,12 +52,20 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
     let mut object = Map::new();
     object.insert("args".to_owned(), dictionary(args));
     object.insert("headers".to_owned(), header_fields(request));
-    object.insert("origin".to_owned(), request.exchange().remote_addr().ip().to_string().into());
+    object.insert(
+        "origin".to_owned(),
+        request.exchange().remote_addr().ip().to_string().into(),
+    );
     object.insert("url".to_owned(), url(request).into());
     let (mut data, mut files, mut form) = (Value::from(""), json!({}), json!({}));
     let mut as_json = Value::Null;
     let kind = request.headers().get("content-type").unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match kind.as_str() {
         "application/x-www-form-urlencoded" => {
             let Form(pairs) = request.extract::<Form<Pairs>>().await?;
@@ -66,7 +76,11 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
             let (mut texts, mut contents) = (Pairs::new(), Pairs::new());
             while let Some(mut part) = parts.next_part().await? {
                 let content = text_or_base64(&part.bytes(MAX_TOLD).await?);
-                let list = if part.filename().is_some() { &mut contents } else { &mut texts };
+                let list = if part.filename().is_some() {
+                    &mut contents
+                } else {
+                    &mut texts
+                };
                 list.push((part.name().to_owned(), content));
             }
             (form, files) = (dictionary(texts), dictionary(contents));
@@ -77,7 +91,12 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
             data = text_or_base64(&body).into();
         }
     }
-    for (name, value) in [("data", data), ("files", files), ("form", form), ("json", as_json)] {
+    for (name, value) in [
+        ("data", data),
+        ("files", files),
+        ("form", form),
+        ("json", as_json),
+    ] {
         object.insert(name.to_owned(), value);
     }
     Ok(object)
@@ -124,19 +143,29 @@ fn title_case(name: &str) -> String {
 
 /// Scheme, host and port that were asked.
 pub(super) fn origin(request: &Request) -> String {
-    let scheme = if request.exchange().is_tls() { "https" } else { "http" };
+    let scheme = if request.exchange().is_tls() {
+        "https"
+    } else {
+        "http"
+    };
     format!("{scheme}://{}", request.host().unwrap_or_default())
 }
 
 /// The address that was asked for.
 fn url(request: &Request) -> String {
-    let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = request
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     format!("{}{}{query}", origin(request), request.path())
 }
 
 fn text_or_base64(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("data:application/octet-stream;base64,{}", STANDARD.encode(bytes)),
+        Err(_) => format!(
+            "data:application/octet-stream;base64,{}",
+            STANDARD.encode(bytes)
+        ),
     }
 }

@@ -52,7 +52,9 @@ pub(super) async fn seen(mut request: Request) -> Result<Json<Seen>> {
         method: request.method().to_string(),
         target: request.target().to_owned(),
         version: request.version().as_str(),
-        headers: headers.map(|(name, value)| (name.to_owned(), latin1(value))).collect(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), latin1(value)))
+            .collect(),
         body_len: len,
         body_sha256: digest.iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
@@ -95,7 +97,10 @@ pub(super) async fn multipart(mut form: Multipart) -> Result<Value> {
 }
 
 pub(super) async fn cookies(cookies: Cookies) -> Value {
-    cookies.iter().map(|(name, value)| json!([name, value])).collect()
+    cookies
+        .iter()
+        .map(|(name, value)| json!([name, value]))
+        .collect()
 }
 
 fn latin1(bytes: &[u8]) -> String {

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs what `RUST_LOG` says; without it everything from INFO, but no line for each
+/// Logs what `RUST_LOG` says; where it says nothing, everything from INFO, but no line for each
 /// request that went well.
 fn log_to_stderr(access_log: bool) {
     let usual = if access_log {
@@ -44,8 +44,9 @@ fn log_to_stderr(access_log: bool) {
     } else {
         "info,squall::access=warn"
     };
-    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| usual.to_owned());
-    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
+    let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let wanted = if said.is_empty() { usual } else { &said };
+    let (filter, wrong) = match EnvFilter::try_new(wanted) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(usual), Some(error)),
     };

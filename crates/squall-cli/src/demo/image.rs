@@ -164,7 +164,9 @@ fn bmp(seen: &[u8]) -> Option<(u32, u32)> {
     match le32(seen, 14)? {
         12 => le16(seen, 18).zip(le16(seen, 20)),
         // A negative height says that the rows go downwards.
-        40.. => le32(seen, 18).zip(le32(seen, 22).map(|height| height.cast_signed().unsigned_abs())),
+        40.. => {
+            le32(seen, 18).zip(le32(seen, 22).map(|height| height.cast_signed().unsigned_abs()))
+        }
         _ => None,
     }
 }

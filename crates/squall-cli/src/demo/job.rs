@@ -48,7 +48,10 @@ impl Job {
             .stderr(Stdio::null())
             .status()?;
         if !status.success() {
-            return Err(Error::bad_gateway(format!("the job ended with {}", named(status))));
+            return Err(Error::bad_gateway(format!(
+                "the job ended with {}",
+                named(status)
+            )));
         }
         Ok(Done {
             greeting: "hello",

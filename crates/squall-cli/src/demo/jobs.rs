@@ -149,7 +149,9 @@ impl Drop for Ticket {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -162,7 +164,9 @@ mod tests {
     #[test]
     fn the_list_is_bounded() {
         let jobs = Arc::new(Jobs::default());
-        let pending: Vec<_> = (0..MAX_PENDING).map(|_| jobs.enter("GET /async").unwrap()).collect();
+        let pending: Vec<_> = (0..MAX_PENDING)
+            .map(|_| jobs.enter("GET /async").unwrap())
+            .collect();
         assert_eq!(jobs.enter("GET /async").unwrap_err().status_code(), 503);
         for ticket in pending {
             ticket.begin();
@@ -181,7 +185,10 @@ mod tests {
         ticket.begin();
         assert_eq!(state(0), "running");
         ticket.end(Ok(7));
-        assert_eq!((state(0), jobs.json()[0]["result"].clone()), ("done".into(), 7.into()));
+        assert_eq!(
+            (state(0), jobs.json()[0]["result"].clone()),
+            ("done".into(), 7.into())
+        );
         drop(jobs.enter("GET /future").unwrap());
         assert_eq!(state(1), "lost");
     }

@@ -116,7 +116,10 @@ async fn serve(options: Options) -> Result<()> {
 
     let mut ready = format!("squall listening on http://{}\n", service.local_addr());
     if let Some(stand_in) = &stand_in {
-        ready += &format!("third party listening on http://{}\n", stand_in.local_addr());
+        ready += &format!(
+            "third party listening on http://{}\n",
+            stand_in.local_addr()
+        );
     }
     say(&ready)?;
 
@@ -148,7 +151,9 @@ fn settings() -> Settings {
 
 fn host_and_port(text: &str) -> Result<String, &'static str> {
     match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            Ok(text.to_owned())
+        }
         _ => Err("expected HOST:PORT, such as 127.0.0.1:5000"),
     }
 }

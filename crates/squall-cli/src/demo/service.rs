@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use squall::forward::{Forward, forward};
 use squall::{
-    Application, AsyncHttpClient, Error, Exchange, Executor, Html, IoLoop, Json, Path, Query, Request,
-    Response, Result, State, any, get, post, sleep, with_timeout,
+    Application, AsyncHttpClient, Error, Exchange, Executor, Html, IoLoop, Json, Path, Query,
+    Request, Response, Result, State, any, get, post, sleep, with_timeout,
 };
 
 use super::job::{Done, Job, millis};
@@ -181,10 +181,11 @@ async fn client_async(State(demo): State<Demo>) -> Result<&'static str> {
     let ticket = demo.jobs.enter("GET /client/async")?;
     let begun = Instant::now();
     ticket.begin();
-    demo.client.fetch_with(demo.third_party.path("/api"), move |answer| async move {
-        let told = answer.map(|answer| json!({ "code": answer.code(), "ms": millis(begun) }));
-        ticket.end(told.map_err(Error::from));
-    });
+    demo.client
+        .fetch_with(demo.third_party.path("/api"), move |answer| async move {
+            let told = answer.map(|answer| json!({ "code": answer.code(), "ms": millis(begun) }));
+            ticket.end(told.map_err(Error::from));
+        });
     Ok(IT_WORKS)
 }
 

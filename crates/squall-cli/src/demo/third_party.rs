@@ -126,7 +126,9 @@ impl Caller {
         if self.key.as_deref() == Some(API_KEY) && self.secret.as_deref() == Some(API_SECRET) {
             return Ok(());
         }
-        Err(Error::unauthorized("api_key and api_secret are not those of a known caller"))
+        Err(Error::unauthorized(
+            "api_key and api_secret are not those of a known caller",
+        ))
     }
 }
 
@@ -169,9 +171,12 @@ impl Digested {
     }
 
     fn hex(self) -> String {
-        self.hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        self.hash
+            .finalize()
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 }

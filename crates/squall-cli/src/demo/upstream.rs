@@ -19,7 +19,10 @@ impl Upstream {
         };
         let mut url = Url::parse(&address).map_err(|error| error.to_string())?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("the scheme {:?} is neither http nor https", url.scheme()));
+            return Err(format!(
+                "the scheme {:?} is neither http nor https",
+                url.scheme()
+            ));
         }
         url.set_query(None);
         url.set_fragment(None);
