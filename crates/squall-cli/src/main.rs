@@ -36,13 +36,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs what `RUST_LOG` says; where it says nothing, everything from INFO, but no line for each
-/// request that went well.
+/// Logs what `RUST_LOG` says; where it says nothing, everything from INFO, but no access lines:
+/// what is behind a 5xx has a line of its own.
 fn log_to_stderr(access_log: bool) {
     let usual = if access_log {
         "info"
     } else {
-        "info,squall::access=warn"
+        "info,squall::access=off"
     };
     let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let wanted = if said.is_empty() { usual } else { &said };

@@ -9,7 +9,7 @@ use squall_loop::time::coarse_nanos;
 use super::message::Response;
 use crate::body::Body;
 use crate::wire::date;
-use crate::wire::encode::{end, field, field_number, status_line};
+use crate::wire::encode::{end, field, status_line};
 use crate::wire::head::Version;
 use crate::wire::headers::Headers;
 
@@ -81,16 +81,19 @@ pub(super) fn head(
         }
         field(out, name, value);
     }
+    // The usual fields are written piece by piece: short literals cost no copy call.
     if let Some(content_type) = body.content_type().filter(|_| !has_type) {
-        field(out, "Content-Type", content_type.as_bytes());
+        out.extend_from_slice(b"Content-Type: ");
+        out.extend_from_slice(content_type.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
     match framing {
-        Framing::Fixed(length) => field_number(out, "Content-Length", length),
-        Framing::Chunked => field(out, "Transfer-Encoding", b"chunked"),
+        Framing::Fixed(length) => content_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A HEAD is told what a GET would get, where that is known.
         Framing::None if method == Method::HEAD && !has_no_body(status) => {
             if let Some(length) = length.or(body.len()) {
-                field_number(out, "Content-Length", length);
+                content_length(out, length);
             }
         }
         Framing::None | Framing::UntilClose => {}
@@ -104,6 +107,12 @@ pub(super) fn head(
         (true, Version::Http11) => {}
     }
     end(out);
+}
+
+fn content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a whole answer that closes its connection, body in memory included.

@@ -138,9 +138,10 @@ impl RequestHead {
     /// The path, still percent-encoded. `*` or the authority for those forms.
     pub fn path(&self) -> &str {
         let text = self.path_and_query();
-        let path =
-            text.split_at_checked(memchr::memchr(b'?', text.as_bytes()).unwrap_or(text.len()));
-        match path.map_or(text, |(path, _)| path) {
+        // Most paths are short: a plain loop costs less than setting up a fast search.
+        let end = text.bytes().position(|byte| byte == b'?');
+        let path = end.and_then(|end| text.get(..end)).unwrap_or(text);
+        match path {
             "" if self.form == TargetForm::Absolute => "/",
             path => path,
         }
