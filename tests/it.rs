@@ -1,3 +1,4 @@
 //! Behaviour in the language of the wire: request bytes, expected bytes.
 
+mod conformance;
 mod integration;
