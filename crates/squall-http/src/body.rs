@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
 use crate::wire::headers::Headers;
+use crate::wire::multipart::MultipartError;
 
 /// A body of a request or an answer.
 #[derive(Default)]
@@ -321,7 +322,11 @@ impl BodyError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TimedOut { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Incomplete | Self::Malformed(_) | Self::Io(_) => StatusCode::BAD_REQUEST,
-            Self::Gone | Self::Other(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Gone => StatusCode::INTERNAL_SERVER_ERROR,
+            // A part of an upload that is sent on fails as the upload does.
+            Self::Other(error) => error
+                .downcast_ref::<MultipartError>()
+                .map_or(StatusCode::INTERNAL_SERVER_ERROR, MultipartError::status),
         }
     }
 

@@ -274,14 +274,14 @@ impl fmt::Display for Error {
             (None, Some(_)) => {}
             (None, None) => write!(f, "{}", self.inner.status)?,
         }
-        let mut colon = self.inner.shown.is_some();
+        let mut said = self.inner.shown.as_deref().unwrap_or_default().to_owned();
         let mut next = self.source();
         while let Some(source) = next {
             let text = source.to_string();
             // Many errors show their source themselves.
-            if self.inner.shown.as_deref() != Some(&text) {
-                write!(f, "{}{text}", if colon { ": " } else { "" })?;
-                colon = true;
+            if !said.contains(&text) {
+                write!(f, "{}{text}", if said.is_empty() { "" } else { ": " })?;
+                said.push_str(&text);
             }
             next = source.source();
         }

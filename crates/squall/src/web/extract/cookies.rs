@@ -1,5 +1,7 @@
 //! `Cookies`: what the client sent back.
 
+use squall_http::wire::cookie;
+
 use super::FromRequest;
 use crate::Result;
 use crate::web::request::Request;
@@ -24,25 +26,12 @@ impl Cookies {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         (self.pairs.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
-
-    fn parse(line: &str) -> impl Iterator<Item = (String, String)> {
-        line.split(';').filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            let (name, value) = (name.trim(), value.trim());
-            let inner = value
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'));
-            (!name.is_empty()).then(|| (name.to_owned(), inner.unwrap_or(value).to_owned()))
-        })
-    }
 }
 
 impl FromRequest for Cookies {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        let lines = request.headers().get_all("cookie");
-        let pairs = lines
-            .filter_map(|line| std::str::from_utf8(line).ok())
-            .flat_map(Self::parse)
+        let pairs = cookie::all(request.headers())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Ok(Self { pairs })
     }
