@@ -1,8 +1,13 @@
 //! The event loop in Tornado's words.
 
+use std::future::poll_fn;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::time::Duration;
+
+use squall_loop::net::TcpListener;
 
 use squall_loop::{
     Executor, IoLoop, JoinError, PeriodicCallback, TestClock, run_on_executor, sleep, with_timeout,
@@ -155,4 +160,32 @@ fn stopping_a_loop_drops_every_task() {
     while Arc::strong_count(&alive) > 1 {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_task_whose_socket_is_always_ready_still_lets_others_in() {
+    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
+    let reads = io_loop.run(async {
+        let listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
+        let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+        peer.write_all(&[0; 4096])?;
+        let (stream, _) = listener.accept().await?;
+        poll_fn(|cx| stream.poll_readable(cx)).await;
+        // Everything is there, and is taken a byte at a time, in one poll.
+        let mut reads = 0;
+        poll_fn(|cx| {
+            while stream.poll_read(cx, &mut [0]).is_ready() {
+                reads += 1;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let mut rest = vec![0; 4096];
+        let more = poll_fn(|cx| stream.poll_read(cx, &mut rest)).await?;
+        Ok::<_, std::io::Error>((reads, more))
+    });
+    let (reads, more) = reads.expect("ran").expect("no error");
+    assert!((1..4096).contains(&reads), "{reads} reads in one poll");
+    assert_eq!(reads + more, 4096, "and nothing is lost");
+    io_loop.stop();
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::budget;
 use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
@@ -28,6 +29,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
             };
             lane.current
                 .store(runnable.metadata().watch, Ordering::Relaxed);
+            budget::renew();
             lane.ownership.enter(&mut claim);
             runnable.run();
             if !lane.ownership.leave(&claim) {

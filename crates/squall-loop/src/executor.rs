@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Weak};
 
+use crate::budget;
 use crate::carrier::Context;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
@@ -147,6 +148,7 @@ impl Inner {
             };
             let _context = Context::enter(&shared, &item.lane);
             let _shown = item.watch.map(Shown::new);
+            budget::renew();
             item.runnable.run();
         }
     }

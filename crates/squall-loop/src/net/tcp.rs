@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
+use crate::budget;
 use crate::carrier::Context as Current;
 use crate::ioloop::{self, IoLoop};
 use crate::lane::Lane;
@@ -146,10 +147,11 @@ impl TcpStream {
     pub fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let room = buf.len();
         let read = (self.home).poll_io(cx, Direction::Read, || (&self.io).read(buf));
-        if let Poll::Ready(Ok(read)) = &read
-            && (*read == room || *read == 0)
-        {
-            self.home.source.keep(Direction::Read);
+        if let Poll::Ready(Ok(read)) = &read {
+            budget::spend(*read);
+            if *read == room || *read == 0 {
+                self.home.source.keep(Direction::Read);
+            }
         }
         read
     }
@@ -174,11 +176,12 @@ impl TcpStream {
     }
 
     fn keep_after_write(&self, written: &Poll<io::Result<usize>>, whole: usize) {
-        // A short write means that the send buffer is full: the next edge tells.
-        if let Poll::Ready(Ok(written)) = written
-            && *written == whole
-        {
-            self.home.source.keep(Direction::Write);
+        if let Poll::Ready(Ok(written)) = written {
+            budget::spend(*written);
+            // A short write means that the send buffer is full: the next edge tells.
+            if *written == whole {
+                self.home.source.keep(Direction::Write);
+            }
         }
     }
 
@@ -268,6 +271,9 @@ impl Registration {
         direction: Direction,
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
+        if !budget::is_left(cx) {
+            return Poll::Pending;
+        }
         loop {
             ready!(self.source.poll_ready(direction, cx));
             self.source.clear(direction);
