@@ -448,6 +448,9 @@ fn the_pages_need_nothing_from_elsewhere() {
             "{page}"
         );
     }
+    let without_slash = demo.get("/console");
+    assert_eq!(without_slash.status, 308);
+    assert_eq!(without_slash.header("location"), Some("/console/"));
     let page = demo.get("/").text();
     for route in [
         "/sync",
@@ -490,6 +493,14 @@ fn what_cannot_start_says_why_in_one_line() {
     let (status, said) = error_of(run(&["demo", "--listen", &address], "off"));
     assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
+
+    let no_pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let (status, said) = error_of(run(&["demo", "--third-party-ca", no_pem], "off"));
+    assert_eq!((status, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(
+        said.contains("Cargo.toml contains no certificate (--third-party-ca)"),
+        "{said}"
+    );
 
     for wrong in [
         "--nope",

@@ -23,6 +23,8 @@ use super::{LONG_EXCHANGE, Options, blocking_client, settings, stats, upload};
 
 /// Eight bytes, for benchmarks.
 const IT_WORKS: &str = "It works";
+/// What begins a certificate in a PEM file.
+const PEM_BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// The workers of the pool that `/future` hands its jobs to.
 const POOL_WORKERS: usize = 10;
 /// Connections to the third party in use at a time.
@@ -55,6 +57,12 @@ impl Demo {
             let pem = std::fs::read(file).map_err(|error| {
                 Error::internal(error).show(format!("cannot read {}", file.display()))
             })?;
+            if !pem.windows(PEM_BEGINS.len()).any(|part| part == PEM_BEGINS) {
+                return Err(Error::internal(format!(
+                    "{} contains no certificate (--third-party-ca)",
+                    file.display()
+                )));
+            }
             client = client.ca_certs(pem);
         }
         let client = client.build();
@@ -80,6 +88,7 @@ pub(super) fn application(demo: Demo) -> Application {
         .settings(settings())
         .state(demo)
         .route("/", page)
+        .route("/console", stats::console_slash)
         .route("/console/", stats::console)
         .route("/stats", stats::stats)
         .route("/plaintext", plaintext)

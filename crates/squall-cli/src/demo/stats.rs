@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use squall::client::PoolStats;
-use squall::{AppHandle, Html, IoLoop, Json, State};
+use squall::{AppHandle, Html, IoLoop, Json, Redirect, Result, State, run_on_executor};
 
 use super::service::Demo;
 
@@ -53,10 +53,12 @@ struct Blocked {
     on_cpu: bool,
 }
 
-pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Json<Figures> {
-    let io_loop = IoLoop::current().stats();
+pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Result<Json<Figures>> {
+    let io_loop = IoLoop::current();
+    // Where each blocked thread stands is read from /proc: slow when there are many.
+    let io_loop = run_on_executor(move || io_loop.stats()).await?;
     let app = app.stats();
-    Json(Figures {
+    Ok(Json(Figures {
         handoffs: io_loop.handoffs(),
         lanes: (io_loop.lanes.iter())
             .map(|lane| Lane {
@@ -91,7 +93,12 @@ pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Json<Figu
         requests: app.requests,
         client: demo.client.stats(),
         uptime_ms: u64::try_from(io_loop.uptime.as_millis()).unwrap_or(u64::MAX),
-    })
+    }))
+}
+
+/// The address without its slash, as people type it.
+pub(super) async fn console_slash() -> Redirect {
+    Redirect::permanent("/console/")
 }
 
 pub(super) async fn console() -> Html<&'static str> {
