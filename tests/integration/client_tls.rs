@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
+use squall::forward::{Forward, forward};
+use squall::testing::TestServer;
+use squall::{Application, Request, Response, any};
 use squall_http::Stream;
 use squall_http::tls::server_config;
 use squall_loop::net::TcpListener;
@@ -17,9 +20,23 @@ struct Identity {
 fn identity(names: &[&str]) -> Identity {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    configured(made.cert.pem(), &made.signing_key)
+}
+
+fn configured(cert: String, key: &rcgen::KeyPair) -> Identity {
+    let key = key.serialize_pem();
     let config = server_config(cert.as_bytes(), key.as_bytes()).expect("a configuration");
     Identity { cert, config }
+}
+
+/// As `openssl req -x509` makes them: an authority that serves itself.
+fn authority(name: &str, adapt: impl FnOnce(&mut rcgen::CertificateParams)) -> Identity {
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    adapt(&mut params);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let cert = params.self_signed(&key).expect("a certificate");
+    configured(cert.pem(), &key)
 }
 
 async fn write_all(stream: &Stream, mut bytes: &[u8]) -> std::io::Result<()> {
@@ -144,4 +161,144 @@ fn a_server_without_tls_is_told_so() {
     let error = on_loop(async move { AsyncHttpClient::new().fetch(url).await.map(drop) });
     let error = error.expect_err("no TLS");
     assert_eq!(error.phase(), Phase::Tls, "{error}");
+}
+
+#[test]
+fn an_authority_that_serves_itself_is_accepted_when_it_is_named() {
+    let named = fetch(authority("localhost", |_| ()), 1, |url, cert| {
+        HttpRequest::post(url).body("x").ca_certs(cert)
+    });
+    assert_eq!(named.expect("trusted"), (1, true));
+
+    let refused = |server, named: Option<String>| {
+        let error = fetch(server, 0, move |url, cert| {
+            HttpRequest::new(url).ca_certs(named.as_deref().unwrap_or(cert))
+        });
+        let error = error.expect_err("not trusted");
+        assert_eq!(error.phase(), Phase::Tls, "{error}");
+        error.to_string()
+    };
+    let text = refused(authority("other.test", |_| ()), None);
+    assert!(text.contains("another host name"), "{text}");
+    let expired = authority("localhost", |params| {
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    });
+    let text = refused(expired, None);
+    assert!(text.contains("it has expired"), "{text}");
+    let other = authority("localhost", |_| ()).cert;
+    let text = refused(authority("localhost", |_| ()), Some(other));
+    for words in ["self-signed", "ca_certs(pem)", "validate_cert(false)"] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn ca_certs_without_a_certificate_are_an_error_before_anything_is_tried() {
+    let key = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    for pem in [String::new(), "no PEM".to_owned(), key] {
+        let settings = AsyncHttpClient::builder().ca_certs(&pem);
+        let early = settings.clone().try_build().expect_err("no certificate");
+        let (late, request) = on_loop(async move {
+            let url = "https://localhost:1/";
+            let late = settings.build().fetch(url).await.map(drop);
+            let request = HttpRequest::new(url).ca_certs(&pem);
+            let request = AsyncHttpClient::new().fetch(request).await.map(drop);
+            (late, request)
+        });
+        for error in [early, late.expect_err("late"), request.expect_err("one")] {
+            assert_eq!(error.phase(), Phase::Request, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("ca_certs cannot be used: no CERT"), "{text}");
+        }
+    }
+    assert!(AsyncHttpClient::builder().try_build().is_ok());
+}
+
+/// Answers by way of the service at `upstream`: `/fetch` and `/forward/…`.
+fn front(upstream: &str) -> TestServer {
+    let (address, upstream) = (upstream.to_owned(), Forward::to(upstream));
+    let fetching = move |_: Request| {
+        let address = address.clone();
+        async move {
+            let client = AsyncHttpClient::builder()
+                .request_timeout(std::time::Duration::from_millis(200))
+                .build();
+            client.fetch(address).await?;
+            squall::Result::<Response>::Err(squall::Error::not_found("it answered"))
+        }
+    };
+    let relay = move |request: Request| {
+        let upstream = upstream.clone();
+        async move {
+            forward(request, &upstream).await.map_err(|error| {
+                let fetch = error.fetch_error().expect("it was tried");
+                assert!(fetch.url().ends_with("/forward/a"), "{fetch}");
+                let url = fetch.url().to_owned();
+                let error = squall::Error::from(error);
+                // The log has the whole story.
+                assert!(error.to_string().contains(&url), "{error}");
+                error
+            })
+        }
+    };
+    TestServer::start(
+        Application::new()
+            .route("/fetch", any(fetching))
+            .route("/forward/{*path}", any(relay)),
+    )
+}
+
+fn assert_told(server: &TestServer, path: &str, status: u16, detail: &str) {
+    let answer = server.get(path);
+    let expected = format!("the service behind this one cannot be used: {detail}");
+    let problem: serde_json::Value = serde_json::from_str(&answer.text()).expect("a problem");
+    let told = problem["detail"].as_str();
+    assert_eq!((answer.status, told), (status, Some(&*expected)), "{path}");
+}
+
+#[test]
+fn a_client_is_told_where_it_failed_and_no_address() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let nobody = front(&format!("http://{address}"));
+    for path in ["/fetch", "/forward/a?secret"] {
+        assert_told(&nobody, path, 502, "connecting: connection refused");
+    }
+
+    let mute = super::client_script::script(|_, mut peer| {
+        peer.head();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    });
+    let mute = front(&mute.url(""));
+    assert_told(&mute, "/fetch", 504, "waiting for the answer: timed out");
+    let closed = "waiting for the answer: the connection was closed";
+    assert_told(&mute, "/forward/a", 502, closed);
+
+    for (server, words) in [
+        (
+            authority("localhost", |_| ()),
+            "the certificate is self-signed",
+        ),
+        (
+            identity(&["localhost"]),
+            "the certificate is self-signed, or signed by an authority that is not trusted",
+        ),
+    ] {
+        let config = server.config;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            for mut tcp in listener.incoming().map_while(Result::ok) {
+                let mut tls = rustls::ServerConnection::new(config.clone()).expect("TLS");
+                // It ends when the client refuses.
+                let _ = tls.complete_io(&mut tcp);
+            }
+        });
+        let server = front(&format!("https://localhost:{port}"));
+        for path in ["/fetch", "/forward/a"] {
+            assert_told(&server, path, 502, &format!("TLS handshake: {words}"));
+        }
+    }
 }

@@ -5,10 +5,12 @@
 //! themselves go through [`Stream`](crate::Stream), which hides whether they are
 //! encrypted.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -18,8 +20,10 @@ use rustls::{
     SignatureScheme,
 };
 
+mod named;
 mod session;
 
+use named::{NamedCertificates, is_ca_used_as_end_entity};
 pub(crate) use session::TlsStream;
 
 const ALPN: &[u8] = b"http/1.1";
@@ -32,6 +36,8 @@ pub struct ClientTls {
     /// Without it anybody between the two ends can read and change everything.
     pub validate_cert: bool,
     /// Certificates in PEM that are trusted **instead of** the public ones. Default none.
+    ///
+    /// Authorities, and servers' own self-signed certificates.
     pub ca_certs: Option<Arc<[u8]>>,
 }
 
@@ -47,21 +53,31 @@ impl Default for ClientTls {
 /// Makes a client's configuration. Default roots: Mozilla's, as compiled in.
 ///
 /// # Errors
-/// [`TlsConfigError`] when `ca_certs` holds no usable certificate.
+/// [`TlsConfigError`] when `ca_certs` is there and holds no usable certificate, also when
+/// nothing is checked against it.
 pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigError> {
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsConfigError::new("the protocol versions", error))?;
-    let mut config = if tls.validate_cert {
-        builder
-            .with_root_certificates(roots(tls.ca_certs.as_deref())?)
-            .with_no_client_auth()
-    } else {
-        builder
+    let named = match tls.ca_certs.as_deref() {
+        Some(pem) => Some(named(pem, &provider)?),
+        None => None,
+    };
+    let mut config = match named {
+        _ if !tls.validate_cert => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
-            .with_no_client_auth()
+            .with_no_client_auth(),
+        Some(named) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(named))
+            .with_no_client_auth(),
+        None => builder
+            .with_root_certificates(RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            })
+            .with_no_client_auth(),
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
@@ -94,19 +110,19 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots(ca_certs: Option<&[u8]>) -> Result<RootCertStore, TlsConfigError> {
-    let Some(pem) = ca_certs else {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
-    };
+/// Trusts the certificates in `pem` and no others.
+fn named(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<NamedCertificates, TlsConfigError> {
+    let named = certificates(pem, "ca_certs")?;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem, "ca_certs")? {
+    for certificate in &named {
         roots
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|error| TlsConfigError::new("a certificate in ca_certs", error))?;
     }
-    Ok(roots)
+    let webpki = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
+        .build()
+        .map_err(|error| TlsConfigError::new("ca_certs", error))?;
+    Ok(NamedCertificates::new(webpki, named))
 }
 
 fn certificates(
@@ -178,16 +194,49 @@ pub fn explain(error: &io::Error) -> Option<String> {
             "it is for another host name"
         }
         CertificateError::Revoked => "it was revoked",
-        // What webpki reports for a certificate authority that serves itself.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+        reason if is_ca_used_as_end_entity(reason) => {
             "it is self-signed, an authority's certificate used as a server's; \
-             no ca_certs can make it valid, only validate_cert(false) accepts it"
+             name that very certificate with ca_certs(pem), \
+             or switch the check off with validate_cert(false)"
         }
         other => return Some(format!("the server's certificate is not valid: {other}")),
     };
     Some(format!(
         "the server's certificate is not valid: {words} ({error})"
     ))
+}
+
+/// Says in a few words why a handshake failed, fit for strangers: without any name or
+/// address, and without advice.
+///
+/// `None` when the error is not one of TLS.
+pub fn explain_briefly(error: &io::Error) -> Option<Cow<'static, str>> {
+    let reason = match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(reason) => reason,
+        rustls::Error::AlertReceived(alert) => {
+            return Some(format!("it was refused with the alert {alert:?}").into());
+        }
+        rustls::Error::InvalidMessage(_) => return Some("the answer is not TLS".into()),
+        _ => return Some("it failed".into()),
+    };
+    let words = match reason {
+        CertificateError::UnknownIssuer => {
+            "the certificate is self-signed, or signed by an authority that is not trusted"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the certificate has expired"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the certificate is not valid yet"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the certificate is for another host name"
+        }
+        CertificateError::Revoked => "the certificate was revoked",
+        reason if is_ca_used_as_end_entity(reason) => "the certificate is self-signed",
+        _ => "the certificate is not valid",
+    };
+    Some(words.into())
 }
 
 /// Accepts any certificate; the peer still has to own the key that belongs to it.
@@ -268,11 +317,18 @@ mod tests {
             let error = server_config(certs.as_bytes(), key.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
         }
-        let nothing = ClientTls {
-            ca_certs: Some(b"no PEM".as_slice().into()),
-            ..ClientTls::default()
-        };
-        let error = client_config(&nothing).unwrap_err();
-        assert!(error.to_string().contains("ca_certs"), "{error}");
+        for pem in ["", "no PEM", &*key] {
+            for validate_cert in [true, false] {
+                let nothing = ClientTls {
+                    ca_certs: Some(pem.as_bytes().into()),
+                    validate_cert,
+                };
+                let error = client_config(&nothing).unwrap_err().to_string();
+                assert!(
+                    error.contains("ca_certs cannot be used: no CERT"),
+                    "{error}"
+                );
+            }
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A handler returns it with `?`: every error of the standard library and of other
 //! crates turns into one. What such an error says stays in the log, because it may
-//! name files, hosts or queries; the client sees the status alone. What *you* write
-//! with [`Error::bad_request`] and its sisters is shown.
+//! name files, hosts or queries; the client sees the status alone, and of a failed fetch
+//! where it failed and the kind of cause. What *you* write with [`Error::bad_request`]
+//! and its sisters is shown.
 //!
 //! ```
 //! use squall::{Error, Path, Result};
@@ -299,7 +300,11 @@ impl fmt::Debug for Error {
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         let (status, show) = classify(&error);
-        let shown = show.then(|| error.to_string());
+        let fetch = (&error as &(dyn StdError + 'static)).downcast_ref::<FetchError>();
+        let shown = match fetch {
+            Some(fetch) => fetch.told(),
+            None => show.then(|| error.to_string()),
+        };
         let converted = Self::status(status).with_source(error);
         match shown {
             Some(shown) => converted.show(shown),

@@ -132,6 +132,11 @@ impl Default for AsyncHttpClient {
 }
 
 impl Shared {
+    /// What is wrong with the settings.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.defaults.error.clone().map_or(Ok(()), Err)
+    }
+
     pub(super) fn tls_config(
         &self,
         trust: &ClientTls,
@@ -276,13 +281,36 @@ impl ClientBuilder {
     }
 
     /// Certificates in PEM to trust instead of the public authorities: default none.
+    ///
+    /// Authorities, or a server's own self-signed certificate. Text without a certificate
+    /// fails every fetch; [`try_build`](Self::try_build) says so at once.
     pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.defaults.tls.ca_certs = Some(pem.as_ref().into());
         self
     }
 
+    /// Makes the client, if its settings can be used.
+    ///
+    /// # Errors
+    /// [`FetchError`] of [`Phase::Request`](super::Phase::Request) that names the setting,
+    /// for instance `ca_certs` without a certificate.
+    pub fn try_build(self) -> Result<AsyncHttpClient, FetchError> {
+        let client = self.build();
+        match client.shared.check() {
+            Ok(()) => Ok(client),
+            Err(what) => Err(fetch::refused(what)),
+        }
+    }
+
     /// Makes the client. Nothing is opened before the first fetch.
-    pub fn build(self) -> AsyncHttpClient {
+    ///
+    /// Settings that cannot be used fail every fetch; [`try_build`](Self::try_build) says
+    /// so at once.
+    pub fn build(mut self) -> AsyncHttpClient {
+        if self.defaults.error.is_none() && self.defaults.tls.ca_certs.is_some() {
+            let made = client_config(&self.defaults.tls);
+            self.defaults.error = made.err().map(|error| error.to_string());
+        }
         let shared = Shared {
             pool: Pool::new(self.limits),
             defaults: self.defaults,

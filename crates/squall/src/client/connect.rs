@@ -46,17 +46,20 @@ pub(super) async fn dial(
 ) -> Result<Connection, Cause> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
+    let config = match url.scheme() {
+        "https" => Some(shared.tls_config(trust).map_err(Cause::Config)?),
+        _ => None,
+    };
     trace.enter(Phase::Dns);
     let addresses = resolve(host, port).await.map_err(Cause::Io)?;
     trace.marks.resolved();
     trace.enter(Phase::Connect);
     let tcp = connect_any(&addresses).await.map_err(Cause::Io)?;
     trace.marks.connected();
-    if url.scheme() != "https" {
+    let Some(config) = config else {
         return Ok(Connection::new(tcp.into()));
-    }
+    };
     trace.enter(Phase::Tls);
-    let config = shared.tls_config(trust).map_err(Cause::Config)?;
     if !trust.validate_cert {
         shared.warn_unchecked(host);
     }

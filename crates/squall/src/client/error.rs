@@ -5,6 +5,7 @@
 //!   Request (nothing was tried), Redirect, Status (only by rethrow)
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use http::StatusCode;
 use squall_http::BodyError;
 use squall_http::client::{ExchangeError, Sent};
+use squall_http::tls;
 
 use super::time_info::TimeInfo;
 
@@ -88,7 +90,7 @@ pub(crate) enum Cause {
     Redirect(String),
     Status(StatusCode),
     Json(serde_json::Error),
-    Config(squall_http::tls::TlsConfigError),
+    Config(tls::TlsConfigError),
 }
 
 impl FetchError {
@@ -176,6 +178,21 @@ impl FetchError {
         &self.0.time_info
     }
 
+    /// What a client of this program may be told: where the fetch failed and the kind of
+    /// cause, without any name, address or path. `None` when it was not for the service.
+    pub(crate) fn told(&self) -> Option<String> {
+        if self.0.phase == Phase::Request || self.request_body().is_some() {
+            return None;
+        }
+        let doing = self.0.phase.words();
+        let mut told = format!("the service behind this one cannot be used: {doing}");
+        if let Some(class) = self.0.cause.class() {
+            told.push_str(": ");
+            told.push_str(&class);
+        }
+        Some(told)
+    }
+
     /// Whether it was the request's own body that failed: its source, not the server.
     pub(crate) fn request_body(&self) -> Option<&BodyError> {
         match &self.0.cause {
@@ -185,21 +202,74 @@ impl FetchError {
     }
 }
 
+impl Phase {
+    /// What was being done.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Request => "the request is invalid",
+            Self::Queue => "waiting for a connection",
+            Self::Dns => "resolving the name",
+            Self::Connect => "connecting",
+            Self::Tls => "TLS handshake",
+            Self::Write => "sending the request",
+            Self::WaitHead => "waiting for the answer",
+            Self::Body => "reading the answer's body",
+            Self::Redirect => "following a redirect",
+            Self::Status => "the answer is an error",
+        }
+    }
+}
+
+impl Cause {
+    /// The kind of cause in a few words, without any name, address or path.
+    fn class(&self) -> Option<Cow<'static, str>> {
+        let words = match self {
+            Self::Io(error) => return kind(error),
+            Self::Tls(failure) => {
+                return tls::explain_briefly(&failure.source).or_else(|| kind(&failure.source));
+            }
+            Self::Exchange(ExchangeError::Write(error) | ExchangeError::Read(error))
+            | Self::Body(BodyError::Io(error)) => return kind(error),
+            Self::Status(status) => return Some(status.to_string().into()),
+            Self::PoolFull { .. } => "too many are waiting",
+            Self::Timeout { .. }
+            | Self::Exchange(ExchangeError::TimedOut { .. })
+            | Self::Body(BodyError::TimedOut { .. }) => "timed out",
+            Self::Exchange(ExchangeError::Closed) => "the connection was closed",
+            Self::Exchange(
+                ExchangeError::Head(_)
+                | ExchangeError::TooManyInformational { .. }
+                | ExchangeError::SwitchingProtocols,
+            )
+            | Self::Body(BodyError::Malformed(_)) => "malformed",
+            Self::Body(BodyError::TooLarge { .. }) => "too large",
+            Self::Body(BodyError::Incomplete) => "cut off",
+            Self::TooManyRedirects { .. } => "too many redirects",
+            Self::Json(_) => "not the expected JSON",
+            Self::Invalid(_)
+            | Self::Redirect(_)
+            | Self::Config(_)
+            | Self::Exchange(_)
+            | Self::Body(_) => return None,
+        };
+        Some(words.into())
+    }
+}
+
+/// The kind of an error of the system, unless that says nothing.
+fn kind(error: &io::Error) -> Option<Cow<'static, str>> {
+    let words = error.kind().to_string();
+    let says_nothing = matches!(&*words, "other error" | "uncategorized error");
+    (!says_nothing).then_some(words.into())
+}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doing = match self.0.phase {
-            Phase::Request => "the request is invalid",
-            Phase::Queue => "waiting for a connection",
-            Phase::Dns => "resolving the name",
-            Phase::Connect => "connecting",
-            Phase::Tls => "TLS handshake",
-            Phase::Write => "sending the request",
-            Phase::WaitHead => "waiting for the answer",
-            Phase::Body => "reading the answer's body",
-            Phase::Redirect => "following a redirect",
-            Phase::Status => "the answer is an error",
-        };
-        write!(f, "fetch {}: {doing}: {}", self.0.url, self.0.cause)
+        f.write_str("fetch")?;
+        if !self.0.url.is_empty() {
+            write!(f, " {}", self.0.url)?;
+        }
+        write!(f, ": {}: {}", self.0.phase.words(), self.0.cause)
     }
 }
 

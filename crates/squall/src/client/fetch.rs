@@ -120,14 +120,15 @@ pub(super) async fn fetch(
     let mut trace = Trace::begin();
     let limit = request.request_timeout.unwrap_or(defaults.request_timeout);
     let deadline = (!limit.is_zero()).then(|| (now() + limit, limit));
-    let invalid = defaults.error.clone().map_or(Ok(()), Err);
+    let invalid = shared.check();
     let mut url = match invalid.and_then(|()| request.complete()) {
         Ok(url) => url,
         Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
     };
     let fetched = run(shared, &mut request, &mut url, &mut trace);
     let fetched = within(limit, "request_timeout", fetched).await;
-    let (answer, reused) = fetched.map_err(|cause| trace.error(cause, shown(&url)))?;
+    let (answer, reused) =
+        fetched.map_err(|cause| trace.error(cause, shown_target(&request, &url)))?;
     Ok(HttpResponse {
         time_info: trace.marks.finish(&trace.progress),
         marks: trace.marks,
@@ -139,6 +140,11 @@ pub(super) async fn fetch(
         max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
         deadline,
     })
+}
+
+/// The error of a client whose settings cannot be used.
+pub(super) fn refused(what: String) -> FetchError {
+    Trace::begin().error(Cause::Invalid(what), String::new())
 }
 
 /// Where a fetch is, and how it got there.
@@ -177,7 +183,7 @@ impl Trace {
 
     fn error(&self, cause: Cause, url: String) -> FetchError {
         let phase = match &cause {
-            Cause::Exchange(ExchangeError::Target(_)) => Phase::Request,
+            Cause::Exchange(ExchangeError::Target(_)) | Cause::Config(_) => Phase::Request,
             Cause::Exchange(
                 ExchangeError::Write(_) | ExchangeError::Body(_) | ExchangeError::BodyLength { .. },
             ) => Phase::Write,
@@ -188,7 +194,6 @@ impl Trace {
             }
             Cause::Exchange(ExchangeError::TimedOut { .. }) => Phase::Write,
             Cause::Exchange(_) => Phase::WaitHead,
-            Cause::Config(_) => Phase::Tls,
             _ => self.phase,
         };
         let time_info = self.marks.finish(&self.progress);
@@ -261,6 +266,16 @@ async fn drain(mut answer: Answer) {
     if answer.body.len().is_some_and(|len| len <= REDIRECT_BODY) {
         // What is wrong with it does not matter: the connection is closed then.
         let _ = answer.body.collect(REDIRECT_BODY).await;
+    }
+}
+
+/// The address that was really asked for, as errors show it.
+fn shown_target(request: &HttpRequest, url: &Url) -> String {
+    let path = request.target(url);
+    let path = path.split('?').next().unwrap_or_default();
+    match path.starts_with('/') {
+        true => format!("{}{path}", origin(url)),
+        false => shown(url),
     }
 }
 

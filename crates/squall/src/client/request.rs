@@ -284,6 +284,9 @@ impl HttpRequest {
     }
 
     /// Certificates in PEM to trust instead of the public authorities.
+    ///
+    /// Authorities, or the server's own self-signed certificate. Text without a certificate
+    /// is an error of [`Phase::Request`](super::Phase::Request).
     pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.ca_certs = Some(pem.as_ref().into());
         self

@@ -73,13 +73,17 @@ impl fmt::Display for ForwardError {
     }
 }
 
-/// The client is told the status; the cause, which names hosts, goes to the log.
+/// The client is told where it failed and the kind of cause; the whole story, which names
+/// hosts, goes to the log.
 impl From<ForwardError> for crate::Error {
     fn from(error: ForwardError) -> Self {
         let converted = Self::status(error.status);
         match error.cause {
             Cause::Path(why) => converted.show(why),
-            Cause::Fetch(error) => converted.with_source(error),
+            Cause::Fetch(error) => match error.told() {
+                Some(told) => converted.show(told).with_source(error),
+                None => converted.with_source(error),
+            },
         }
     }
 }
