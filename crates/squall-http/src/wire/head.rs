@@ -102,6 +102,8 @@ pub struct RequestHead {
     pub headers: Headers,
     target: String,
     form: TargetForm,
+    /// Whether the target holds a question mark.
+    may_query: bool,
     known: Known,
     scan: Scan,
     /// The last `Host` that was checked and found valid; outlives [`clear`](Self::clear).
@@ -121,6 +123,7 @@ impl RequestHead {
         self.headers.clear();
         self.target.clear();
         self.form = TargetForm::Origin;
+        self.may_query = false;
         self.known = Known::default();
         self.scan = Scan::default();
     }
@@ -138,10 +141,10 @@ impl RequestHead {
     /// The path, still percent-encoded. `*` or the authority for those forms.
     pub fn path(&self) -> &str {
         let text = self.path_and_query();
-        // Most paths are short: a plain loop costs less than setting up a fast search.
-        let end = text.bytes().position(|byte| byte == b'?');
-        let path = end.and_then(|end| text.get(..end)).unwrap_or(text);
-        match path {
+        let end = (self.may_query)
+            .then(|| memchr::memchr(b'?', text.as_bytes()))
+            .flatten();
+        match end.and_then(|end| text.get(..end)).unwrap_or(text) {
             "" if self.form == TargetForm::Absolute => "/",
             path => path,
         }
@@ -335,7 +338,7 @@ fn read_request(
         _ => Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::Method)?,
     };
     out.version = version_of(request.version);
-    out.form = target::check(&out.method, target)?;
+    (out.form, out.may_query) = target::check(&out.method, target)?;
     out.target.clear();
     out.target.push_str(target);
     out.known = read_fields(head, used, request.headers, &mut out.headers)?;

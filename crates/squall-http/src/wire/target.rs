@@ -39,6 +39,7 @@ impl std::error::Error for InvalidTarget {}
 const BAD: u8 = 1;
 const PERCENT: u8 = 2;
 const QUERY_ONLY: u8 = 4;
+const QUESTION: u8 = 8;
 
 /// Bytes of a path or query. RFC 3986 allows fewer; browsers and `curl` send `{}|^[]` raw.
 const CLASS: [u8; 256] = {
@@ -55,6 +56,7 @@ const CLASS: [u8; 256] = {
     table[b'\\' as usize] = BAD;
     table[b'`' as usize] = QUERY_ONLY;
     table[b'%' as usize] = PERCENT;
+    table[b'?' as usize] = QUESTION;
     table
 };
 
@@ -74,8 +76,9 @@ pub fn check_bytes(target: &str) -> Result<(), InvalidTarget> {
 /// Finds the form of a request target and checks its bytes.
 ///
 /// The path's percent-encoding has to be well-formed and free of `%00`. The query's is
-/// left to whoever decodes it, since sloppy queries are common and harmless.
-pub fn check(method: &Method, target: &str) -> Result<TargetForm, InvalidTarget> {
+/// left to whoever decodes it, since sloppy queries are common and harmless. The flag
+/// says whether there may be a query.
+pub fn check(method: &Method, target: &str) -> Result<(TargetForm, bool), InvalidTarget> {
     let bytes = target.as_bytes();
     let classes = classes(bytes);
     if classes & BAD != 0 {
@@ -89,14 +92,14 @@ pub fn check(method: &Method, target: &str) -> Result<TargetForm, InvalidTarget>
                 Some((host, port))
                     if !host.is_empty() && !port.is_empty() && is_authority(bytes) =>
                 {
-                    Ok(TargetForm::Authority)
+                    Ok((TargetForm::Authority, false))
                 }
                 _ => Err(InvalidTarget("CONNECT needs host:port")),
             };
         }
         Some(b'/') => (TargetForm::Origin, target),
         Some(b'*') if bytes.len() == 1 && *method == Method::OPTIONS => {
-            return Ok(TargetForm::Asterisk);
+            return Ok((TargetForm::Asterisk, false));
         }
         Some(b'*') => return Err(InvalidTarget("* is for OPTIONS only")),
         _ => {
@@ -111,13 +114,13 @@ pub fn check(method: &Method, target: &str) -> Result<TargetForm, InvalidTarget>
             (TargetForm::Absolute, rest)
         }
     };
-    if classes != 0 {
+    if classes & !QUESTION != 0 {
         let path = path.split('?').next().unwrap_or_default().as_bytes();
         if !percent_ok(path) || self::classes(path) & QUERY_ONLY != 0 {
             return Err(InvalidTarget("its path is not well percent-encoded"));
         }
     }
-    Ok(form)
+    Ok((form, classes & QUESTION != 0))
 }
 
 /// Splits `http://authority/rest` into authority and rest; `None` for other schemes.
@@ -245,7 +248,11 @@ mod tests {
             (Method::CONNECT, "a.test:443", TargetForm::Authority),
             (Method::CONNECT, "[::1]:443", TargetForm::Authority),
         ] {
-            assert_eq!(check(&method, target), Ok(form), "{method} {target}");
+            assert_eq!(
+                check(&method, target).map(|(form, _)| form),
+                Ok(form),
+                "{method} {target}"
+            );
         }
     }
 
