@@ -11,6 +11,7 @@ use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::sys;
+use crate::time::Clock;
 use crate::timer::Due;
 
 /// Polls before the reactor and the timers are looked at again.
@@ -40,7 +41,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
         if lane.stopping.load(Ordering::SeqCst) {
             return lane.drain();
         }
-        wait(shared, lane, &mut wakers, &mut due);
+        wait(&shared.clock, lane, &mut wakers, &mut due);
         if wakers.is_empty() && due.is_empty() {
             continue;
         }
@@ -62,18 +63,18 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
 }
 
 /// Collects what became ready and due; sleeps when there is nothing to run.
-fn wait(shared: &Shared, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
-    lane.sleeping.store(true, Ordering::SeqCst);
+fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
+    lane.doze.about_to_sleep();
     let timeout = if lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst) {
         lane.timers
             .next()
-            .map_or_else(|| None, |next| shared.clock.until(next))
+            .map_or_else(|| None, |next| clock.until(next))
     } else {
         Some(Duration::ZERO)
     };
     lane.reactor.wait(timeout, wakers);
     lane.awake();
-    let now = shared.clock.now();
+    let now = clock.now();
     lane.coarse_now.store(now, Ordering::Relaxed);
     if lane.timers.next().is_some_and(|next| next <= now) {
         lane.timers.take_due(now, due);

@@ -4,9 +4,8 @@
 //! carrier clears its lane's sleeping flag, then looks at the announcement. Both
 //! pairs are sequentially consistent, so at least one of the two sees the other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::atomics::{AtomicBool, Condvar, Mutex, Ordering};
 
-use parking_lot::{Condvar, Mutex};
 /// The monitor's bed and its alarm clock.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {

@@ -21,10 +21,7 @@
 //! nobody can take the lane and the carrier's plain store is safe. The generation
 //! makes an old carrier's word differ from every later one. No clock is read.
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU64, Ordering};
-#[cfg(not(loom))]
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 
 const IN_POLL: u64 = 1;
 const GENERATION_SHIFT: u32 = 40;

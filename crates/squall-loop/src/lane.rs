@@ -7,12 +7,13 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
-use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::atomics::{AtomicBool, Mutex};
+use crate::doze::Doze;
 use crate::gate::Gate;
 use crate::handoff::{Claim, Ownership};
 use crate::queue::Queue;
@@ -25,11 +26,10 @@ use crate::watch::Watch;
 pub(crate) struct Lane {
     pub(crate) id: usize,
     pub(crate) ownership: Ownership,
-    pub(crate) queue: Queue,
+    pub(crate) queue: Queue<Runnable>,
     pub(crate) reactor: Reactor,
     pub(crate) timers: Timers,
-    /// The carrier waits in the reactor, or is about to.
-    pub(crate) sleeping: AtomicBool,
+    pub(crate) doze: Doze,
     /// The watch of the task that is being polled; 0 is none.
     pub(crate) current: AtomicU64,
     /// The carrier's thread id, for the monitor.
@@ -66,7 +66,7 @@ impl Lane {
             queue: Queue::default(),
             reactor: Reactor::new()?,
             timers: Timers::default(),
-            sleeping: AtomicBool::new(false),
+            doze: Doze::default(),
             current: AtomicU64::new(0),
             carrier: AtomicU64::new(0),
             polls_before: AtomicU64::new(0),
@@ -83,10 +83,6 @@ impl Lane {
     }
 
     /// Makes a task runnable, and wakes the carrier if it sleeps.
-    ///
-    /// The carrier sets `sleeping` before it looks at the queue for the last time.
-    /// The queue's lock orders that look against this push: if the look came
-    /// first, the flag is visible here; if the push came first, the look sees it.
     pub(crate) fn push(&self, runnable: Runnable) {
         self.queue.push(runnable);
         self.rouse();
@@ -95,14 +91,14 @@ impl Lane {
     /// Ends the carrier's sleep, if it sleeps.
     #[inline]
     pub(crate) fn rouse(&self) {
-        if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
+        if self.doze.rouse() {
             self.reactor.wake();
         }
     }
 
     /// The carrier is up.
     pub(crate) fn awake(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.doze.awake();
         self.gate.carrier_woke();
     }
 

@@ -26,9 +26,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atomics;
 mod budget;
 mod carrier;
 mod config;
+mod doze;
 mod executor;
 mod gate;
 mod handoff;

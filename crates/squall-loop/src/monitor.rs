@@ -113,7 +113,7 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
 }
 
 pub(crate) fn asleep(lane: &Lane) -> bool {
-    lane.sleeping.load(Ordering::SeqCst) && !lane.stopping.load(Ordering::SeqCst)
+    lane.doze.is_asleep() && !lane.stopping.load(Ordering::SeqCst)
 }
 
 /// Looks at one lane. True: it was handed over.

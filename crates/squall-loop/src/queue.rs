@@ -1,23 +1,28 @@
 //! A lane's run queue: the only place where runnable tasks wait.
 //!
 //! A mutex around a deque. Its critical sections are a few instructions long,
-//! and the mutex is what proves that no wake is lost: see `Lane::push`.
+//! and the mutex is what proves that no wake is lost: see `Doze`.
 
 use std::collections::VecDeque;
 
-use crate::task::Runnable;
-use parking_lot::Mutex;
+use crate::atomics::Mutex;
 
 /// Runnable tasks, first in, first out.
-#[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<VecDeque<Runnable>>);
+#[derive(Debug)]
+pub(crate) struct Queue<T>(Mutex<VecDeque<T>>);
 
-impl Queue {
-    pub(crate) fn push(&self, runnable: Runnable) {
-        self.0.lock().push_back(runnable);
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn push(&self, item: T) {
+        self.0.lock().push_back(item);
     }
 
-    pub(crate) fn pop(&self) -> Option<Runnable> {
+    pub(crate) fn pop(&self) -> Option<T> {
         self.0.lock().pop_front()
     }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
+use crate::atomics::Mutex;
 use crate::task::Runnable;
-use parking_lot::Mutex;
 
 /// Nanoseconds since the loop was built.
 pub(crate) type Nanos = u64;

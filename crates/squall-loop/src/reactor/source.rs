@@ -4,11 +4,11 @@
 //! an edge that comes during the read is kept; it sets the bit again when the
 //! read filled its buffer, because then more may be there. A hang-up stays.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use mio::event::Event;
-use parking_lot::Mutex;
+
+use crate::atomics::{AtomicU8, Mutex, MutexGuard, Ordering};
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
@@ -109,6 +109,11 @@ impl Source {
         if event.is_write_closed() {
             bits |= WRITE_CLOSED;
         }
+        self.edge(bits, wakers);
+    }
+
+    /// The socket has become ready: whoever waits for that goes to `wakers`.
+    fn edge(&self, bits: u8, wakers: &mut Vec<Waker>) {
         self.ready.fetch_or(bits, Ordering::AcqRel);
         if bits & (READABLE | READ_CLOSED) != 0 {
             wakers.extend(self.slot(Direction::Read).take());
@@ -124,7 +129,7 @@ impl Source {
         reader.into_iter().chain(writer)
     }
 
-    fn slot(&self, direction: Direction) -> parking_lot::MutexGuard<'_, Option<Waker>> {
+    fn slot(&self, direction: Direction) -> MutexGuard<'_, Option<Waker>> {
         match direction {
             Direction::Read => &self.reader,
             Direction::Write => &self.writer,

@@ -1,0 +1,110 @@
+//! The atomics, mutexes and condition variables that the loop's protocols are made of.
+//!
+//! In a normal build they are the standard library's and `parking_lot`'s. Under
+//! `--cfg loom` they are loom's, so that the models run the code itself.
+
+#[cfg(not(loom))]
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+#[cfg(loom)]
+pub(crate) use self::modelled::{AtomicBool, Condvar, Mutex, MutexGuard};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+#[cfg(loom)]
+mod modelled {
+    use std::ops::{Deref, DerefMut};
+
+    use loom::sync::atomic::{Ordering, fence};
+
+    /// Loom gives only fences a total order. A `SeqCst` access is thus written
+    /// as one between two such fences.
+    #[derive(Debug)]
+    pub(crate) struct AtomicBool(loom::sync::atomic::AtomicBool);
+
+    fn total(order: Ordering) {
+        if order == Ordering::SeqCst {
+            fence(order);
+        }
+    }
+
+    impl AtomicBool {
+        pub(crate) fn new(value: bool) -> Self {
+            Self(loom::sync::atomic::AtomicBool::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> bool {
+            total(order);
+            let value = self.0.load(order);
+            total(order);
+            value
+        }
+
+        pub(crate) fn store(&self, value: bool, order: Ordering) {
+            total(order);
+            self.0.store(value, order);
+            total(order);
+        }
+
+        pub(crate) fn swap(&self, value: bool, order: Ordering) -> bool {
+            total(order);
+            let before = self.0.swap(value, order);
+            total(order);
+            before
+        }
+    }
+
+    impl Default for AtomicBool {
+        fn default() -> Self {
+            Self::new(false)
+        }
+    }
+
+    /// `parking_lot`'s mutex, as far as it is used here.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    /// Holds its inner guard except while it waits.
+    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(self.0.lock().expect("no panic under a lock")))
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.0.as_deref().expect("not waiting")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_deref_mut().expect("not waiting")
+        }
+    }
+
+    /// `parking_lot`'s condition variable, as far as it is used here.
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            let inner = guard.0.take().expect("not waiting");
+            guard.0 = Some(self.0.wait(inner).expect("no panic under a lock"));
+        }
+    }
+}
