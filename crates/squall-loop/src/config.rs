@@ -11,6 +11,7 @@ use crate::lane::Lane;
 use crate::monitor::{self, Monitor};
 use crate::threads::{Job, Threads};
 use crate::time::{Clock, TestClock};
+use crate::tokio_compat::Choice;
 
 /// Settings of an [`IoLoop`], made by [`IoLoop::builder`].
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,7 @@ pub struct Builder {
     thread_cap: Option<usize>,
     executor_workers: Option<usize>,
     clock: Option<TestClock>,
+    tokio: Choice,
 }
 
 /// The most threads a loop starts: as many as tokio's blocking pool.
@@ -54,7 +56,31 @@ impl Builder {
         self
     }
 
+    /// Code in handlers that needs tokio finds this runtime, instead of one that the
+    /// loop starts for it.
+    ///
+    /// It must outlive the loop. A current-thread runtime works for as long as some
+    /// thread is inside its `block_on`: nobody else drives its sockets and timers.
+    ///
+    /// ```
+    /// let runtime = tokio::runtime::Runtime::new()?;
+    /// let io_loop = squall_loop::IoLoop::builder()
+    ///     .tokio(runtime.handle().clone())
+    ///     .build()?;
+    /// let sum = io_loop.run(async { tokio::spawn(async { 1 + 1 }).await })?;
+    /// assert_eq!(sum?, 2);
+    /// io_loop.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.tokio = Choice(Some(handle));
+        self
+    }
+
     /// Builds the loop and starts its threads.
+    ///
+    /// With the feature `tokio` one of them is a tokio runtime's, `squall-tokio`.
     ///
     /// # Errors
     /// When the system gives no reactor or no thread.
@@ -80,6 +106,7 @@ impl Builder {
             Threads::new(cap, lanes),
             monitor,
             clock,
+            self.tokio.open()?,
             Executor::new(self.executor_workers.unwrap_or(cap)),
         ));
         if let Some(clock) = &self.clock {

@@ -16,6 +16,7 @@ use crate::task::{JoinError, JoinHandle};
 use crate::threads::Threads;
 use crate::time::Clock;
 use crate::timer::{Due, TimerKey};
+use crate::tokio_compat::Tokio;
 use crate::watch::Watch;
 
 /// Watched executor work counts as blocked from here on.
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     pub(crate) monitor: Monitor,
     pub(crate) clock: Clock,
+    pub(crate) tokio: Tokio,
     executor: Executor,
     stopping: AtomicBool,
     started: Instant,
@@ -63,6 +65,7 @@ impl Shared {
         threads: Threads,
         monitor: Monitor,
         clock: Clock,
+        tokio: Tokio,
         executor: Executor,
     ) -> Self {
         Self {
@@ -70,6 +73,7 @@ impl Shared {
             threads,
             monitor,
             clock,
+            tokio,
             executor,
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -280,6 +284,7 @@ impl IoLoop {
         }
         self.shared.monitor.gate.open();
         self.shared.threads.stop();
+        self.shared.tokio.stop();
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -48,6 +48,7 @@ mod task;
 mod threads;
 pub mod time;
 mod timer;
+mod tokio_compat;
 mod watch;
 
 pub use config::Builder;

@@ -15,6 +15,7 @@ use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::sys;
+use crate::tokio_compat;
 use crate::watch::Watch;
 use parking_lot::{Condvar, Mutex};
 
@@ -195,7 +196,7 @@ impl Threads {
             .name("squall".to_owned())
             .spawn({
                 let (slot, shared) = (slot.clone(), shared.clone());
-                move || slot.live(&shared)
+                move || tokio_compat::inside(&shared, || slot.live(&shared))
             });
         match spawned {
             Ok(_) => {
