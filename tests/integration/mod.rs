@@ -9,6 +9,7 @@ mod client_wire;
 mod forward;
 mod handoff;
 mod ioloop;
+mod stop;
 mod web_answers;
 mod web_extract;
 mod web_learned;

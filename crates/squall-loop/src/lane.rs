@@ -42,6 +42,8 @@ pub(crate) struct Lane {
     /// Long-lived tasks placed here: connections.
     pub(crate) load: AtomicUsize,
     pub(crate) stopping: AtomicBool,
+    /// No carrier will come any more.
+    drained: AtomicBool,
     watches: Mutex<Watches>,
     tasks: Mutex<Slab<Waker>>,
     gate: Arc<Gate>,
@@ -75,6 +77,7 @@ impl Lane {
             stuck_micros: AtomicU64::new(0),
             load: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             watches: Mutex::default(),
             tasks: Mutex::default(),
             gate,
@@ -92,8 +95,16 @@ impl Lane {
     #[inline]
     pub(crate) fn rouse(&self) {
         if self.doze.rouse() {
-            self.reactor.wake();
+            self.end_sleep();
         }
+    }
+
+    fn end_sleep(&self) {
+        if self.drained.load(Ordering::SeqCst) {
+            // Nobody sleeps here: who brings work after the end drops it.
+            return self.drain();
+        }
+        self.reactor.wake();
     }
 
     /// The carrier is up.
@@ -172,8 +183,23 @@ impl Lane {
         self.reactor.wake();
     }
 
-    /// Drops every task, on the last carrier.
+    /// Drops every task, on the last carrier; later on whoever brings one.
+    ///
+    /// The lane is left as if its carrier slept, with the same last look, so that
+    /// no task is left behind in it.
     pub(crate) fn drain(&self) {
+        self.drained.store(true, Ordering::SeqCst);
+        loop {
+            self.drop_all();
+            self.doze.about_to_sleep();
+            if self.queue.is_empty() && self.timers.next().is_none() {
+                return;
+            }
+            self.doze.awake();
+        }
+    }
+
+    fn drop_all(&self) {
         loop {
             let wakers: Vec<Waker> = self.tasks.lock().drain().collect();
             for waker in wakers {

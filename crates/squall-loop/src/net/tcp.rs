@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::budget;
 use crate::carrier::Context as Current;
@@ -269,27 +269,12 @@ impl Registration {
         &self,
         cx: &Context<'_>,
         direction: Direction,
-        mut operation: impl FnMut() -> io::Result<T>,
+        operation: impl FnMut() -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         if !budget::is_left(cx) {
             return Poll::Pending;
         }
-        loop {
-            ready!(self.source.poll_ready(direction, cx));
-            self.source.clear(direction);
-            match operation() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    self.source.keep(direction);
-                }
-                Err(error) => {
-                    // An error is final: whoever asks again is told again.
-                    self.source.keep(direction);
-                    return Poll::Ready(Err(error));
-                }
-                done => return Poll::Ready(done),
-            }
-        }
+        self.source.poll_attempt(cx, direction, operation)
     }
 }
 

@@ -4,7 +4,8 @@
 //! an edge that comes during the read is kept; it sets the bit again when the
 //! read filled its buffer, because then more may be there. A hang-up stays.
 
-use std::task::{Context, Poll, Waker};
+use std::io;
+use std::task::{Context, Poll, Waker, ready};
 
 use mio::event::Event;
 
@@ -93,6 +94,30 @@ impl Source {
     /// The attempt did not exhaust the direction.
     pub(crate) fn keep(&self, direction: Direction) {
         self.ready.fetch_or(direction.ready(), Ordering::AcqRel);
+    }
+
+    /// Tries an operation until it does not block, or waits for its edge.
+    #[inline]
+    pub(crate) fn poll_attempt<T>(
+        &self,
+        cx: &Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.poll_ready(direction, cx));
+            self.clear(direction);
+            match operation() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.keep(direction),
+                Err(error) => {
+                    // An error is final: whoever asks again is told again.
+                    self.keep(direction);
+                    return Poll::Ready(Err(error));
+                }
+                done => return Poll::Ready(done),
+            }
+        }
     }
 
     pub(crate) fn on_event(&self, event: &Event, wakers: &mut Vec<Waker>) {
