@@ -1,16 +1,15 @@
 //! The thread that drives a lane at the moment: the one loop of this crate.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::budget;
-use crate::handoff::Claim;
+use crate::handoff::{Claim, Seen};
 use crate::ioloop::Shared;
 use crate::lane::Lane;
-use crate::sys;
+use crate::post::Post;
 use crate::time::Clock;
 use crate::timer::Due;
 
@@ -20,7 +19,8 @@ const BATCH: usize = 128;
 /// Drives `lane` until it is taken away or stops.
 pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
     let _context = Context::enter(shared, lane);
-    lane.carrier.store(sys::thread_id(), Ordering::Release);
+    let _driving = Driving::begin(&claim);
+    lane.post.man();
     let mut wakers = Vec::new();
     let mut due = Vec::new();
     loop {
@@ -28,16 +28,11 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
             let Some(runnable) = lane.queue.pop() else {
                 break;
             };
-            lane.current
-                .store(runnable.metadata().watch, Ordering::Relaxed);
-            budget::renew();
-            lane.ownership.enter(&mut claim);
-            runnable.run();
-            if !lane.ownership.leave(&claim) {
-                return shared.monitor.released();
+            if !lane.post.poll(&mut claim, runnable) {
+                return shared.monitor.stuck.released();
             }
         }
-        lane.current.store(0, Ordering::Relaxed);
+        lane.post.no_task();
         if lane.stopping.load(Ordering::SeqCst) {
             return lane.drain();
         }
@@ -46,7 +41,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
             continue;
         }
         // A waker may be anybody's code, so this counts as a poll too.
-        lane.ownership.enter(&mut claim);
+        lane.post.ownership.enter(&mut claim);
         for waker in wakers.drain(..) {
             waker.wake();
         }
@@ -56,8 +51,24 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
                 Due::Run(runnable) => runnable.schedule(),
             }
         }
-        if !lane.ownership.leave(&claim) {
-            return shared.monitor.released();
+        if !lane.post.ownership.leave(&claim) {
+            return shared.monitor.stuck.released();
+        }
+    }
+}
+
+/// Polls what waits on a lane whose carrier is stuck, beside its carrier, until
+/// nothing waits any more. One blocking poll ends it: the thread is then as stuck as
+/// the carrier was, but holds nothing up.
+pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
+    let _context = Context::enter(shared, lane);
+    post.man();
+    let mut claim = post.ownership.resume();
+    while !lane.stopping.load(Ordering::SeqCst)
+        && let Some(runnable) = lane.queue.pop()
+    {
+        if !post.poll(&mut claim, runnable) {
+            return shared.monitor.stuck.released();
         }
     }
 }
@@ -103,4 +114,28 @@ impl Drop for Context {
     fn drop(&mut self) {
         CURRENT.set(self.0.take());
     }
+}
+
+thread_local! {
+    static DRIVING: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Says, while it lives, under which generation this thread drives a lane.
+struct Driving(Option<u32>);
+
+impl Driving {
+    fn begin(claim: &Claim) -> Self {
+        Self(DRIVING.replace(Some(claim.generation())))
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        DRIVING.set(self.0.take());
+    }
+}
+
+/// Whether this thread drives the lane whose post was seen so, at this moment.
+pub(crate) fn is_driving(seen: Seen) -> bool {
+    DRIVING.get() == Some(seen.generation())
 }

@@ -5,11 +5,11 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use crate::executor::Executor;
+use crate::executor::{Executor, MAX_WAITING};
 use crate::ioloop::{IoLoop, Shared};
 use crate::lane::Lane;
 use crate::monitor::{self, Monitor};
-use crate::threads::{Job, Threads};
+use crate::threads::{Job, RESERVE, Threads};
 use crate::time::{Clock, TestClock};
 use crate::tokio_compat::Choice;
 
@@ -19,6 +19,7 @@ pub struct Builder {
     lanes: Option<usize>,
     thread_cap: Option<usize>,
     executor_workers: Option<usize>,
+    executor_queue: Option<usize>,
     clock: Option<TestClock>,
     tokio: Choice,
 }
@@ -36,8 +37,9 @@ impl Builder {
 
     /// The most threads, for carriers, executor and spares together: default 512.
     ///
-    /// One is needed per lane and one per concurrent blocker. At the cap, stuck
-    /// lanes wait for a thread and executor work waits in order.
+    /// One is needed per lane and one per concurrent blocker. Near the cap the loop
+    /// is under [`Pressure`](crate::Pressure), and a server sheds load; at the cap
+    /// stuck lanes wait for a thread and executor work waits in order.
     pub fn thread_cap(mut self, threads: usize) -> Self {
         self.thread_cap = Some(threads);
         self
@@ -47,6 +49,13 @@ impl Builder {
     /// much as the thread cap leaves beside the carriers.
     pub fn executor_workers(mut self, workers: usize) -> Self {
         self.executor_workers = Some(workers);
+        self
+    }
+
+    /// How much work waits for the loop's own executor before it
+    /// [is full](crate::Executor::is_full): default 512.
+    pub fn executor_queue(mut self, waiting: usize) -> Self {
+        self.executor_queue = Some(waiting);
         self
     }
 
@@ -107,7 +116,10 @@ impl Builder {
             monitor,
             clock,
             self.tokio.open()?,
-            Executor::new(self.executor_workers.unwrap_or(cap)),
+            Executor::bounded(
+                self.executor_workers.unwrap_or(cap),
+                self.executor_queue.unwrap_or(MAX_WAITING),
+            ),
         ));
         if let Some(clock) = &self.clock {
             clock.follow(&shared);
@@ -119,7 +131,7 @@ impl Builder {
                 .ok_or_else(|| io::Error::other("the system gives no thread for a lane"))?;
             shared.threads.give(thread, Job::Drive(lane.clone(), claim));
         }
-        shared.threads.warm(&weak);
+        shared.threads.warm(&weak, RESERVE);
         thread::Builder::new()
             .name("squall-monitor".to_owned())
             .spawn(move || monitor::run(&weak, &gate))?;

@@ -16,6 +16,9 @@ use crate::threads::Shown;
 use crate::watch::Watch;
 use parking_lot::Mutex;
 
+/// How much work waits for a worker before an executor is full.
+pub(crate) const MAX_WAITING: usize = 512;
+
 /// A bounded share of the loop's threads, for work that may block.
 ///
 /// Work beyond `max_workers` waits in order. Cloning gives another handle to the
@@ -27,6 +30,7 @@ pub struct Executor {
 
 struct Inner {
     max_workers: usize,
+    max_waiting: usize,
     state: Mutex<State>,
 }
 
@@ -48,12 +52,27 @@ impl Executor {
     /// An executor that runs at most `max_workers` pieces of work at a time.
     #[doc(alias = "ThreadPoolExecutor")]
     pub fn new(max_workers: usize) -> Self {
+        Self::bounded(max_workers, MAX_WAITING)
+    }
+
+    /// An executor that [is full](Self::is_full) when `max_waiting` pieces of work
+    /// wait for a worker: default 512.
+    pub fn bounded(max_workers: usize, max_waiting: usize) -> Self {
         Self {
             inner: Arc::new(Inner {
                 max_workers: max_workers.max(1),
+                max_waiting: max_waiting.max(1),
                 state: Mutex::default(),
             }),
         }
+    }
+
+    /// Whether as much work waits as should.
+    ///
+    /// Work is taken all the same: it is for whoever has the choice to refuse it, as
+    /// a server does with 503.
+    pub fn is_full(&self) -> bool {
+        self.inner.state.lock().queue.len() >= self.inner.max_waiting
     }
 
     /// Runs a blocking function on a worker. The handle awaits its result.

@@ -47,16 +47,38 @@ impl Seen {
         self.0 & IN_POLL != 0
     }
 
+    /// How often the word had been taken away.
+    pub(crate) fn generation(self) -> u32 {
+        generation(self.0)
+    }
+
     /// How many polls this carrier's generation has begun.
     pub(crate) fn polls(self) -> u64 {
         (self.0 & COUNTER_MASK) >> 1
     }
 }
 
+impl Claim {
+    /// The generation under which this claim holds.
+    pub(crate) fn generation(&self) -> u32 {
+        generation(self.0)
+    }
+}
+
+fn generation(word: u64) -> u32 {
+    (word >> GENERATION_SHIFT) as u32
+}
+
 impl Ownership {
     /// A word nobody polls under, and the claim of its first carrier.
     pub(crate) fn new() -> (Self, Claim) {
         (Self(AtomicU64::new(0)), Claim(0))
+    }
+
+    /// The claim of a thread that is alone at this word, whatever became of its
+    /// earlier claim.
+    pub(crate) fn resume(&self) -> Claim {
+        Claim(self.0.load(Ordering::Acquire) & !IN_POLL)
     }
 
     /// The carrier is about to poll.

@@ -1,5 +1,6 @@
 //! The handle to a loop, in Tornado's words.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,14 +11,14 @@ use crate::carrier::Context;
 use crate::config::Builder;
 use crate::executor::Executor;
 use crate::lane::Lane;
-use crate::metrics::{BlockedNow, LaneStats, Stats, ThreadStats};
+use crate::metrics::{LaneStats, Stats, ThreadStats};
 use crate::monitor::{self, Monitor};
 use crate::task::{JoinError, JoinHandle};
-use crate::threads::Threads;
+use crate::threads::{Pressure, Threads};
 use crate::time::Clock;
 use crate::timer::{Due, TimerKey};
 use crate::tokio_compat::Tokio;
-use crate::watch::Watch;
+use crate::watch::{Named, Watch};
 
 /// Watched executor work counts as blocked from here on.
 const BLOCKED_FROM: Duration = Duration::from_millis(4);
@@ -89,13 +90,16 @@ impl Shared {
         self.lanes.iter().all(|lane| monitor::asleep(lane))
     }
 
-    /// The lane with the fewest connections; the current one when they are equal.
+    /// The lane with the fewest connections among those that move; the current one
+    /// when they are equal.
     pub(crate) fn least_loaded(self: &Arc<Self>) -> Arc<Lane> {
         let here = Context::with(|shared, lane| Arc::ptr_eq(shared, self).then_some(lane.id))
             .flatten()
             .unwrap_or_else(|| self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len());
-        let best = (self.lanes.iter())
-            .min_by_key(|lane| (lane.load.load(Ordering::Relaxed), lane.id != here));
+        let best = (self.lanes.iter()).min_by_key(|lane| {
+            let stuck = lane.suspect.load(Ordering::Relaxed);
+            (stuck, lane.load.load(Ordering::Relaxed), lane.id != here)
+        });
         // A loop has at least one lane.
         best.unwrap_or(&self.lanes[0]).clone()
     }
@@ -173,6 +177,26 @@ impl IoLoop {
         self.shared.lane().spawn(future, Some(watch))
     }
 
+    /// Starts a task that reports on blocking code call by this name.
+    ///
+    /// Other tasks are called "a task" there.
+    pub fn spawn_named<F>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: F,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_watched(future, Arc::new(Named(name.into())))
+    }
+
+    /// How near the loop is to its thread cap. Costs one load.
+    pub fn pressure(&self) -> Pressure {
+        self.shared.threads.pressure()
+    }
+
     /// Starts an async callback that nobody awaits.
     #[doc(alias = "add_future")]
     pub fn spawn_callback<F, Fut>(&self, callback: F)
@@ -247,11 +271,8 @@ impl IoLoop {
     /// The loop's own figures.
     pub fn stats(&self) -> Stats {
         let counts = self.shared.threads.counts();
-        let mut blocked_now = self.shared.monitor.blocked_now();
-        blocked_now.extend(
-            (self.shared.threads.watched(BLOCKED_FROM).into_iter())
-                .map(|(watch, age, thread)| BlockedNow::look(&watch.label(), age, thread)),
-        );
+        let mut blocked_now = self.shared.monitor.stuck.blocked_now();
+        blocked_now.extend(self.shared.threads.blocked_now(BLOCKED_FROM));
         Stats {
             lanes: (self.shared.lanes.iter())
                 .map(|lane| LaneStats {

@@ -2,7 +2,7 @@
 //!
 //! Every part of it may be touched from any thread, at any time, under short
 //! locks. What is exclusive is only the right to drive it, which is the claim on
-//! its [`Ownership`] word.
+//! its [`Post`].
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,8 @@ use slab::Slab;
 use crate::atomics::{AtomicBool, Mutex};
 use crate::doze::Doze;
 use crate::gate::Gate;
-use crate::handoff::{Claim, Ownership};
+use crate::handoff::Claim;
+use crate::post::Post;
 use crate::queue::Queue;
 use crate::reactor::Reactor;
 use crate::task::{JoinHandle, Meta, Runnable, contain};
@@ -25,15 +26,13 @@ use crate::watch::Watch;
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) id: usize,
-    pub(crate) ownership: Ownership,
+    pub(crate) post: Post,
     pub(crate) queue: Queue<Runnable>,
     pub(crate) reactor: Reactor,
     pub(crate) timers: Timers,
     pub(crate) doze: Doze,
-    /// The watch of the task that is being polled; 0 is none.
-    pub(crate) current: AtomicU64,
-    /// The carrier's thread id, for the monitor.
-    pub(crate) carrier: AtomicU64,
+    /// The monitor has seen the carrier twice in the same poll.
+    pub(crate) suspect: AtomicBool,
     pub(crate) polls_before: AtomicU64,
     /// When the reactor was last looked at.
     pub(crate) coarse_now: AtomicU64,
@@ -61,16 +60,15 @@ impl std::fmt::Debug for Watches {
 
 impl Lane {
     pub(crate) fn new(id: usize, gate: Arc<Gate>) -> io::Result<(Arc<Self>, Claim)> {
-        let (ownership, claim) = Ownership::new();
+        let (post, claim) = Post::new();
         let lane = Arc::new(Self {
             id,
-            ownership,
+            post,
             queue: Queue::default(),
             reactor: Reactor::new()?,
             timers: Timers::default(),
             doze: Doze::default(),
-            current: AtomicU64::new(0),
-            carrier: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
             polls_before: AtomicU64::new(0),
             coarse_now: AtomicU64::new(0),
             handoffs: AtomicU64::new(0),
@@ -88,6 +86,12 @@ impl Lane {
     /// Makes a task runnable, and wakes the carrier if it sleeps.
     pub(crate) fn push(&self, runnable: Runnable) {
         self.queue.push(runnable);
+        self.rouse();
+    }
+
+    /// Makes a task runnable before all others.
+    pub(crate) fn push_first(&self, runnable: Runnable) {
+        self.queue.push_first(runnable);
         self.rouse();
     }
 
@@ -136,6 +140,13 @@ impl Lane {
         handle
     }
 
+    /// Starts a task before all that waits here, and lets it go on unobserved.
+    pub(crate) fn spawn_first(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) {
+        let (runnable, handle) = self.task(future, None);
+        drop(handle);
+        self.push_first(runnable);
+    }
+
     /// Makes a task without starting it.
     pub(crate) fn task<F>(
         self: &Arc<Self>,
@@ -174,7 +185,7 @@ impl Lane {
 
     /// Polls begun since the lane was made.
     pub(crate) fn polls(&self) -> u64 {
-        self.polls_before.load(Ordering::Relaxed) + self.ownership.observe().polls()
+        self.polls_before.load(Ordering::Relaxed) + self.post.ownership.observe().polls()
     }
 
     /// Asks the carrier to drop every task and end.

@@ -27,6 +27,7 @@
 //! ```
 
 mod atomics;
+mod blocking;
 mod budget;
 mod carrier;
 mod config;
@@ -40,9 +41,11 @@ mod metrics;
 mod monitor;
 pub mod net;
 mod periodic;
+mod post;
 mod queue;
 mod reactor;
 pub mod signal;
+mod stuck;
 mod sys;
 mod task;
 mod threads;
@@ -51,11 +54,13 @@ mod timer;
 mod tokio_compat;
 mod watch;
 
+pub use blocking::blocking;
 pub use config::Builder;
 pub use executor::{Executor, run_on_executor};
 pub use ioloop::{IoLoop, Timeout};
 pub use metrics::{BlockedNow, LaneStats, Stats, ThreadStats};
 pub use periodic::PeriodicCallback;
 pub use task::{JoinError, JoinHandle};
+pub use threads::Pressure;
 pub use time::{Sleep, TestClock, TimeoutError, sleep, sleep_until, with_timeout};
 pub use watch::{Blocked, Watch};

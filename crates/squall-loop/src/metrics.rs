@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use crate::sys::{self, Activity};
+use crate::watch::Blocked;
+
+/// Threads that are looked at anew for one snapshot, because each look reads `/proc`
+/// twice; the others are told as they were when they were caught.
+pub(crate) const LOOKED_AT: usize = 64;
 
 /// A snapshot of a loop.
 #[derive(Debug, Clone)]
@@ -68,16 +73,39 @@ pub struct BlockedNow {
 }
 
 impl BlockedNow {
-    pub(crate) fn look(label: &str, lasts: Duration, thread: u64) -> Self {
-        let activity = sys::inspect(thread);
+    /// A poll as it was when it was caught.
+    pub(crate) fn caught(blocked: &Blocked, lasts: Duration) -> Self {
         Self {
-            label: label.to_owned(),
+            label: blocked.label.clone(),
             lasts,
-            syscall: match activity {
-                Some(Activity::Waiting(syscall)) => syscall,
-                _ => None,
-            },
-            on_cpu: activity == Some(Activity::Runnable),
+            syscall: blocked.syscall,
+            on_cpu: blocked.on_cpu,
         }
+    }
+
+    /// Work of which nothing but its name is known.
+    pub(crate) fn unknown(label: String, lasts: Duration) -> Self {
+        Self {
+            label,
+            lasts,
+            syscall: None,
+            on_cpu: false,
+        }
+    }
+
+    /// Asks the system what the thread does now.
+    pub(crate) fn look(mut self, thread: u64) -> Self {
+        match sys::inspect(thread) {
+            Some(Activity::Waiting(syscall)) => {
+                self.syscall = syscall;
+                self.on_cpu = false;
+            }
+            Some(Activity::Runnable) => {
+                self.syscall = None;
+                self.on_cpu = true;
+            }
+            None => {}
+        }
+        self
     }
 }

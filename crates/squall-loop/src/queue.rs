@@ -22,6 +22,10 @@ impl<T> Queue<T> {
         self.0.lock().push_back(item);
     }
 
+    pub(crate) fn push_first(&self, item: T) {
+        self.0.lock().push_front(item);
+    }
+
     pub(crate) fn pop(&self) -> Option<T> {
         self.0.lock().pop_front()
     }

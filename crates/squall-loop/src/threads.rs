@@ -1,12 +1,14 @@
-//! The process's threads: carriers, workers of the executor, and spares.
+//! The process's threads: carriers, reliefs, workers of the executor, and spares.
 //!
 //! One pool for all of them, capped as a whole. A thread that ends one job takes
 //! the next, or waits as a spare; spares beyond the reserve end after a while.
 //! A part of the cap is kept for carriers, so that work which is known to block
-//! can never use up the threads that rescue lanes.
+//! can never use up the threads that rescue lanes. How near the cap is, is told by
+//! [`Pressure`].
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use crate::carrier;
 use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
+use crate::metrics::{BlockedNow, LOOKED_AT};
+use crate::post::Post;
 use crate::sys;
 use crate::tokio_compat;
 use crate::watch::Watch;
@@ -22,19 +26,46 @@ use parking_lot::{Condvar, Mutex};
 /// How long a spare beyond the reserve waits before it ends.
 const LINGER: Duration = Duration::from_secs(10);
 /// Spares kept warm for the next hand-off.
-const RESERVE: usize = 2;
+pub(crate) const RESERVE: usize = 2;
+/// Threads started in one go to have more spares.
+const WARM_AT_ONCE: usize = 8;
+/// How long no thread is started after the system refused one.
+const REFUSED_FOR: Duration = Duration::from_millis(100);
+
+/// How near a loop is to its thread cap.
+///
+/// Read it with [`IoLoop::pressure`](crate::IoLoop::pressure). A server sheds load
+/// before the last threads are stuck, because a lane whose carrier is stuck then
+/// waits until one comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Pressure {
+    /// There are threads for everybody.
+    Easy,
+    /// Few are left: work that is likely to block should be refused.
+    Tight,
+    /// About one per lane is left: everything that can wait should be refused.
+    Exhausted,
+}
 
 /// What a thread is given to do.
 pub(crate) enum Job {
     /// Drive a lane until it is handed over.
     Drive(Arc<Lane>, Claim),
+    /// Poll what waits on a lane that is stuck.
+    Relieve(Arc<Lane>),
     /// Anything that may block.
     Work(Box<dyn FnOnce() + Send>),
 }
 
 pub(crate) struct Threads {
     cap: usize,
+    /// Of the cap, what the executor's work never gets.
     kept_for_carriers: usize,
+    lanes: usize,
+    pressure: AtomicU8,
+    /// Whether any thread relieves a lane, for the monitor.
+    relieving: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -45,15 +76,23 @@ struct State {
     carriers: usize,
     workers: usize,
     /// Threads that exist, whatever they do.
-    total: usize,
     running: Vec<Arc<Slot>>,
+    /// Threads that are about to exist.
+    starting: usize,
+    reliefs: Vec<(Arc<Slot>, Arc<Lane>)>,
+    /// The system gave no more threads than there are; it is asked again then.
+    refused_until: Option<Instant>,
+    /// Why, until it is reported.
+    refusal: Option<io::Error>,
 }
 
 /// One thread's letter box and what it shows of itself.
 pub(crate) struct Slot {
-    id: Mutex<u64>,
+    id: AtomicU64,
     job: Mutex<Option<Job>>,
     filled: Condvar,
+    /// Where it polls when it relieves a lane.
+    pub(crate) post: Post,
     watched: Mutex<Option<(Arc<dyn Watch>, Instant)>>,
 }
 
@@ -76,16 +115,56 @@ impl Threads {
         Self {
             cap,
             kept_for_carriers,
+            lanes,
+            pressure: AtomicU8::new(Pressure::Easy as u8),
+            relieving: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
 
+    pub(crate) fn pressure(&self) -> Pressure {
+        match self.pressure.load(Ordering::Relaxed) {
+            0 => Pressure::Easy,
+            1 => Pressure::Tight,
+            _ => Pressure::Exhausted,
+        }
+    }
+
+    /// How much work that is known to block may run at a time.
+    fn room_for_work(&self) -> usize {
+        self.cap.saturating_sub(self.kept_for_carriers)
+    }
+
+    /// Threads that could still be had, by this count.
+    fn free(&self, state: &State) -> usize {
+        let total = state.running.len() + state.starting;
+        let more = match state.refused_until {
+            Some(_) => 0,
+            None => self.cap.saturating_sub(total),
+        };
+        more + state.spares.len()
+    }
+
+    /// Tells how near the cap is, after any change.
+    fn settle(&self, state: &State) {
+        let free = self.free(state);
+        let pressure = if free < self.lanes {
+            Pressure::Exhausted
+        } else if free < (self.kept_for_carriers / 2).max(self.lanes + 1) {
+            Pressure::Tight
+        } else {
+            Pressure::Easy
+        };
+        self.pressure.store(pressure as u8, Ordering::Relaxed);
+    }
+
     /// Sets a thread aside. None at the cap, or when the system has none to give.
     pub(crate) fn reserve(&self, shared: &Weak<Shared>) -> Option<Reserved> {
-        if let Some(slot) = self.state.lock().spares.pop() {
-            return Some(Reserved(slot));
-        }
-        self.start(shared).ok().flatten().map(Reserved)
+        let mut state = self.state.lock();
+        let spare = state.spares.pop();
+        self.settle(&state);
+        drop(state);
+        spare.or_else(|| self.start(shared)).map(Reserved)
     }
 
     /// Gives a reserved thread its job.
@@ -93,6 +172,11 @@ impl Threads {
         let mut state = self.state.lock();
         match job {
             Job::Drive(..) => state.carriers += 1,
+            Job::Relieve(ref lane) => {
+                state.carriers += 1;
+                state.reliefs.push((thread.0.clone(), lane.clone()));
+                self.relieving.store(true, Ordering::Relaxed);
+            }
             Job::Work(_) => state.workers += 1,
         }
         drop(state);
@@ -101,25 +185,45 @@ impl Threads {
 
     /// Puts a reserved thread back.
     pub(crate) fn give_back(&self, thread: Reserved) {
-        self.state.lock().spares.push(thread.0);
+        let mut state = self.state.lock();
+        state.spares.push(thread.0);
+        self.settle(&state);
+    }
+
+    /// Lets up to `width` threads poll what waits on a stuck lane, as far as threads
+    /// are plenty.
+    pub(crate) fn relieve(&self, shared: &Weak<Shared>, lane: &Arc<Lane>, width: usize) {
+        for _ in 0..width {
+            if self.pressure() != Pressure::Easy {
+                return;
+            }
+            let Some(thread) = self.reserve(shared) else {
+                return;
+            };
+            self.give(thread, Job::Relieve(lane.clone()));
+        }
+    }
+
+    /// The threads that relieve a lane now, and which.
+    pub(crate) fn reliefs(&self) -> Vec<(Arc<Slot>, Arc<Lane>)> {
+        if !self.relieving.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.state.lock().reliefs.clone()
     }
 
     /// Runs work on a thread of its own; at the cap it waits for one, in order.
     pub(crate) fn run(&self, shared: &Weak<Shared>, work: Box<dyn FnOnce() + Send>) {
         let mut state = self.state.lock();
-        let room = self.cap.saturating_sub(self.kept_for_carriers);
-        if state.workers >= room {
+        if state.workers >= self.room_for_work() {
             state.queued.push_back(work);
             return;
         }
         state.workers += 1;
         let spare = state.spares.pop();
+        self.settle(&state);
         drop(state);
-        let thread = match spare {
-            Some(slot) => Ok(Some(slot)),
-            None => self.start(shared),
-        };
-        if let Ok(Some(slot)) = thread {
+        if let Some(slot) = spare.or_else(|| self.start(shared)) {
             return slot.put(Job::Work(work));
         }
         let mut state = self.state.lock();
@@ -127,22 +231,41 @@ impl Threads {
         state.queued.push_back(work);
     }
 
-    /// Starts spares until the reserve is full.
-    pub(crate) fn warm(&self, shared: &Weak<Shared>) {
-        while self.state.lock().spares.len() < RESERVE {
-            match self.start(shared) {
-                Ok(Some(slot)) => self.state.lock().spares.push(slot),
-                _ => return,
+    /// Starts spares until `wanted` wait, some at a time.
+    pub(crate) fn warm(&self, shared: &Weak<Shared>, wanted: usize) {
+        for _ in 0..WARM_AT_ONCE {
+            if self.state.lock().spares.len() >= wanted {
+                return;
             }
+            let Some(slot) = self.start(shared) else {
+                return;
+            };
+            self.give_back(Reserved(slot));
         }
     }
 
-    /// Starts work that waited for a thread, as far as there is room again.
-    pub(crate) fn retry_queued(&self, shared: &Weak<Shared>) {
-        let waiting = std::mem::take(&mut self.state.lock().queued);
-        for work in waiting {
-            self.run(shared, work);
+    /// The monitor's regular look: asks the system again after a refusal, and starts
+    /// work that waited for a thread. Returns a refusal that nobody has reported yet.
+    pub(crate) fn recover(&self, shared: &Weak<Shared>) -> Option<io::Error> {
+        let mut state = self.state.lock();
+        if (state.refused_until).is_some_and(|until| Instant::now() >= until) {
+            state.refused_until = None;
+            self.settle(&state);
         }
+        let refusal = state.refusal.take();
+        if !state.queued.is_empty() && state.workers < self.room_for_work() {
+            let waiting = std::mem::take(&mut state.queued);
+            drop(state);
+            for work in waiting {
+                self.run(shared, work);
+            }
+        }
+        refusal
+    }
+
+    /// Whether work waits for a thread.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.state.lock().queued.is_empty()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -155,15 +278,26 @@ impl Threads {
         }
     }
 
-    /// Watched work that has been running for at least `least`.
-    pub(crate) fn watched(&self, least: Duration) -> Vec<(Arc<dyn Watch>, Duration, u64)> {
+    /// Watched work of the executor that has been running for at least `least`.
+    pub(crate) fn blocked_now(&self, least: Duration) -> Vec<BlockedNow> {
         let running = self.state.lock().running.clone();
         (running.iter())
             .filter_map(|slot| {
                 let watched = slot.watched.lock();
                 let (watch, since) = watched.as_ref()?;
-                let age = since.elapsed();
-                (age >= least).then(|| (watch.clone(), age, *slot.id.lock()))
+                let (watch, lasts) = (watch.clone(), since.elapsed());
+                drop(watched);
+                let thread = slot.id.load(Ordering::Relaxed);
+                (lasts >= least).then(|| (watch.label(), lasts, thread))
+            })
+            .enumerate()
+            .map(|(place, (label, lasts, thread))| {
+                let known = BlockedNow::unknown(label, lasts);
+                if place < LOOKED_AT {
+                    known.look(thread)
+                } else {
+                    known
+                }
             })
             .collect()
     }
@@ -178,18 +312,21 @@ impl Threads {
         }
     }
 
-    fn start(&self, shared: &Weak<Shared>) -> io::Result<Option<Arc<Slot>>> {
+    /// Starts a thread. None at the cap, or when the system gives none: then it is
+    /// not asked again for a while.
+    fn start(&self, shared: &Weak<Shared>) -> Option<Arc<Slot>> {
         {
             let mut state = self.state.lock();
-            if state.total >= self.cap {
-                return Ok(None);
+            if state.running.len() + state.starting >= self.cap || state.refused_until.is_some() {
+                return None;
             }
-            state.total += 1;
+            state.starting += 1;
         }
         let slot = Arc::new(Slot {
-            id: Mutex::new(0),
+            id: AtomicU64::new(0),
             job: Mutex::default(),
             filled: Condvar::new(),
+            post: Post::new().0,
             watched: Mutex::default(),
         });
         let spawned = std::thread::Builder::new()
@@ -198,34 +335,45 @@ impl Threads {
                 let (slot, shared) = (slot.clone(), shared.clone());
                 move || tokio_compat::inside(&shared, || slot.live(&shared))
             });
-        match spawned {
+        let mut state = self.state.lock();
+        state.starting -= 1;
+        let started = match spawned {
             Ok(_) => {
-                self.state.lock().running.push(slot.clone());
-                Ok(Some(slot))
+                state.running.push(slot.clone());
+                Some(slot)
             }
             Err(error) => {
-                self.state.lock().total -= 1;
-                tracing::error!(target: "squall::loop", %error, "the system gives no more threads");
-                Err(error)
+                state.refusal = Some(error);
+                state.refused_until = Some(Instant::now() + REFUSED_FOR);
+                None
             }
-        }
+        };
+        self.settle(&state);
+        started
     }
 
     /// A thread has ended a job: what next? None: it waits as a spare.
-    fn next_work(&self, ended_drive: bool) -> Option<Job> {
+    fn next_work(&self, slot: &Arc<Slot>, ended: Ended) -> Option<Job> {
         let mut state = self.state.lock();
-        if ended_drive {
-            state.carriers -= 1;
-        } else {
-            state.workers -= 1;
+        match ended {
+            Ended::Drive => state.carriers -= 1,
+            Ended::Relief => {
+                state.carriers -= 1;
+                state.reliefs.retain(|(other, _)| !Arc::ptr_eq(other, slot));
+                if state.reliefs.is_empty() {
+                    self.relieving.store(false, Ordering::Relaxed);
+                }
+            }
+            Ended::Work => state.workers -= 1,
         }
-        let room = self.cap.saturating_sub(self.kept_for_carriers);
-        if state.workers < room
+        if state.workers < self.room_for_work()
             && let Some(work) = state.queued.pop_front()
         {
             state.workers += 1;
             return Some(Job::Work(work));
         }
+        state.spares.push(slot.clone());
+        self.settle(&state);
         None
     }
 
@@ -239,10 +387,18 @@ impl Threads {
             return false; // A job is on its way.
         };
         state.spares.remove(place);
-        state.total -= 1;
         state.running.retain(|other| !Arc::ptr_eq(other, slot));
+        self.settle(&state);
         true
     }
+}
+
+/// Which job a thread has ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    Drive,
+    Relief,
+    Work,
 }
 
 impl Slot {
@@ -253,7 +409,7 @@ impl Slot {
 
     /// The thread's life.
     fn live(self: Arc<Self>, shared: &Weak<Shared>) {
-        *self.id.lock() = sys::thread_id();
+        self.id.store(sys::thread_id(), Ordering::Relaxed);
         THREAD.set(Some(self.clone()));
         let mut next = None;
         loop {
@@ -267,15 +423,21 @@ impl Slot {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            let drives = matches!(job, Job::Drive(..));
-            match job {
-                Job::Drive(lane, claim) => carrier::drive(&shared, &lane, claim),
-                Job::Work(work) => work(),
-            }
-            next = shared.threads.next_work(drives);
-            if next.is_none() {
-                shared.threads.state.lock().spares.push(self.clone());
-            }
+            let ended = match job {
+                Job::Drive(lane, claim) => {
+                    carrier::drive(&shared, &lane, claim);
+                    Ended::Drive
+                }
+                Job::Relieve(lane) => {
+                    carrier::relieve(&shared, &lane, &self.post);
+                    Ended::Relief
+                }
+                Job::Work(work) => {
+                    work();
+                    Ended::Work
+                }
+            };
+            next = shared.threads.next_work(&self, ended);
         }
     }
 
@@ -302,27 +464,24 @@ thread_local! {
     static THREAD: std::cell::RefCell<Option<Arc<Slot>>> = const { std::cell::RefCell::new(None) };
 }
 
+/// This thread's slot in its pool.
+pub(crate) fn this_thread<R>(f: impl FnOnce(&Slot) -> R) -> Option<R> {
+    THREAD.with_borrow(|slot| slot.as_deref().map(f))
+}
+
 /// Shows, while it lives, what this thread of the pool is working on.
 pub(crate) struct Shown;
 
 impl Shown {
     pub(crate) fn new(watch: Arc<dyn Watch>) -> Self {
-        THREAD.with_borrow(|slot| {
-            if let Some(slot) = slot {
-                *slot.watched.lock() = Some((watch, Instant::now()));
-            }
-        });
+        this_thread(|slot| *slot.watched.lock() = Some((watch, Instant::now())));
         Self
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        THREAD.with_borrow(|slot| {
-            if let Some(slot) = slot {
-                let shown = slot.watched.lock().take();
-                drop(shown);
-            }
-        });
+        let shown = this_thread(|slot| slot.watched.lock().take());
+        drop(shown);
     }
 }

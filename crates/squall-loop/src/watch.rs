@@ -9,9 +9,10 @@ pub trait Watch: Send + Sync + 'static {
     /// What the task is doing now, as a person would name it: `GET /ping/{host}`.
     fn label(&self) -> String;
 
-    /// The task was caught: its lane has just been handed to another thread.
+    /// The task was caught: its lane has just been handed to another thread, or the
+    /// task was not on the lane's own thread.
     ///
-    /// Runs as a callback on the lane's new carrier while the task is still stuck.
+    /// Runs as a callback on the lane while the task is still stuck.
     fn caught(&self, blocked: &Blocked);
 
     /// The stuck poll is over, after `total` on its thread.
@@ -29,6 +30,23 @@ pub struct Blocked {
     pub syscall: Option<&'static str>,
     /// True when the thread was burning CPU rather than waiting.
     pub on_cpu: bool,
-    /// The lane that was handed over.
+    /// True when the task said so itself, with [`blocking`](crate::blocking).
+    pub explicit: bool,
+    /// The system's id of the thread, where it has one.
+    pub thread: u64,
+    /// The lane whose task it is.
     pub lane: usize,
+}
+
+/// A task's name in reports, for an owner that does not mind.
+pub(crate) struct Named(pub(crate) std::borrow::Cow<'static, str>);
+
+impl Watch for Named {
+    fn label(&self) -> String {
+        self.0.clone().into_owned()
+    }
+
+    fn caught(&self, _: &Blocked) {}
+
+    fn released(&self, _: &Blocked, _: Duration) {}
 }

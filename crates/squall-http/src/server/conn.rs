@@ -359,12 +359,14 @@ impl Watch for ConnWatch {
             let _ = conn.poll_flush(&Context::from_waker(Waker::noop()));
             conn.arm_deadline(conn.number());
         }
-        let tag = conn.tag.load(Ordering::Relaxed);
-        conn.server.service.caught(tag, blocked);
+        if !blocked.explicit {
+            let tag = conn.tag.load(Ordering::Relaxed);
+            conn.server.service.caught(tag, blocked);
+        }
     }
 
     fn released(&self, blocked: &Blocked, total: Duration) {
-        if let Some(conn) = self.0.upgrade() {
+        if let Some(conn) = self.0.upgrade().filter(|_| !blocked.explicit) {
             let tag = conn.tag.load(Ordering::Relaxed);
             conn.server.service.released(tag, blocked, total);
         }
