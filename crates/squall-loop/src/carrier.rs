@@ -48,7 +48,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
         for due in due.drain(..) {
             match due {
                 Due::Wake(waker) => waker.wake(),
-                Due::Run(runnable) => runnable.schedule(),
+                Due::Call(call) => drop(lane.spawn(async move { call() }, None)),
             }
         }
         if !lane.post.ownership.leave(&claim) {

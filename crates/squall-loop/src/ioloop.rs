@@ -228,9 +228,7 @@ impl IoLoop {
 
     fn call_at_nanos(&self, deadline: u64, callback: impl FnOnce() + Send + 'static) -> Timeout {
         let lane = self.shared.lane();
-        let (runnable, task) = lane.task(async move { callback() }, None);
-        drop(task);
-        let key = lane.arm(deadline, Due::Run(runnable));
+        let key = lane.arm(deadline, Due::Call(Box::new(callback)));
         Timeout { lane, key }
     }
 

@@ -148,7 +148,7 @@ impl Lane {
     }
 
     /// Makes a task without starting it.
-    pub(crate) fn task<F>(
+    fn task<F>(
         self: &Arc<Self>,
         future: F,
         watch: Option<Arc<dyn Watch>>,
