@@ -1,1 +1,3 @@
 //! What the tests share: servers on free ports, raw sockets, outside programs.
+
+pub mod polling;

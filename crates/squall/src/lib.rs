@@ -34,8 +34,8 @@ pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
 pub use squall_http::{Body, BodyError, BodyStream, Headers};
 pub use squall_loop::{
-    Executor, IoLoop, PeriodicCallback, Pressure, blocking, run_on_executor, sleep, sleep_until,
-    with_timeout,
+    Executor, IoLoop, PeriodicCallback, Pressure, blocking, queues, run_on_executor, sleep,
+    sleep_until, sync, with_timeout,
 };
 pub use web::extract::{
     Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
