@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::{Body, IoLoop};
-use squall_loop::TestClock;
+use squall_tests::{finished, turned};
 
-use super::client_script::{Script, answering, on_loop, script};
+use super::client_script::{Script, answering, on_loop, script, silent};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -139,17 +139,10 @@ fn connections_are_capped_and_the_others_wait_in_order() {
 #[test]
 fn too_many_waiters_fail_at_once_and_patience_has_an_end() {
     let (asked, asks) = mpsc::channel();
-    let server = script(move |_, mut peer| {
-        peer.head();
+    let server = silent(move |_, _| {
         let _ = asked.send(());
-        peer.is_closed();
     });
-    let clock = TestClock::new();
-    let io_loop = IoLoop::builder()
-        .lanes(1)
-        .clock(&clock)
-        .build()
-        .expect("a loop");
+    let (io_loop, clock) = turned();
     let client = AsyncHttpClient::builder()
         .max_connections(1)
         .max_waiters(1)
@@ -161,19 +154,11 @@ fn too_many_waiters_fail_at_once_and_patience_has_an_end() {
     let holder = fetch();
     asks.recv().expect("the only connection is in use");
     let waiter = fetch();
-    let refused = io_loop
-        .run(fetch())
-        .expect("ran")
-        .expect("ran")
-        .expect_err("full");
+    let refused = finished(&io_loop, fetch()).expect_err("full");
     assert!(refused.to_string().contains("max_waiters"), "{refused}");
     assert_eq!(refused.phase(), Phase::Queue);
     clock.advance(Duration::from_secs(10));
-    let late = io_loop
-        .run(waiter)
-        .expect("ran")
-        .expect("ran")
-        .expect_err("late");
+    let late = finished(&io_loop, waiter).expect_err("late");
     assert!(
         late.is_timeout() && late.to_string().contains("pool_timeout"),
         "{late}"
@@ -248,12 +233,7 @@ fn a_body_that_is_dropped_closes_its_connection_and_frees_its_place() {
 fn idle_connections_are_reaped_by_the_clock() {
     let server = answering(OK);
     let url = server.url("/");
-    let clock = TestClock::new();
-    let io_loop = IoLoop::builder()
-        .lanes(1)
-        .clock(&clock)
-        .build()
-        .expect("a loop");
+    let (io_loop, clock) = turned();
     let client = AsyncHttpClient::new();
     let fetching = client.clone();
     let fetched = io_loop.run(async move { fetching.fetch(url).await.map(drop) });

@@ -42,6 +42,15 @@ pub(super) fn answering(answer: &'static str) -> Script {
     })
 }
 
+/// Reads a request's head, does as told, and then waits until the client closes.
+pub(super) fn silent(told: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> Script {
+    script(move |number, mut peer| {
+        peer.head();
+        told(number, &mut peer);
+        peer.is_closed();
+    })
+}
+
 impl Script {
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

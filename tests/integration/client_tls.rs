@@ -10,7 +10,7 @@ use squall_http::Stream;
 use squall_http::tls::server_config;
 use squall_loop::net::TcpListener;
 
-use super::client_script::on_loop;
+use super::client_script::{on_loop, script, silent};
 
 struct Identity {
     cert: String,
@@ -153,7 +153,7 @@ fn bodies_go_both_ways_in_bulk() {
 
 #[test]
 fn a_server_without_tls_is_told_so() {
-    let server = super::client_script::script(|_, mut peer| {
+    let server = script(|_, mut peer| {
         peer.read(1);
         peer.write("HTTP/1.1 400 Bad Request\r\n\r\n");
     });
@@ -267,14 +267,11 @@ fn a_client_is_told_where_it_failed_and_no_address() {
         assert_told(&nobody, path, 502, "connecting: connection refused");
     }
 
-    let mute = super::client_script::script(|_, mut peer| {
-        peer.head();
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    });
-    let mute = front(&mute.url(""));
+    let mute = front(&silent(|_, _| ()).url(""));
     assert_told(&mute, "/fetch", 504, "waiting for the answer: timed out");
+    let hasty = front(&script(|_, mut peer| drop(peer.head())).url(""));
     let closed = "waiting for the answer: the connection was closed";
-    assert_told(&mute, "/forward/a", 502, closed);
+    assert_told(&hasty, "/forward/a", 502, closed);
 
     for (server, words) in [
         (

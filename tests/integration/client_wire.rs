@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::{Body, BodyError, Bytes, IoLoop};
-use squall_loop::TestClock;
+use squall_tests::{finished, turned};
 
-use super::client_script::{answering, on_loop, script};
+use super::client_script::{answering, on_loop, script, silent};
 
 fn fetch(request: HttpRequest) -> Result<(u16, String), FetchError> {
     on_loop(async move {
@@ -241,20 +241,13 @@ fn errors_tell_the_phase_and_every_limit_its_name() {
 #[test]
 fn silence_has_an_end() {
     let (asked, asks) = mpsc::channel();
-    let server = script(move |number, mut peer| {
-        peer.head();
+    let server = silent(move |number, peer| {
         if number == 1 {
             peer.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
         }
         let _ = asked.send(());
-        peer.is_closed();
     });
-    let clock = TestClock::new();
-    let io_loop = IoLoop::builder()
-        .lanes(1)
-        .clock(&clock)
-        .build()
-        .expect("a loop");
+    let (io_loop, clock) = turned();
     let fetch = |request: HttpRequest| {
         io_loop.spawn(async move {
             let mut response = AsyncHttpClient::new().fetch(request).await?;
@@ -265,11 +258,7 @@ fn silence_has_an_end() {
     let whole = fetch(HttpRequest::new(server.url("/")));
     asks.recv().expect("it waits for the head");
     clock.advance(Duration::from_secs(20));
-    let error = io_loop
-        .run(whole)
-        .expect("ran")
-        .expect("ran")
-        .expect_err("late");
+    let error = finished(&io_loop, whole).expect_err("late");
     assert!(
         error.is_timeout() && error.to_string().contains("request_timeout"),
         "{error}"
@@ -295,11 +284,7 @@ fn silence_has_an_end() {
     });
     reads.recv().expect("it waits for the rest");
     clock.advance(Duration::from_secs(30));
-    let error = io_loop
-        .run(streamed)
-        .expect("ran")
-        .expect("ran")
-        .expect_err("silent");
+    let error = finished(&io_loop, streamed).expect_err("silent");
     assert!(
         error.is_timeout() && error.phase() == Phase::Body,
         "{error}"

@@ -10,14 +10,9 @@ use std::time::Duration;
 use squall_loop::net::TcpListener;
 
 use squall_loop::{
-    Executor, IoLoop, JoinError, PeriodicCallback, TestClock, run_on_executor, sleep, with_timeout,
+    Executor, IoLoop, JoinError, PeriodicCallback, run_on_executor, sleep, with_timeout,
 };
-
-fn turned() -> (IoLoop, TestClock) {
-    let clock = TestClock::new();
-    let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
-    (io_loop.expect("a loop"), clock)
-}
+use squall_tests::{finished, turned};
 
 #[test]
 fn callbacks_fire_in_the_order_of_their_time() {
@@ -67,13 +62,9 @@ fn with_timeout_gives_up_at_its_limit_and_not_before() {
     ));
     io_loop.run(async {}).expect("both are armed");
     clock.advance(Duration::from_secs(10));
-    let error = io_loop
-        .run(limited)
-        .expect("ran")
-        .expect("ran")
-        .expect_err("late");
+    let error = finished(&io_loop, limited).expect_err("late");
     assert_eq!(error.to_string(), "not done within 10s");
-    assert_eq!(io_loop.run(quick).expect("ran").expect("ran"), Ok(()));
+    assert_eq!(finished(&io_loop, quick), Ok(()));
     io_loop.stop();
 }
 

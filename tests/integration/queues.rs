@@ -1,14 +1,15 @@
 //! Queues between tasks of any lane.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use squall_loop::queues::{
     LifoQueue, NothingUnfinished, PriorityQueue, Queue, QueueEmpty, QueueFull,
 };
-use squall_loop::{IoLoop, TestClock, TimeoutError, sleep, with_timeout};
+use squall_loop::{IoLoop, TimeoutError, sleep, with_timeout};
 use squall_tests::polling::{at_once, ready, waiting};
+use squall_tests::{finished, turned, turned_until_finished};
 
 fn drain<T>(get: impl Fn() -> Result<T, QueueEmpty>) -> Vec<T> {
     std::iter::from_fn(|| get().ok()).collect()
@@ -160,21 +161,14 @@ fn join_waits_for_every_task_done() {
 
 #[test]
 fn a_queue_gives_up_at_a_limit_on_the_clock_of_the_loop() {
-    let clock = TestClock::new();
-    let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
-    let io_loop = io_loop.expect("a loop");
+    let (io_loop, clock) = turned();
     let limit = Duration::from_secs(10);
     let late = TimeoutError { limit };
-    let (begun, armed) = mpsc::channel();
     let waits = io_loop.spawn(async move {
         let queue = Queue::new(1);
-        let begin = || begun.send(()).expect("waited for");
-        begin();
         assert_eq!(with_timeout(limit, queue.get()).await, Err(late));
         queue.put(1).await;
-        begin();
         assert_eq!(with_timeout(limit, queue.put(2)).await, Err(late));
-        begin();
         assert_eq!(with_timeout(limit, queue.join()).await, Err(late));
         // Those who gave up are not in line any more.
         assert_eq!(queue.get().await, 1);
@@ -182,12 +176,8 @@ fn a_queue_gives_up_at_a_limit_on_the_clock_of_the_loop() {
         queue.put(3).await;
         assert_eq!(with_timeout(Duration::ZERO, queue.get()).await, Ok(3));
     });
-    for _ in 0..3 {
-        armed.recv().expect("begun");
-        io_loop.run(async {}).expect("the limit is armed");
-        clock.advance(limit);
-    }
-    assert_eq!(io_loop.run(waits).expect("ran"), Ok(()));
+    let ((), took) = turned_until_finished(&io_loop, &clock, waits);
+    assert!(took >= 3 * limit, "each waits for as long as it may");
     io_loop.stop();
 }
 
@@ -234,7 +224,7 @@ fn nothing_is_lost_or_doubled_between_lanes() {
         .collect();
     let mut put = 0;
     for producer in producers {
-        put += io_loop.run(producer).expect("ran").expect("no panic");
+        put += finished(&io_loop, producer);
     }
     let all = queue.clone();
     io_loop.run(async move { all.join().await }).expect("ran");
