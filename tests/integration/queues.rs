@@ -7,7 +7,7 @@ use std::time::Duration;
 use squall_loop::queues::{
     LifoQueue, NothingUnfinished, PriorityQueue, Queue, QueueEmpty, QueueFull,
 };
-use squall_loop::{IoLoop, TimeoutError, sleep, with_timeout};
+use squall_loop::{IoLoop, TimeoutError, with_timeout};
 use squall_tests::polling::{at_once, ready, waiting};
 use squall_tests::{finished, turned, turned_until_finished};
 
@@ -84,11 +84,25 @@ fn those_who_wait_for_room_get_it_in_line() {
     let queue = Queue::new(1);
     queue.put_nowait(0).expect("room");
     let mut line: Vec<_> = (1..4).map(|n| waiting(queue.put(n))).collect();
+    for n in 0..3 {
+        assert_eq!(queue.get_nowait(), Ok(n));
+        assert!(queue.is_full(), "the room is promised");
+        assert_eq!(queue.put_nowait(9), Err(QueueFull(9)), "nobody overtakes");
+        assert_eq!(ready(&mut line), [(n, ())]);
+    }
+    assert_eq!(drain(|| queue.get_nowait()), [3]);
+}
+
+#[test]
+fn some_may_wait_for_room_while_others_wait_for_what_they_put() {
+    let queue = Queue::new(1);
+    queue.put_nowait(0).expect("room");
+    let mut puts: Vec<_> = (1..4).map(|n| waiting(queue.put(n))).collect();
     assert_eq!(queue.get_nowait(), Ok(0));
-    assert!(queue.is_full(), "the first in line is in already");
-    assert_eq!(queue.put_nowait(9), Err(QueueFull(9)), "nobody overtakes");
-    assert_eq!(drain(|| queue.get_nowait()), [1, 2, 3]);
-    assert_eq!(ready(&mut line).len(), 3);
+    // The room is promised, and not yet used.
+    let mut gets: Vec<_> = (0..3).map(|_| waiting(queue.get())).collect();
+    assert_eq!(ready(&mut puts).len(), 3);
+    assert_eq!(ready(&mut gets), [(0, 1), (1, 2), (2, 3)]);
 }
 
 #[test]
@@ -115,26 +129,27 @@ fn a_dropped_get_loses_no_item_at_any_position() {
 }
 
 #[test]
-fn a_dropped_put_takes_its_item_along_unless_it_is_in_already() {
+fn a_dropped_put_has_put_nothing_and_loses_no_room() {
     for dropped in 0..4 {
-        for taken in 0..=5 {
+        for taken in 0..=3 {
+            // Dropped before and after room was promised to it.
             for late in [false, true] {
-                let queue = Queue::new(1);
-                queue.put_nowait(99).expect("room");
+                let queue = Queue::new(3);
+                (10..13).for_each(|n| queue.put_nowait(n).expect("room"));
                 let mut line: Vec<_> = (0..4).map(|n| waiting(queue.put(n))).collect();
                 if !late {
                     line[dropped] = None;
                 }
-                let mut items = Vec::new();
-                items.extend((0..taken).filter_map(|_| queue.get_nowait().ok()));
+                let mut items: Vec<_> = (0..taken).map_while(|_| queue.get_nowait().ok()).collect();
                 line[dropped] = None;
+                let others: Vec<_> = (0..4).filter(|n| *n != dropped).collect();
+                let first: Vec<_> = others.iter().take(taken).map(|n| (*n, ())).collect();
+                assert_eq!(ready(&mut line), first);
+                assert!(queue.is_full());
                 items.extend(drain(|| queue.get_nowait()));
-                // Each item taken has let one in.
-                let was_in = late && dropped < taken;
-                let puts = (0..4).filter(|n| *n != dropped || was_in);
-                let expected: Vec<_> = std::iter::once(99).chain(puts).collect();
-                assert_eq!(items, expected);
-                assert_eq!(ready(&mut line).len(), 3);
+                assert_eq!(ready(&mut line).len(), 3 - taken);
+                items.extend(drain(|| queue.get_nowait()));
+                assert_eq!(items, [[10, 11, 12].as_slice(), &others].concat());
             }
         }
     }
@@ -181,8 +196,8 @@ fn a_queue_gives_up_at_a_limit_on_the_clock_of_the_loop() {
     io_loop.stop();
 }
 
-/// Four tasks put and four get, on four lanes, and every other wait is given up at
-/// random: what was put is got, once.
+/// Four tasks put and four get, on four lanes, and some give up: what was put is got,
+/// once, and what was given up is not.
 #[test]
 fn nothing_is_lost_or_doubled_between_lanes() {
     const ITEMS: u64 = 2000;
@@ -209,14 +224,9 @@ fn nothing_is_lost_or_doubled_between_lanes() {
             io_loop.spawn(async move {
                 let mut put = 0;
                 for item in task * ITEMS..(task + 1) * ITEMS {
-                    // Who knows whether it was in when the limit came?
-                    if item % 2 == 0 {
-                        queue.put(item).await;
-                    } else if queue.put_nowait(item).is_err() {
-                        sleep(limit(item)).await;
-                        continue;
+                    if with_timeout(limit(item), queue.put(item)).await.is_ok() {
+                        put += item;
                     }
-                    put += item;
                 }
                 put
             })

@@ -15,20 +15,34 @@ use tokio::sync::Notify;
 /// What the queue asks of its items (`Ord`, for the smallest) runs while it is
 /// locked, so it must not use the queue itself.
 pub struct BaseQueue<O: Order> {
-    maxsize: usize,
     state: Mutex<State<O>>,
     joiners: Notify,
 }
 
 struct State<O: Order> {
     items: O,
-    /// Items that gets who have been woken, but not polled yet, will find.
+    maxsize: usize,
+    /// Items for gets that have been woken, but not polled yet.
     promised: usize,
-    getters: Line<()>,
-    putters: Line<O::Item>,
+    /// Room for puts that have been woken, but not polled yet.
+    reserved: usize,
+    /// Nobody waits here while an item is free.
+    getters: Line,
+    /// Nobody waits here while there is room.
+    putters: Line,
     unfinished: usize,
     /// How often the last unfinished item was done.
     finished: u64,
+}
+
+/// Who has been served. Woken without the lock: a waker may be the last hand on a
+/// task, and that task may have a place in this very queue.
+struct Served([Option<Waker>; 2]);
+
+impl Served {
+    fn wake(self) {
+        self.0.into_iter().flatten().for_each(Waker::wake);
+    }
 }
 
 impl<O: Order> State<O> {
@@ -37,46 +51,41 @@ impl<O: Order> State<O> {
         self.items.count() - self.promised
     }
 
-    /// Puts an item in. Gives the waker of whom it was promised to.
-    fn push(&mut self, item: O::Item) -> Option<Waker> {
+    fn has_room(&self) -> bool {
+        self.maxsize == 0 || self.free() + self.reserved < self.maxsize
+    }
+
+    fn push(&mut self, item: O::Item) -> Served {
         self.items.push(item);
         self.unfinished += 1;
-        self.promise()
+        self.serve()
     }
 
-    /// Promises a free item to the first who waits for one.
-    fn promise(&mut self) -> Option<Waker> {
-        if self.free() == 0 {
-            return None;
-        }
-        let ((), waker) = self.getters.serve()?;
-        self.promised += 1;
-        waker
-    }
-
-    /// Takes a free item, if there is one, and lets the first who waits for room put
-    /// his in. That one is for nobody else: where somebody waits for room, nobody
-    /// waits for an item.
-    fn take(&mut self, maxsize: usize) -> Option<(O::Item, Option<Waker>)> {
+    fn pop(&mut self) -> Option<(O::Item, Served)> {
         if self.free() == 0 {
             return None;
         }
         let item = self.items.pop()?;
-        if self.free() >= maxsize {
-            return Some((item, None));
-        }
-        let putter = self.putters.serve().and_then(|(item, waker)| {
-            self.push(item);
-            waker
-        });
-        Some((item, putter))
+        Some((item, self.serve()))
     }
 
-    /// Takes an item that was promised, the next there is.
-    fn take_promised(&mut self) -> O::Item {
-        self.promised -= 1;
-        let item = self.items.pop();
-        item.expect("there are as many items as were promised")
+    /// Gives away what has become free. That is one item and one place at most, for
+    /// nothing was free before while somebody waited for it.
+    fn serve(&mut self) -> Served {
+        let mut served = [None, None];
+        if self.free() > 0
+            && let Some(getter) = self.getters.serve()
+        {
+            self.promised += 1;
+            served[0] = getter;
+        }
+        if self.has_room()
+            && let Some(putter) = self.putters.serve()
+        {
+            self.reserved += 1;
+            served[1] = putter;
+        }
+        Served(served)
     }
 }
 
@@ -84,10 +93,11 @@ impl<O: Order> BaseQueue<O> {
     /// An empty queue for up to `maxsize` items; 0: as many as memory holds.
     pub fn new(maxsize: usize) -> Self {
         Self {
-            maxsize,
             state: Mutex::new(State {
                 items: O::default(),
+                maxsize,
                 promised: 0,
+                reserved: 0,
                 getters: Line::default(),
                 putters: Line::default(),
                 unfinished: 0,
@@ -100,8 +110,9 @@ impl<O: Order> BaseQueue<O> {
     /// Puts an item in; waits in line for room.
     ///
     /// # Cancel safety
-    /// Dropped while it waits, it leaves the line and takes its item along. An item
-    /// that must outlive a timeout is kept as a clone, or put with
+    /// Dropped before it is done, it has put nothing: it leaves the line, its item is
+    /// dropped with it, and room that had been promised to it goes to the next. An
+    /// item that must outlive a timeout is put as a clone, or with
     /// [`put_nowait`](Self::put_nowait), which gives it back.
     pub async fn put(&self, item: O::Item) {
         let mut put = Put {
@@ -118,12 +129,12 @@ impl<O: Order> BaseQueue<O> {
     /// [`QueueFull`], with the item.
     pub fn put_nowait(&self, item: O::Item) -> Result<(), QueueFull<O::Item>> {
         let mut state = self.state.lock();
-        if self.is_full_with(state.free()) {
+        if !state.has_room() {
             return Err(QueueFull(item));
         }
-        let getter = state.push(item);
+        let served = state.push(item);
         drop(state);
-        wake(getter);
+        served.wake();
         Ok(())
     }
 
@@ -146,9 +157,9 @@ impl<O: Order> BaseQueue<O> {
     /// # Errors
     /// [`QueueEmpty`].
     pub fn get_nowait(&self) -> Result<O::Item, QueueEmpty> {
-        let taken = self.state.lock().take(self.maxsize);
-        let (item, putter) = taken.ok_or(QueueEmpty)?;
-        wake(putter);
+        let taken = self.state.lock().pop();
+        let (item, served) = taken.ok_or(QueueEmpty)?;
+        served.wake();
         Ok(item)
     }
 
@@ -198,10 +209,11 @@ impl<O: Order> BaseQueue<O> {
         self.len() == 0
     }
 
-    /// Whether a new [`put`](Self::put) would wait. Never, without a bound.
+    /// Whether a new [`put`](Self::put) would wait; never, without a bound. Room that
+    /// is promised to those in line counts as taken.
     #[doc(alias = "full")]
     pub fn is_full(&self) -> bool {
-        self.is_full_with(self.len())
+        !self.state.lock().has_room()
     }
 
     /// The most items there may be; 0: there is no bound.
@@ -209,11 +221,7 @@ impl<O: Order> BaseQueue<O> {
     /// Items promised to a `get` in line do not count; when such a `get` is dropped
     /// and its item stays, the queue is over its bound until one is taken.
     pub fn maxsize(&self) -> usize {
-        self.maxsize
-    }
-
-    fn is_full_with(&self, items: usize) -> bool {
-        self.maxsize != 0 && items >= self.maxsize
+        self.state.lock().maxsize
     }
 
     fn is_finished_since(&self, begun: u64) -> bool {
@@ -226,7 +234,7 @@ impl<O: Order> fmt::Debug for BaseQueue<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state.lock();
         f.debug_struct("BaseQueue")
-            .field("maxsize", &self.maxsize)
+            .field("maxsize", &state.maxsize)
             .field("len", &state.free())
             .field("getters", &state.getters.len())
             .field("putters", &state.putters.len())
@@ -235,18 +243,10 @@ impl<O: Order> fmt::Debug for BaseQueue<O> {
     }
 }
 
-/// Wakes whoever was served. Never under the lock: a waker may be the last hand on
-/// a task, and that task may have a place in this very queue.
-fn wake(served: Option<Waker>) {
-    if let Some(waker) = served {
-        waker.wake();
-    }
-}
-
 /// A `put` under way.
 struct Put<'a, O: Order> {
     queue: &'a BaseQueue<O>,
-    /// Until it is in the queue or in line.
+    /// Until it is in the queue.
     item: Option<O::Item>,
     place: Option<u64>,
 }
@@ -256,19 +256,20 @@ impl<O: Order> Put<'_, O> {
         let mut state = self.queue.state.lock();
         if let Some(place) = self.place {
             let waits = state.putters.wait(place, cx.waker());
-            drop(state);
             if waits.is_some() {
+                drop(state);
                 return Poll::Pending;
             }
             self.place = None;
-        } else if let Some(item) = self.item.take() {
-            if self.queue.is_full_with(state.free()) {
-                self.place = Some(state.putters.join(item, Some(cx.waker().clone())));
-                return Poll::Pending;
-            }
-            let getter = state.push(item);
+            state.reserved -= 1;
+        } else if !state.has_room() {
+            self.place = Some(state.putters.join(Some(cx.waker().clone())));
+            return Poll::Pending;
+        }
+        if let Some(item) = self.item.take() {
+            let served = state.push(item);
             drop(state);
-            wake(getter);
+            served.wake();
         }
         Poll::Ready(())
     }
@@ -276,12 +277,15 @@ impl<O: Order> Put<'_, O> {
 
 impl<O: Order> Drop for Put<'_, O> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let mut state = self.queue.state.lock();
-            let left = state.putters.leave(place);
-            drop(state);
-            drop(left);
+        let Some(place) = self.place else { return };
+        let mut state = self.queue.state.lock();
+        let left = state.putters.leave(place);
+        if left.is_none() {
+            state.reserved -= 1;
         }
+        let served = state.serve();
+        drop(state);
+        served.wake();
     }
 }
 
@@ -301,14 +305,14 @@ impl<O: Order> Get<'_, O> {
                 return Poll::Pending;
             }
             self.place = None;
-            return Poll::Ready(state.take_promised());
+            state.promised -= 1;
         }
-        let Some((item, putter)) = state.take(self.queue.maxsize) else {
-            self.place = Some(state.getters.join((), Some(cx.waker().clone())));
+        let Some((item, served)) = state.pop() else {
+            self.place = Some(state.getters.join(Some(cx.waker().clone())));
             return Poll::Pending;
         };
         drop(state);
-        wake(putter);
+        served.wake();
         Poll::Ready(item)
     }
 }
@@ -318,14 +322,12 @@ impl<O: Order> Drop for Get<'_, O> {
         let Some(place) = self.place else { return };
         let mut state = self.queue.state.lock();
         let left = state.getters.leave(place);
-        let next = if left.is_none() {
+        if left.is_none() {
             state.promised -= 1;
-            state.promise()
-        } else {
-            None
-        };
+        }
+        let served = state.serve();
         drop(state);
-        wake(next);
+        served.wake();
     }
 }
 

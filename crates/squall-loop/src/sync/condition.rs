@@ -46,7 +46,7 @@ pub struct Condition {
 
 #[derive(Default)]
 struct State {
-    line: Line<()>,
+    line: Line,
     /// Places before this one were all notified, once, by `notify_all`.
     all_before: u64,
 }
@@ -67,7 +67,7 @@ impl Condition {
     /// goes to the next.
     pub fn wait(&self) -> Wait<'_> {
         Wait {
-            place: Some(self.state.lock().line.join((), None)),
+            place: Some(self.state.lock().line.join(None)),
             condition: self,
         }
     }
@@ -90,9 +90,9 @@ impl Condition {
     }
 }
 
-fn serve(line: &mut Line<()>, n: usize) -> Vec<Waker> {
+fn serve(line: &mut Line, n: usize) -> Vec<Waker> {
     (0..n.min(line.len()))
-        .filter_map(|_| line.serve()?.1)
+        .filter_map(|_| line.serve()?)
         .collect()
 }
 

@@ -3,31 +3,22 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-/// Who waits, in order of arrival, each with what it brought along.
+/// Who waits, in order of arrival.
 ///
 /// Leaving the line is the answer: a future that does not find its place any more
 /// has been served.
-#[derive(Debug)]
-pub(crate) struct Line<T> {
+#[derive(Debug, Default)]
+pub(crate) struct Line {
     next: u64,
-    places: BTreeMap<u64, (T, Option<Waker>)>,
+    places: BTreeMap<u64, Option<Waker>>,
 }
 
-impl<T> Default for Line<T> {
-    fn default() -> Self {
-        Self {
-            next: 0,
-            places: BTreeMap::new(),
-        }
-    }
-}
-
-impl<T> Line<T> {
+impl Line {
     /// A new place at the end. Later places have larger numbers.
-    pub(crate) fn join(&mut self, brought: T, waker: Option<Waker>) -> u64 {
+    pub(crate) fn join(&mut self, waker: Option<Waker>) -> u64 {
         let place = self.next;
         self.next += 1;
-        self.places.insert(place, (brought, waker));
+        self.places.insert(place, waker);
         place
     }
 
@@ -41,7 +32,7 @@ impl<T> Line<T> {
     /// The caller drops the old waker when it has let go of its lock, for a waker
     /// may own a task, and that task whatever.
     pub(crate) fn wait(&mut self, place: u64, waker: &Waker) -> Option<Option<Waker>> {
-        let (_, known) = self.places.get_mut(&place)?;
+        let known = self.places.get_mut(&place)?;
         Some(match known {
             Some(known) if known.will_wake(waker) => None,
             _ => known.replace(waker.clone()),
@@ -49,13 +40,13 @@ impl<T> Line<T> {
     }
 
     /// Serves the first in line. The caller wakes it without its lock.
-    pub(crate) fn serve(&mut self) -> Option<(T, Option<Waker>)> {
+    pub(crate) fn serve(&mut self) -> Option<Option<Waker>> {
         self.places.pop_first().map(|(_, place)| place)
     }
 
     /// Gives a place up; None: it has been served. The caller drops what it gets
     /// without its lock.
-    pub(crate) fn leave(&mut self, place: u64) -> Option<(T, Option<Waker>)> {
+    pub(crate) fn leave(&mut self, place: u64) -> Option<Option<Waker>> {
         self.places.remove(&place)
     }
 
