@@ -19,8 +19,9 @@ mod modelled {
 
     use loom::sync::atomic::{Ordering, fence};
 
-    /// Loom gives only fences a total order. A `SeqCst` access is thus written
-    /// as one between two such fences.
+    /// Loom gives only fences a total order, and does not know that nothing comes
+    /// between the two halves of an exchange. A `SeqCst` access is thus written as
+    /// one between two such fences, and a store as an exchange.
     #[derive(Debug)]
     pub(crate) struct AtomicBool(loom::sync::atomic::AtomicBool);
 
@@ -44,7 +45,7 @@ mod modelled {
 
         pub(crate) fn store(&self, value: bool, order: Ordering) {
             total(order);
-            self.0.store(value, order);
+            self.0.swap(value, order);
             total(order);
         }
 
@@ -70,10 +71,6 @@ mod modelled {
     pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
 
     impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(self.0.lock().expect("no panic under a lock")))
         }

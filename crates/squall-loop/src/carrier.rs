@@ -74,7 +74,7 @@ pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
 }
 
 /// Collects what became ready and due; sleeps when there is nothing to run.
-fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
+pub(crate) fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
     lane.doze.about_to_sleep();
     let timeout = if lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst) {
         lane.timers
@@ -92,8 +92,13 @@ fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>)
     }
 }
 
+#[cfg(not(loom))]
 thread_local! {
     static CURRENT: RefCell<Option<(Arc<Shared>, Arc<Lane>)>> = const { RefCell::new(None) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static CURRENT: RefCell<Option<(Arc<Shared>, Arc<Lane>)>> = RefCell::new(None);
 }
 
 /// The loop and lane that code on this thread belongs to, while it lives.
@@ -101,18 +106,23 @@ pub(crate) struct Context(Option<(Arc<Shared>, Arc<Lane>)>);
 
 impl Context {
     pub(crate) fn enter(shared: &Arc<Shared>, lane: &Arc<Lane>) -> Self {
-        Self(CURRENT.replace(Some((shared.clone(), lane.clone()))))
+        let entered = Some((shared.clone(), lane.clone()));
+        Self(CURRENT.with(|current| current.replace(entered)))
     }
 
     /// Looks at the current loop and lane; None outside of any.
     pub(crate) fn with<R>(f: impl FnOnce(&Arc<Shared>, &Arc<Lane>) -> R) -> Option<R> {
-        CURRENT.with_borrow(|current| current.as_ref().map(|(shared, lane)| f(shared, lane)))
+        CURRENT.with(|current| {
+            let current = current.borrow();
+            current.as_ref().map(|(shared, lane)| f(shared, lane))
+        })
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        CURRENT.set(self.0.take());
+        let before = self.0.take();
+        CURRENT.with(|current| drop(current.replace(before)));
     }
 }
 

@@ -148,7 +148,7 @@ impl Lane {
     }
 
     /// Makes a task without starting it.
-    fn task<F>(
+    pub(crate) fn task<F>(
         self: &Arc<Self>,
         future: F,
         watch: Option<Arc<dyn Watch>>,

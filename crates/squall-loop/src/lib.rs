@@ -38,12 +38,15 @@ mod handoff;
 mod ioloop;
 mod lane;
 mod metrics;
+#[cfg(all(test, loom))]
+mod models;
 mod monitor;
 pub mod net;
 mod periodic;
 mod post;
 mod queue;
 pub mod queues;
+#[cfg_attr(all(test, loom), path = "models/reactor.rs")]
 mod reactor;
 pub mod signal;
 mod stuck;

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
+use crate::atomics::Mutex;
 use crate::handoff::Claim;
 use crate::metrics::{BlockedNow, LOOKED_AT};
 use crate::sys;

@@ -24,7 +24,7 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    fn ready(self) -> u8 {
+    pub(crate) fn ready(self) -> u8 {
         match self {
             Self::Read => READABLE,
             Self::Write => WRITABLE,
@@ -138,7 +138,7 @@ impl Source {
     }
 
     /// The socket has become ready: whoever waits for that goes to `wakers`.
-    fn edge(&self, bits: u8, wakers: &mut Vec<Waker>) {
+    pub(crate) fn edge(&self, bits: u8, wakers: &mut Vec<Waker>) {
         self.ready.fetch_or(bits, Ordering::AcqRel);
         if bits & (READABLE | READ_CLOSED) != 0 {
             wakers.extend(self.slot(Direction::Read).take());

@@ -4,9 +4,14 @@
 //! answer is `None`, and the loop works without it.
 
 #[cfg(target_os = "linux")]
+#[cfg_attr(all(test, loom), allow(dead_code))] // The models have their own thread ids.
 mod linux;
+#[cfg(all(test, loom))]
+pub(crate) use crate::models::thread_id;
+#[cfg(all(target_os = "linux", not(all(test, loom))))]
+pub(crate) use linux::thread_id;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{inspect, thread_cpu_time, thread_id};
+pub(crate) use linux::{inspect, thread_cpu_time};
 
 #[cfg(not(target_os = "linux"))]
 mod portable;
