@@ -1,10 +1,11 @@
 //! Blocking code cannot stall a lane.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use squall_loop::{Blocked, IoLoop, Watch, sleep};
+use squall_loop::{Blocked, IoLoop, Pressure, Watch, blocking, sleep};
 
 /// Blocks the calling thread until somebody sends.
 fn blocker(io_loop: &IoLoop) -> (mpsc::Sender<()>, squall_loop::JoinHandle<()>) {
@@ -91,6 +92,148 @@ fn a_lane_is_rescued_from_each_of_many_blockers_in_a_row() {
         io_loop.run(async {}).expect("rescued");
         release.send(()).expect("the blocker waits");
         io_loop.run(task).expect("finished").expect("not cancelled");
+    }
+    io_loop.stop();
+}
+
+#[test]
+fn an_announced_block_hands_the_lane_over_at_once_and_once() {
+    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
+    let (release, released) = mpsc::channel::<()>();
+    let (inside, entered) = mpsc::channel();
+    let task = io_loop.spawn_named("the one that says so", async move {
+        let waited = blocking(|| {
+            inside.send(()).expect("somebody waits");
+            released.recv()
+        });
+        // The lane is gone already: this only calls the function.
+        blocking(|| waited.is_ok())
+    });
+    entered.recv().expect("entered");
+    // Nobody but the announcement can have handed the lane over: it counts at once.
+    let stats = io_loop.stats();
+    assert_eq!(stats.handoffs(), 1);
+    assert_eq!(stats.blocked_now[0].label, "the one that says so");
+    io_loop.run(async {}).expect("the lane goes on");
+    release.send(()).expect("it waits");
+    assert_eq!(io_loop.run(task).expect("ran"), Ok(true));
+    // The thread comes back from the poll after the task's end.
+    while !io_loop.stats().blocked_now.is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(io_loop.stats().handoffs(), 1);
+    io_loop.stop();
+}
+
+#[test]
+fn an_announced_block_outside_of_a_lane_only_calls() {
+    assert_eq!(blocking(|| 1), 1);
+    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
+    let work = io_loop.run_on_executor(|| blocking(|| 2));
+    assert_eq!(io_loop.run(work).expect("ran"), Ok(2));
+    assert_eq!(io_loop.stats().handoffs(), 0);
+    io_loop.stop();
+}
+
+/// Counts how often its tasks were caught and released.
+#[derive(Default)]
+struct Counts {
+    caught: AtomicUsize,
+    released: AtomicUsize,
+}
+
+impl Watch for Counts {
+    fn label(&self) -> String {
+        "counted".to_owned()
+    }
+    fn caught(&self, blocked: &Blocked) {
+        assert!(!blocked.explicit);
+        self.caught.fetch_add(1, Ordering::SeqCst);
+    }
+    fn released(&self, _: &Blocked, _: Duration) {
+        self.released.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn in_a_storm_each_blocker_is_reported_once_whoever_polls_it() {
+    const BLOCKERS: usize = 60;
+    let io_loop = IoLoop::builder().lanes(2).build().expect("a loop");
+    let counts = Arc::new(Counts::default());
+    let mut releases = Vec::new();
+    let mut tasks = Vec::new();
+    for _ in 0..BLOCKERS {
+        let (release, released) = mpsc::channel::<()>();
+        let blocks = async move {
+            let _ = released.recv();
+        };
+        tasks.push(io_loop.spawn_watched(blocks, counts.clone()));
+        releases.push(release);
+    }
+    while counts.caught.load(Ordering::SeqCst) < BLOCKERS {
+        // Each round goes through the lanes: they are alive all the time.
+        io_loop
+            .run(async { sleep(Duration::from_millis(1)).await })
+            .expect("rescued");
+    }
+    let stats = io_loop.stats();
+    assert_eq!(stats.blocked_now.len(), BLOCKERS);
+    assert!(
+        stats.handoffs() < BLOCKERS as u64,
+        "threads that relieve a lane cost no hand-off: {}",
+        stats.handoffs()
+    );
+    drop(releases);
+    for task in tasks {
+        io_loop.run(task).expect("ran").expect("not cancelled");
+    }
+    assert_eq!(counts.caught.load(Ordering::SeqCst), BLOCKERS);
+    while counts.released.load(Ordering::SeqCst) < BLOCKERS {
+        std::thread::yield_now();
+    }
+    while !io_loop.stats().blocked_now.is_empty() {
+        std::thread::yield_now();
+    }
+    io_loop.stop();
+}
+
+#[test]
+fn near_the_thread_cap_the_loop_is_under_pressure_until_threads_come_back() {
+    let io_loop = (IoLoop::builder().lanes(1).thread_cap(12).build()).expect("a loop");
+    assert_eq!(io_loop.pressure(), Pressure::Easy);
+    let mut blockers = Vec::new();
+    while io_loop.pressure() == Pressure::Easy {
+        blockers.push(blocker(&io_loop));
+        io_loop.run(async {}).expect("rescued");
+        assert!(blockers.len() < 12);
+    }
+    // Work that is known to block cannot take the carriers' last threads.
+    let (open, opened) = mpsc::channel::<()>();
+    let opened = Arc::new(Mutex::new(opened));
+    let works: Vec<_> = (0..20)
+        .map(|_| {
+            let opened = opened.clone();
+            io_loop.run_on_executor(move || {
+                let _ = opened.lock().expect("no panic").recv();
+            })
+        })
+        .collect();
+    io_loop.run(async {}).expect("the lane is alive");
+    drop(open);
+    for work in works {
+        io_loop.run(work).expect("ran").expect("not cancelled");
+    }
+    while io_loop.pressure() < Pressure::Exhausted {
+        blockers.push(blocker(&io_loop));
+        io_loop.run(async {}).expect("rescued");
+        assert!(blockers.len() < 12);
+    }
+    for (release, task) in blockers {
+        release.send(()).expect("it waits");
+        io_loop.run(task).expect("ran").expect("not cancelled");
+    }
+    while io_loop.pressure() != Pressure::Easy {
+        std::thread::yield_now();
     }
     io_loop.stop();
 }
