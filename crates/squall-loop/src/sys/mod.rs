@@ -19,6 +19,7 @@ mod portable;
 pub(crate) use portable::{inspect, thread_cpu_time, thread_id};
 
 /// What a thread is doing.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code))] // nobody can tell there
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Activity {
     /// Running, or waiting for a core.
