@@ -47,6 +47,8 @@ const STORM: Pace = Pace {
 const STORM_LASTS: Duration = Duration::from_secs(1);
 /// The most threads that begin to relieve one lane at once.
 const WIDEST: usize = 32;
+/// A trouble that comes again within this time is the same.
+const SAME_TROUBLE: Duration = Duration::from_secs(10);
 /// Idle time before the monitor parks, so that steady traffic does not wake it.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -92,7 +94,7 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
     let mut lanes: Vec<Option<Suspect>> = Vec::new();
     let mut reliefs: HashMap<u64, Option<Suspect>> = HashMap::new();
     let mut storm = Storm::default();
-    let mut pressure = Pressure::Easy;
+    let mut troubles = Troubles::default();
     let mut last = Instant::now();
     let mut busy = last;
     loop {
@@ -125,7 +127,7 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
         if rages {
             strong.threads.warm(shared, RESERVE + storm.width);
         }
-        report(&strong, shared, &mut pressure);
+        troubles.report(&strong, shared, now);
         if !strong.all_asleep() || strong.threads.has_queued() {
             busy = now;
         }
@@ -302,30 +304,44 @@ fn warn(blocked: &Blocked) {
     );
 }
 
-/// Has the loop's troubles logged, on a lane: a log that blocks is rescued there.
-fn report(shared: &Shared, weak: &Weak<Shared>, pressure: &mut Pressure) {
-    if let Some(error) = shared.threads.recover(weak) {
-        shared.lanes[0].spawn_first(async move {
-            tracing::error!(
-                target: "squall::loop",
-                %error,
-                "the system gives no more threads; load is shed until it does"
-            );
-        });
+/// What the monitor has the loop log: on a lane, where a log that blocks is rescued.
+#[derive(Default)]
+struct Troubles {
+    pressed: Option<Instant>,
+    refused: Option<Instant>,
+}
+
+impl Troubles {
+    fn report(&mut self, shared: &Shared, weak: &Weak<Shared>, now: Instant) {
+        if let Some(error) = shared.threads.recover(weak)
+            && is_news(&mut self.refused, now)
+        {
+            shared.lanes[0].spawn_first(async move {
+                tracing::error!(
+                    target: "squall::loop",
+                    %error,
+                    "the system gives no more threads; load is shed until it does"
+                );
+            });
+        }
+        if shared.threads.pressure() != Pressure::Easy && is_news(&mut self.pressed, now) {
+            let counts = shared.threads.counts();
+            shared.lanes[0].spawn_first(async move {
+                tracing::warn!(
+                    target: "squall::loop",
+                    carriers = counts.carriers,
+                    executor = counts.workers,
+                    cap = counts.cap,
+                    "nearly every thread is blocked; load is shed until some come back \
+                     (setting: thread_cap)"
+                );
+            });
+        }
     }
-    let now = shared.threads.pressure();
-    if *pressure == Pressure::Easy && now != Pressure::Easy {
-        let counts = shared.threads.counts();
-        shared.lanes[0].spawn_first(async move {
-            tracing::warn!(
-                target: "squall::loop",
-                carriers = counts.carriers,
-                executor = counts.workers,
-                cap = counts.cap,
-                "nearly every thread is blocked; load is shed until some come back \
-                 (setting: thread_cap)"
-            );
-        });
-    }
-    *pressure = now;
+}
+
+/// Whether a trouble has been away for a while before it came again.
+fn is_news(last: &mut Option<Instant>, now: Instant) -> bool {
+    let before = last.replace(now);
+    before.is_none_or(|before| now.duration_since(before) > SAME_TROUBLE)
 }

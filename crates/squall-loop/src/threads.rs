@@ -60,8 +60,6 @@ pub(crate) enum Job {
 
 pub(crate) struct Threads {
     cap: usize,
-    /// Of the cap, what the executor's work never gets.
-    kept_for_carriers: usize,
     lanes: usize,
     pressure: AtomicU8,
     /// Whether any thread relieves a lane, for the monitor.
@@ -84,6 +82,12 @@ struct State {
     refused_until: Option<Instant>,
     /// Why, until it is reported.
     refusal: Option<io::Error>,
+}
+
+impl State {
+    fn total(&self) -> usize {
+        self.running.len() + self.starting
+    }
 }
 
 /// One thread's letter box and what it shows of itself.
@@ -110,11 +114,8 @@ pub(crate) struct Reserved(Arc<Slot>);
 
 impl Threads {
     pub(crate) fn new(cap: usize, lanes: usize) -> Self {
-        // Half of the cap at most, and room for some hand-offs on every lane.
-        let kept_for_carriers = (lanes * 8).min(cap / 2).max(lanes + 1);
         Self {
             cap,
-            kept_for_carriers,
             lanes,
             pressure: AtomicU8::new(Pressure::Easy as u8),
             relieving: AtomicBool::new(false),
@@ -130,27 +131,33 @@ impl Threads {
         }
     }
 
-    /// How much work that is known to block may run at a time.
-    fn room_for_work(&self) -> usize {
-        self.cap.saturating_sub(self.kept_for_carriers)
+    /// The most threads there may be: the cap, or as many as the system gives.
+    fn most(&self, state: &State) -> usize {
+        match state.refused_until {
+            Some(_) => state.total(),
+            None => self.cap,
+        }
     }
 
-    /// Threads that could still be had, by this count.
-    fn free(&self, state: &State) -> usize {
-        let total = state.running.len() + state.starting;
-        let more = match state.refused_until {
-            Some(_) => 0,
-            None => self.cap.saturating_sub(total),
-        };
-        more + state.spares.len()
+    /// Of those, what the executor's work never gets: room for some hand-offs on every
+    /// lane, but half of them at most.
+    fn kept_for_carriers(&self, state: &State) -> usize {
+        (self.lanes * 8)
+            .min(self.most(state) / 2)
+            .max(self.lanes + 1)
+    }
+
+    /// Whether one more piece of work that is known to block may run.
+    fn has_room_for_work(&self, state: &State) -> bool {
+        state.workers + self.kept_for_carriers(state) < self.most(state)
     }
 
     /// Tells how near the cap is, after any change.
     fn settle(&self, state: &State) {
-        let free = self.free(state);
+        let free = self.most(state).saturating_sub(state.total()) + state.spares.len();
         let pressure = if free < self.lanes {
             Pressure::Exhausted
-        } else if free < (self.kept_for_carriers / 2).max(self.lanes + 1) {
+        } else if free < (self.kept_for_carriers(state) / 2).max(self.lanes + 1) {
             Pressure::Tight
         } else {
             Pressure::Easy
@@ -215,7 +222,7 @@ impl Threads {
     /// Runs work on a thread of its own; at the cap it waits for one, in order.
     pub(crate) fn run(&self, shared: &Weak<Shared>, work: Box<dyn FnOnce() + Send>) {
         let mut state = self.state.lock();
-        if state.workers >= self.room_for_work() {
+        if !self.has_room_for_work(&state) {
             state.queued.push_back(work);
             return;
         }
@@ -253,7 +260,7 @@ impl Threads {
             self.settle(&state);
         }
         let refusal = state.refusal.take();
-        if !state.queued.is_empty() && state.workers < self.room_for_work() {
+        if !state.queued.is_empty() && self.has_room_for_work(&state) {
             let waiting = std::mem::take(&mut state.queued);
             drop(state);
             for work in waiting {
@@ -317,7 +324,7 @@ impl Threads {
     fn start(&self, shared: &Weak<Shared>) -> Option<Arc<Slot>> {
         {
             let mut state = self.state.lock();
-            if state.running.len() + state.starting >= self.cap || state.refused_until.is_some() {
+            if state.total() >= self.most(&state) {
                 return None;
             }
             state.starting += 1;
@@ -366,7 +373,7 @@ impl Threads {
             }
             Ended::Work => state.workers -= 1,
         }
-        if state.workers < self.room_for_work()
+        if self.has_room_for_work(&state)
             && let Some(work) = state.queued.pop_front()
         {
             state.workers += 1;
