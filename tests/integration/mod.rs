@@ -1,5 +1,6 @@
 //! One file per room of the house.
 
+mod blame;
 mod client_multipart;
 mod client_pool;
 mod client_redirects;

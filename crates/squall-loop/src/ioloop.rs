@@ -289,6 +289,7 @@ impl IoLoop {
                 cap: counts.cap,
             },
             blocked_now,
+            blamed: self.shared.monitor.blame.blamed(),
             uptime: self.shared.started.elapsed(),
         }
     }

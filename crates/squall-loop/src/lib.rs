@@ -27,6 +27,7 @@
 //! ```
 
 mod atomics;
+mod blame;
 mod blocking;
 mod budget;
 mod carrier;
@@ -59,6 +60,7 @@ mod timer;
 mod tokio_compat;
 mod watch;
 
+pub use blame::{Blamed, Frame, Stack};
 pub use blocking::blocking;
 pub use config::Builder;
 pub use executor::{Executor, run_on_executor};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blame::Blamed;
 use crate::sys::{self, Activity};
 use crate::watch::Blocked;
 
@@ -18,6 +19,9 @@ pub struct Stats {
     pub threads: ThreadStats,
     /// The polls and the executor's watched work that block at this moment.
     pub blocked_now: Vec<BlockedNow>,
+    /// Where tasks blocked, oldest first: one entry per label and kind, at most
+    /// 1,024. Empty unless the setting [`blame`](crate::Builder::blame) is on.
+    pub blamed: Vec<Blamed>,
     /// Since the loop was built.
     pub uptime: Duration,
 }

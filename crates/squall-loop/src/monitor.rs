@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use crate::blame::Blame;
 use crate::gate::Gate;
 use crate::handoff::{Claim, Seen};
 use crate::ioloop::Shared;
@@ -56,6 +57,16 @@ const LINGER: Duration = Duration::from_millis(20);
 pub(crate) struct Monitor {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stuck: StuckList,
+    pub(crate) blame: Blame,
+}
+
+impl Monitor {
+    pub(crate) fn new(blame: Blame) -> Self {
+        Self {
+            blame,
+            ..Self::default()
+        }
+    }
 }
 
 /// What the monitor remembers of a post between two looks.
@@ -262,12 +273,18 @@ fn take(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post, caught: &Caught) ->
     let stuck = Stuck::new(caught.since, &blocked, watch.clone());
     let claim = (shared.monitor.stuck).enter(stuck, || post.ownership.take(caught.seen))?;
     let warns = !blocked.explicit && shared.monitor.stuck.is_news(&blocked);
-    if warns || watch.is_some() {
+    let blames = !blocked.explicit && shared.monitor.blame.wants(&blocked);
+    if warns || blames || watch.is_some() {
+        let weak = Arc::downgrade(shared);
+        let since = caught.since;
         // On the lane's next carrier, before all else: it is what the stuck task's
         // owner does about it.
         lane.spawn_first(async move {
             if let Some(watch) = watch {
                 watch.caught(&blocked);
+            }
+            if blames {
+                Blame::ask(weak, since, &blocked);
             }
             if warns {
                 warn(&blocked);

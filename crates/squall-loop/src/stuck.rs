@@ -72,6 +72,12 @@ impl StuckList {
         );
     }
 
+    /// Whether a poll that was caught still goes on.
+    pub(crate) fn contains(&self, thread: u64, since: Instant) -> bool {
+        (self.stuck.lock().iter())
+            .any(|stuck| stuck.blocked.thread == thread && stuck.since == since)
+    }
+
     /// Whether nobody was warned of such a poll yet.
     pub(crate) fn is_news(&self, blocked: &Blocked) -> bool {
         let mut warned = self.warned.lock();

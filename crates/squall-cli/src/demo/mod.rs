@@ -63,6 +63,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     lanes: Option<u16>,
 
+    /// Report which line of code blocked, once per route, in the log and in /stats
+    #[arg(long)]
+    blame: bool,
+
     /// The key that is sent to the third party with an image
     #[arg(long, value_name = "KEY", default_value = third_party::API_KEY)]
     api_key: String,
@@ -78,7 +82,7 @@ pub(crate) struct Options {
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let mut builder = IoLoop::builder();
+    let mut builder = IoLoop::builder().blame(options.blame);
     if let Some(lanes) = options.lanes {
         builder = builder.lanes(lanes.into());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use squall::client::PoolStats;
 use squall::{AppHandle, Html, IoLoop, Json, Redirect, Result, State, run_on_executor};
+use squall_loop::Frame;
 
 use super::service::Demo;
 
@@ -16,6 +17,7 @@ pub(super) struct Figures {
     threads: Threads,
     learned: Vec<Learned>,
     blocked_now: Vec<Blocked>,
+    blamed: Vec<Blamed>,
     requests: u64,
     client: PoolStats,
     uptime_ms: u64,
@@ -53,6 +55,18 @@ struct Blocked {
     on_cpu: bool,
 }
 
+/// Where a route blocked. Only with `--blame`.
+#[derive(Debug, Serialize)]
+struct Blamed {
+    route: String,
+    syscall: Option<&'static str>,
+    on_cpu: bool,
+    at: Option<String>,
+    function: Option<String>,
+    /// Innermost first.
+    stack: Vec<String>,
+}
+
 pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Result<Json<Figures>> {
     let io_loop = IoLoop::current();
     // Where each blocked thread stands is read from /proc: slow when there are many.
@@ -88,6 +102,18 @@ pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Result<Js
                 ms: ms(blocked.lasts),
                 syscall: blocked.syscall,
                 on_cpu: blocked.on_cpu,
+            })
+            .collect(),
+        blamed: (io_loop.blamed.into_iter())
+            .map(|blamed| Blamed {
+                route: blamed.label,
+                syscall: blamed.syscall,
+                on_cpu: blamed.on_cpu,
+                at: blamed.stack.own().and_then(Frame::at),
+                function: blamed.stack.own().map(|frame| frame.function.clone()),
+                stack: (blamed.stack.frames.iter())
+                    .map(ToString::to_string)
+                    .collect(),
             })
             .collect(),
         requests: app.requests,

@@ -18,6 +18,9 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{inspect, thread_cpu_time, thread_id};
 
+mod stack;
+pub(crate) use stack::{Symbol, capture, symbols};
+
 /// What a thread is doing.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code))] // nobody can tell there
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,20 @@
+//! Platforms where no stack can be captured.
+
+use super::Symbol;
+
+/// Never made.
+pub(crate) enum Captured {}
+
+impl Captured {
+    pub(crate) fn unwind(&self) -> Vec<usize> {
+        match *self {}
+    }
+}
+
+pub(crate) fn capture(_thread: u64) -> Option<Captured> {
+    None
+}
+
+pub(crate) fn symbols(_address: usize) -> Vec<Symbol> {
+    Vec::new()
+}
