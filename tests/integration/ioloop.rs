@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
-use squall_loop::net::TcpListener;
+use squall_loop::net::{ReadStream, TcpListener};
 
 use squall_loop::{
     Executor, IoLoop, JoinError, PeriodicCallback, run_on_executor, sleep, with_timeout,

@@ -10,9 +10,16 @@ mod client_wire;
 mod forward;
 mod handoff;
 mod ioloop;
+mod placement;
+#[cfg(unix)]
+mod process;
 mod queues;
+#[cfg(unix)]
+mod signal;
 mod stop;
 mod sync;
+#[cfg(unix)]
+mod unix;
 mod web_answers;
 mod web_extract;
 mod web_learned;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
-use squall_loop::net::TcpStream;
+use squall_loop::net::{ReadStream, TcpStream, WriteStream};
 
 use crate::tls::TlsStream;
 

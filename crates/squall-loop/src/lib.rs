@@ -45,6 +45,8 @@ mod monitor;
 pub mod net;
 mod periodic;
 mod post;
+#[cfg(unix)]
+pub mod process;
 mod queue;
 pub mod queues;
 #[cfg_attr(all(test, loom), path = "models/reactor.rs")]

@@ -33,9 +33,11 @@ pub use http::{Method, StatusCode};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
 pub use squall_http::{Body, BodyError, BodyStream, Headers};
+#[cfg(unix)]
+pub use squall_loop::process;
 pub use squall_loop::{
-    Executor, IoLoop, PeriodicCallback, Pressure, blocking, queues, run_on_executor, sleep,
-    sleep_until, sync, with_timeout,
+    Executor, IoLoop, PeriodicCallback, Pressure, blocking, net, queues, run_on_executor, signal,
+    sleep, sleep_until, sync, with_timeout,
 };
 pub use web::extract::{
     Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,

@@ -14,10 +14,8 @@ mod third_party;
 mod upload;
 mod upstream;
 
-use std::future::poll_fn;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -93,13 +91,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 async fn serve(options: Options) -> Result<()> {
-    // From here on the signals end the program in order. They are waited for before
-    // the ready line, because whoever reads that may send one at once.
-    let mut terminated = Box::pin(squall_loop::signal::terminate());
-    let begun = poll_fn(|cx| Poll::Ready(terminated.as_mut().poll(cx)));
-    if let Poll::Ready(already) = begun.await {
-        return Ok(already.map(drop)?);
-    }
+    // From here on the signals end the program in order. They are caught before the
+    // ready line, because whoever reads that may send one at once.
+    let terminated = squall::signal::terminate()?;
 
     let (third_party, stand_in) = match options.third_party.clone() {
         Some(named) => (named, None),
@@ -127,7 +121,7 @@ async fn serve(options: Options) -> Result<()> {
     }
     say(&ready)?;
 
-    let signal = terminated.await?;
+    let signal = terminated.await;
     tracing::info!(signal, "answering what is in flight, then ending");
     let end = Instant::now() + GRACE;
     service.shutdown(GRACE).await;

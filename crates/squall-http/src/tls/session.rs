@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use squall_loop::net::TcpStream;
+use squall_loop::net::{ReadStream, TcpStream, WriteStream};
 
 /// Plaintext and ciphertext that may wait for the socket: back-pressure begins here.
 const OUTGOING: usize = 64 << 10;

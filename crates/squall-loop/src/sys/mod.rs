@@ -13,6 +13,11 @@ pub(crate) use linux::thread_id;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{inspect, thread_cpu_time};
 
+#[cfg(target_os = "linux")]
+mod pidfd;
+#[cfg(target_os = "linux")]
+pub(crate) use pidfd::PidFd;
+
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(not(target_os = "linux"))]

@@ -1,11 +1,11 @@
 //! `Application`: routes, settings, middleware and shared state.
 
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use squall_http::server::Response;
-use squall_loop::{Executor, IoLoop};
+use squall_loop::{Executor, IoLoop, net};
 
 use super::app::{App, Renderer, States};
 use super::handler::{Endpoint, Handler, IntoRoute, Needs, Plain};
@@ -135,7 +135,7 @@ impl Application {
     /// a state that is not there. So it comes after all of those.
     pub fn listen(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Self> {
         self.check()?;
-        let listener = TcpListener::bind(&address).map_err(|error| {
+        let listener = net::bind(&address).map_err(|error| {
             Error::internal(error).show(format!("cannot listen on {address:?}"))
         })?;
         self.listening.push(Listening {

@@ -51,7 +51,7 @@ impl Application {
         let grace = self.grace_period();
         let outcome = io_loop.run(async move {
             let running = self.start().await?;
-            let signal = signal::terminate().await?;
+            let signal = signal::terminate()?.await;
             tracing::info!(target: "squall::web", signal, "shutting down");
             running.shutdown(grace).await;
             Ok(())
@@ -170,7 +170,7 @@ impl Running {
     /// # Errors
     /// When the signals cannot be waited for.
     pub async fn until_terminated(&self) -> Result<()> {
-        signal::terminate().await?;
+        signal::terminate()?.await;
         self.shutdown(self.app.settings().grace).await;
         Ok(())
     }
