@@ -18,6 +18,8 @@ mod queues;
 mod signal;
 mod stop;
 mod sync;
+mod tokio_clients;
+mod tokio_inside;
 #[cfg(unix)]
 mod unix;
 mod web_answers;

@@ -1,6 +1,10 @@
 //! What the tests share: servers on free ports, raw sockets, outside programs.
 
 pub mod polling;
+mod redis;
+mod temp_dir;
 mod turned;
 
+pub use redis::RedisServer;
+pub use temp_dir::TempDir;
 pub use turned::{finished, turned, turned_until_finished};
