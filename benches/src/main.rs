@@ -1,6 +1,6 @@
 //! `squall-benches SUBJECT`: Squall beside its peers, in one run.
 //!
-//! Every subject starts the servers one after the other, in rounds, so that a
+//! Every subject starts the programs one after the other, in rounds, so that a
 //! noisy minute of the machine hits all of them. What can be counted is
 //! counted (instructions, system calls, allocations, bytes); what must be
 //! timed is given as median and range. See README.md for what to distrust.
@@ -17,6 +17,7 @@ mod memory;
 mod noise;
 mod open_loop;
 mod options;
+mod primitives;
 mod process_tree;
 mod server;
 mod server_process;
@@ -60,12 +61,16 @@ fn run(options: &Options) -> Result<(), Reason> {
         // Better to fail now than after all the measuring.
         std::fs::write(path, "").map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    let (servers, skipped) = servers::prepare(options)?;
-    for (name, reason) in &skipped {
-        println!("skipped {name}: {reason}");
-    }
-    if servers.is_empty() {
-        return Err("no server is left to measure".into());
+    let mut servers = Vec::new();
+    let mut skipped = Vec::new();
+    if options.subjects() != [Subject::Loop] {
+        (servers, skipped) = servers::prepare(options)?;
+        for (name, reason) in &skipped {
+            println!("skipped {name}: {reason}");
+        }
+        if servers.is_empty() {
+            return Err("no server is left to measure".into());
+        }
     }
     println!("peers: {}", servers::versions());
     let mut subjects = serde_json::Map::new();
@@ -75,6 +80,7 @@ fn run(options: &Options) -> Result<(), Reason> {
             Subject::Blocking => ("blocking", blocking::run(&servers, options)),
             Subject::Server => ("server", server::run(&servers, options)),
             Subject::Memory => ("memory", memory::run(&servers, options)?),
+            Subject::Loop => ("loop", primitives::run(options)?),
         };
         let noise = before.until_now();
         println!("\n{noise}");

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::primitives::RUNTIMES;
+use crate::servers::NAMES;
+
 pub(crate) const USAGE: &str = "\
 usage: squall-benches SUBJECT [--quick] [--json FILE] [--only NAME,NAME] [--squall PATH] [--rounds N]
 
@@ -9,12 +12,13 @@ subjects
   blocking   latency of a cheap route while handlers block: sleep, spin, lock; and five jobs at once
   server     instructions, system calls, allocations and CPU time per request
   memory     resident bytes per idle keep-alive connection
-  all        the three of them
+  loop       spawning, waking and timers of the event loop, beside tokio and smol
+  all        the four of them
 
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
-  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go
+  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol
   --squall PATH   a ready `squall` program instead of building one
   --rounds N      how often each timed cell is run";
 
@@ -24,6 +28,7 @@ pub(crate) enum Subject {
     Blocking,
     Server,
     Memory,
+    Loop,
 }
 
 #[derive(Debug, Default)]
@@ -58,9 +63,14 @@ impl Options {
                 "blocking" => subject = Some(Some(Subject::Blocking)),
                 "server" => subject = Some(Some(Subject::Server)),
                 "memory" => subject = Some(Some(Subject::Memory)),
+                "loop" => subject = Some(Some(Subject::Loop)),
                 "all" => subject = Some(None),
                 _ => return Err(format!("unknown argument {arg}")),
             }
+        }
+        let known = |name: &&String| NAMES.iter().chain(&RUNTIMES).any(|known| known == name);
+        if let Some(unknown) = options.only.iter().flatten().find(|name| !known(name)) {
+            return Err(format!("--only: there is no {unknown}"));
         }
         options.subject = subject.ok_or("which subject?")?;
         Ok(Some(options))
@@ -68,7 +78,14 @@ impl Options {
 
     pub(crate) fn subjects(&self) -> Vec<Subject> {
         self.subject.map_or_else(
-            || vec![Subject::Blocking, Subject::Server, Subject::Memory],
+            || {
+                vec![
+                    Subject::Blocking,
+                    Subject::Server,
+                    Subject::Memory,
+                    Subject::Loop,
+                ]
+            },
             |one| vec![one],
         )
     }

@@ -42,8 +42,8 @@ impl Server {
 pub(crate) fn versions() -> String {
     let locked = include_str!("../Cargo.lock");
     let version = |name| pinned(locked, name).unwrap_or("?");
-    let rust =
-        ["axum", "actix-web", "hyper", "tokio"].map(|name| format!("{name} {}", version(name)));
+    let rust = ["axum", "actix-web", "hyper", "tokio", "smol"]
+        .map(|name| format!("{name} {}", version(name)));
     format!("{}, {}", rust.join(", "), TORNADO.replace("==", " "))
 }
 
@@ -53,14 +53,14 @@ fn pinned<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
     Some(after.split_once('"')?.0)
 }
 
+/// All there are.
+pub(crate) const NAMES: [&str; 7] = ["raw", "squall", "axum", "actix", "hyper", "tornado", "go"];
+
 type Skipped = Vec<(&'static str, Reason)>;
 
 /// Builds what was asked for, and starts each server once to see that it
 /// answers; what cannot be had is skipped with a reason.
 pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reason> {
-    if let Some(unknown) = options.only.iter().flatten().find(|name| !is_known(name)) {
-        return Err(format!("--only: there is no server {unknown}"));
-    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut skipped = Skipped::new();
     let mut servers = Vec::new();
@@ -103,11 +103,7 @@ pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reaso
     Ok((servers, skipped))
 }
 
-fn is_known(name: &str) -> bool {
-    ["raw", "squall", "axum", "actix", "hyper", "tornado", "go"].contains(&name)
-}
-
-fn peer(folder: &Path, bin: &str) -> Result<String, Reason> {
+pub(crate) fn peer(folder: &Path, bin: &str) -> Result<String, Reason> {
     let mut command = cargo();
     command
         .args(["build", "--release", "--bin", bin, "--manifest-path"])
