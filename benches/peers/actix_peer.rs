@@ -2,7 +2,7 @@
 
 use actix_web::web::{Path, get};
 use actix_web::{App, HttpServer};
-use peer_jobs::{IT_WORKS, Options, block, lock, ready, spin, sync};
+use peer_jobs::{IT_WORKS, Options, block, call_self, lock, ready, spin, sync};
 
 fn main() -> std::io::Result<()> {
     let options = Options::from_args();
@@ -23,6 +23,7 @@ fn main() -> std::io::Result<()> {
                     get().to(|ms: Path<u64>| async move { lock(*ms) }),
                 )
                 .route("/sync", get().to(|| async { sync() }))
+                .route("/client/sync", get().to(|| async { call_self() }))
         })
         .workers(options.lanes)
         // As the other peers: SIGTERM ends it at once.

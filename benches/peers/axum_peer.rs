@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use peer_jobs::{IT_WORKS, Options, block, lock, ready, spin, sync};
+use peer_jobs::{IT_WORKS, Options, block, call_self, lock, ready, spin, sync};
 
 fn main() -> std::io::Result<()> {
     let options = Options::from_args();
@@ -21,7 +21,8 @@ fn main() -> std::io::Result<()> {
             "/lock/{ms}",
             get(|Path(ms): Path<u64>| async move { lock(ms) }),
         )
-        .route("/sync", get(|| async { sync() }));
+        .route("/sync", get(|| async { sync() }))
+        .route("/client/sync", get(|| async { call_self() }));
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.lanes)
         .enable_all()

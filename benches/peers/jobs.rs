@@ -3,10 +3,10 @@
 //! The peers differ in the server library only. The handlers below block on
 //! purpose: the `blocking` subject asks what a server makes of that.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The body of `/plaintext` and `/sync`.
@@ -49,8 +49,12 @@ impl Options {
     }
 }
 
+/// Where this server listens, for `/client/sync`.
+static OWN: OnceLock<SocketAddr> = OnceLock::new();
+
 /// Prints the ready line that the harness waits for.
 pub fn ready(name: &str, addr: SocketAddr) {
+    let _ = OWN.set(addr);
     let mut out = std::io::stdout().lock();
     // A harness that has gone away needs no ready line.
     let _ = writeln!(out, "{name} listening on http://{addr}").and_then(|()| out.flush());
@@ -89,6 +93,30 @@ pub fn sync() -> &'static str {
     IT_WORKS
 }
 
+/// `/client/sync`: calls this very server with a blocking client.
+pub fn call_self() -> &'static str {
+    if fetch_plaintext().is_ok() {
+        IT_WORKS
+    } else {
+        "no answer"
+    }
+}
+
+fn fetch_plaintext() -> std::io::Result<()> {
+    let own = OWN.get().ok_or(std::io::ErrorKind::NotConnected)?;
+    let mut stream = TcpStream::connect(own)?;
+    write!(stream, "GET /plaintext HTTP/1.1\r\nHost: {own}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut chunk = [0; 1024];
+    while !answer.ends_with(IT_WORKS.as_bytes()) {
+        match stream.read(&mut chunk)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            n => answer.extend_from_slice(&chunk[..n]),
+        }
+    }
+    Ok(())
+}
+
 fn quiet(program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -103,6 +131,7 @@ pub fn answer(path: &str) -> Option<&'static str> {
     match path {
         "/plaintext" => return Some(IT_WORKS),
         "/sync" => return Some(sync()),
+        "/client/sync" => return Some(call_self()),
         _ => {}
     }
     let (job, ms) = path.strip_prefix('/')?.split_once('/')?;

@@ -9,6 +9,7 @@ import os
 import subprocess
 import threading
 import time
+import urllib.request
 
 import tornado.httpserver
 import tornado.netutil
@@ -16,6 +17,7 @@ import tornado.process
 import tornado.web
 
 ONE = threading.Lock()
+OWN = []
 
 
 class Text(tornado.web.RequestHandler):
@@ -62,6 +64,12 @@ class Sync(Text):
         self.text("It works")
 
 
+class ClientSync(Text):
+    def get(self):
+        with urllib.request.urlopen(OWN[0] + "/plaintext") as answer:
+            self.text(answer.read().decode())
+
+
 async def serve(sockets, parent):
     application = tornado.web.Application(
         [
@@ -70,6 +78,7 @@ async def serve(sockets, parent):
             (r"/spin/(\d+)", Spin),
             (r"/lock/(\d+)", Lock),
             (r"/sync", Sync),
+            (r"/client/sync", ClientSync),
         ],
         log_function=lambda handler: None,
     )
@@ -87,6 +96,7 @@ def main():
     host, port = options.listen.rsplit(":", 1)
     sockets = tornado.netutil.bind_sockets(int(port), host, backlog=1024)
     port = sockets[0].getsockname()[1]
+    OWN.append(f"http://{host}:{port}")
     print(f"tornado listening on http://{host}:{port}", flush=True)
     parent = None
     if options.lanes > 1:

@@ -4,6 +4,7 @@
 //! inherits the other's threads, caches or heap. Prints `FIGURE UNIT` lines.
 
 mod baton;
+mod idle;
 mod runtime;
 mod stopwatch;
 mod tasks;
@@ -56,6 +57,8 @@ fn measure<R: Runtime>(case: &str, count: Option<usize>) -> Option<Figures> {
         "sleeps-fire" => timers::fire(&runtime, or(1_000_000)),
         "calls-random" => timers::calls(&runtime, or(1_000_000), true)?,
         "calls-same" => timers::calls(&runtime, or(1_000_000), false)?,
+        "idle" => idle::wakes(),
+        "hand-off" => idle::hand_off(runtime.as_squall()?, or(500)),
         _ => return None,
     })
 }

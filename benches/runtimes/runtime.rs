@@ -39,9 +39,20 @@ pub(crate) trait Runtime: Sized + 'static {
     }
 
     fn cancel_call(_: Self::Call) {}
+
+    /// For what only Squall does.
+    fn as_squall(&self) -> Option<&Squall> {
+        None
+    }
 }
 
 pub(crate) struct Squall(squall_loop::IoLoop);
+
+impl Squall {
+    pub(crate) fn hand_offs(&self) -> u64 {
+        self.0.stats().handoffs()
+    }
+}
 
 impl Runtime for Squall {
     type Sleep = squall_loop::Sleep;
@@ -89,6 +100,10 @@ impl Runtime for Squall {
 
     fn cancel_call(call: Self::Call) {
         call.cancel();
+    }
+
+    fn as_squall(&self) -> Option<&Squall> {
+        Some(self)
     }
 }
 

@@ -77,7 +77,7 @@ fn run(options: &Options) -> Result<(), Reason> {
     for subject in options.subjects() {
         let before = noise::Noise::sample();
         let (name, figures) = match subject {
-            Subject::Blocking => ("blocking", blocking::run(&servers, options)),
+            Subject::Blocking => ("blocking", blocking::run(&servers, options)?),
             Subject::Server => ("server", server::run(&servers, options)),
             Subject::Memory => ("memory", memory::run(&servers, options)?),
             Subject::Loop => ("loop", primitives::run(options)?),

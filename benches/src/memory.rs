@@ -91,7 +91,7 @@ pub(crate) fn run(servers: &[Server], options: &Options) -> Result<Value, Reason
 }
 
 /// Raises the limit of open files, for us and the servers we start.
-fn allowed(wanted: u64) -> Result<u64, Reason> {
+pub(crate) fn allowed(wanted: u64) -> Result<u64, Reason> {
     let limit = getrlimit(Resource::Nofile);
     let needed = wanted + OTHER_FILES;
     let granted = limit.maximum.map_or(needed, |maximum| maximum.min(needed));

@@ -4,8 +4,10 @@
 //! Its latency counts from when it was **due**, also when the connection was
 //! still waiting for an earlier answer (no coordinated omission). Each
 //! connection has a thread with a blocking socket: at 200 requests per second
-//! this costs about 1 % of a core. Background clients begin at `start` too.
+//! this costs about 1 % of a core. Background clients begin at `start` too, or a
+//! warm-up earlier.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::thread;
@@ -16,6 +18,9 @@ use hdrhistogram::Histogram;
 use crate::Reason;
 use crate::client::Client;
 
+/// A background client whose request failed asks again after this.
+const FAILED_PAUSE: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Requests per second, over all connections.
@@ -25,6 +30,8 @@ pub(crate) struct Plan {
     /// How long answers are waited for after the last request was due.
     pub(crate) drain: Duration,
     pub(crate) background: Background,
+    /// How long the background runs before the first request is due.
+    pub(crate) warm_up: Duration,
 }
 
 /// Clients that each call one route again and again until the window ends.
@@ -42,8 +49,25 @@ pub(crate) struct Outcome {
     /// Microseconds by which the driver itself was late to send.
     pub(crate) lateness: Histogram<u64>,
     pub(crate) lost: u64,
-    /// Background requests that were answered within the window.
-    pub(crate) slow_done: u64,
+    pub(crate) background: Answers,
+}
+
+/// What became of the background requests within the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Answers {
+    pub(crate) ok: u64,
+    /// Answered with 503.
+    pub(crate) shed: u64,
+    /// Refused, broken off, or answered with anything else.
+    pub(crate) failed: u64,
+}
+
+impl std::ops::AddAssign for Answers {
+    fn add_assign(&mut self, more: Self) {
+        self.ok += more.ok;
+        self.shed += more.shed;
+        self.failed += more.failed;
+    }
 }
 
 impl Plan {
@@ -78,17 +102,18 @@ impl Plan {
             .map(warm)
             .collect::<Result<_, _>>()
             .map_err(not_warm)?;
-        let start = Instant::now() + Duration::from_millis(200);
+        let begin = Instant::now() + Duration::from_millis(200);
+        let start = begin + self.warm_up;
         let mut outcome = Outcome {
             latency: histogram(),
             lateness: histogram(),
             lost: 0,
-            slow_done: 0,
+            background: Answers::default(),
         };
         thread::scope(|scope| {
             let slow: Vec<_> = slow
                 .into_iter()
-                .map(|client| scope.spawn(move || self.keep_calling(client, start)))
+                .map(|client| scope.spawn(move || self.keep_calling(client, addr, begin)))
                 .collect();
             let fast: Vec<_> = (0..)
                 .zip(fast)
@@ -103,7 +128,7 @@ impl Plan {
                 outcome.lost += share.lost;
             }
             for share in slow {
-                outcome.slow_done += share.join().map_err(|_| "a background thread failed")?;
+                outcome.background += share.join().map_err(|_| "a background thread failed")?;
             }
             Ok(outcome)
         })
@@ -116,7 +141,7 @@ impl Plan {
             latency: histogram(),
             lateness: histogram(),
             lost: 0,
-            slow_done: 0,
+            background: Answers::default(),
         };
         let mut client = Some(client);
         let mut free_at = start;
@@ -145,14 +170,49 @@ impl Plan {
         share
     }
 
-    fn keep_calling(&self, mut client: Client, start: Instant) -> u64 {
+    fn keep_calling(&self, client: Client, addr: SocketAddr, begin: Instant) -> Answers {
+        let start = begin + self.warm_up;
         let end = start + self.window;
-        let mut done = 0;
-        sleep_until(start);
-        while Instant::now() < end && client.get(&self.background.path, end).is_ok() {
-            done += 1;
+        let mut answers = Answers::default();
+        let mut client = Some(client);
+        sleep_until(begin);
+        while Instant::now() < end {
+            let connected = match client.take() {
+                Some(client) => Ok(client),
+                None => Client::connect(addr),
+            };
+            let called = connected.and_then(|mut client| {
+                let reply = client.call(&self.background.path, end)?;
+                Ok((client, reply))
+            });
+            let mut one = Answers::default();
+            let mut again = Instant::now();
+            match called {
+                Ok((same, reply)) if reply.status == 200 => {
+                    one.ok = 1;
+                    client = Some(same);
+                }
+                Ok((_, reply)) => {
+                    if reply.status == 503 {
+                        one.shed = 1;
+                    } else {
+                        one.failed = 1;
+                    }
+                    // As a well-behaved client does, and on a new connection.
+                    again += reply.retry_after.unwrap_or(FAILED_PAUSE);
+                }
+                Err(error) if error.kind() == ErrorKind::TimedOut && Instant::now() >= end => break,
+                Err(_) => {
+                    one.failed = 1;
+                    again += FAILED_PAUSE;
+                }
+            }
+            if Instant::now() >= start {
+                answers += one;
+            }
+            sleep_until(again.min(end));
         }
-        done
+        answers
     }
 }
 
@@ -200,6 +260,7 @@ mod tests {
             window,
             drain: Duration::from_millis(300),
             background,
+            warm_up: Duration::ZERO,
         }
     }
 

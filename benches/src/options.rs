@@ -7,6 +7,7 @@ use crate::servers::NAMES;
 
 pub(crate) const USAGE: &str = "\
 usage: squall-benches SUBJECT [--quick] [--json FILE] [--only NAME,NAME] [--squall PATH] [--rounds N]
+                      [--squall-args ARGS] [--warm-up SECONDS] [--cell TEXT]
 
 subjects
   blocking   latency of a cheap route while handlers block: sleep, spin, lock; and five jobs at once
@@ -20,7 +21,10 @@ options
   --json FILE     keep the figures
   --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol
   --squall PATH   a ready `squall` program instead of building one
-  --rounds N      how often each timed cell is run";
+  --squall-args A more arguments for `squall demo`, separated by spaces
+  --rounds N      how often each timed cell is run
+  --warm-up S     `blocking`: how long the background runs before \"squall learned\" is measured (default 3)
+  --cell TEXT     `blocking`: only the cells whose title contains this";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,10 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     pub(crate) only: Option<Vec<String>>,
     pub(crate) squall: Option<PathBuf>,
+    pub(crate) squall_args: Vec<String>,
     pub(crate) rounds: Option<usize>,
+    pub(crate) warm_up: Option<u64>,
+    pub(crate) cell: Option<String>,
 }
 
 impl Options {
@@ -56,6 +63,14 @@ impl Options {
                 "--json" => options.json = Some(value()?.into()),
                 "--only" => options.only = Some(value()?.split(',').map(str::to_owned).collect()),
                 "--squall" => options.squall = Some(value()?.into()),
+                "--squall-args" => {
+                    options.squall_args = value()?.split_whitespace().map(str::to_owned).collect();
+                }
+                "--warm-up" => {
+                    options.warm_up =
+                        Some(value()?.parse().map_err(|e| format!("--warm-up: {e}"))?);
+                }
+                "--cell" => options.cell = Some(value()?),
                 "--rounds" => {
                     let rounds: usize = value()?.parse().map_err(|e| format!("--rounds: {e}"))?;
                     options.rounds = Some(rounds.max(1));

@@ -21,13 +21,15 @@ use crate::table::Table;
 pub(crate) const RUNTIMES: [&str; 4] = ["squall", "tokio-1", "tokio", "smol"];
 /// Those that use more than one core, as Squall does.
 const MULTI_CORE: [&str; 2] = ["tokio", "smol"];
+/// What the others do not have.
+const OURS: [&str; 2] = ["calls-random", "hand-off"];
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Case, the part of its work that `--quick` does (none: all), and its rows:
 /// figure and title.
 type Case = (&'static str, usize, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     (
         "spawn-one",
         100_000,
@@ -106,6 +108,12 @@ const CASES: [Case; 9] = [
             ("disorder", "… fired after a later one"),
         ],
     ),
+    (
+        "hand-off",
+        100,
+        &[("cpu_us", "take a lane from a blocked thread, CPU µs")],
+    ),
+    ("idle", 0, &[("wakes_per_s", "idle: wakes per second")]),
 ];
 
 /// What one process printed.
@@ -124,7 +132,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
             for turn in 0..RUNTIMES.len() {
                 // Every round begins with another runtime.
                 let runtime = RUNTIMES[(turn + round) % RUNTIMES.len()];
-                if !options.wants(runtime) || (case.starts_with("calls") && runtime != "squall") {
+                if !options.wants(runtime) || (OURS.contains(&case) && runtime != "squall") {
                     continue;
                 }
                 let mut command = Command::new(&program);
@@ -186,7 +194,7 @@ fn table(runs: &Runs) -> Table {
                 .min_by(|a, b| a.1.total_cmp(&b.1));
             // A ratio of counts that may be 0 says nothing.
             let ratio = best
-                .filter(|_| *figure != "disorder")
+                .filter(|_| !["disorder", "wakes_per_s"].contains(figure))
                 .and_then(|(best, _)| Spread::paired_ratio(&by_round("squall"), &by_round(best)));
             row.push(cell(ratio));
             table.row(row);

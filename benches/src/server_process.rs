@@ -21,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(12);
 pub(crate) struct Launch<'a> {
     server: &'a Server,
     lanes: usize,
+    args: Vec<String>,
+    calls_itself: bool,
     wrapper: Vec<String>,
     env: Vec<(&'static str, String)>,
     ready_within: Duration,
@@ -31,6 +33,8 @@ impl Server {
         Launch {
             server: self,
             lanes,
+            args: Vec::new(),
+            calls_itself: false,
             wrapper: Vec::new(),
             env: Vec::new(),
             ready_within: Duration::from_secs(20),
@@ -43,6 +47,18 @@ impl Launch<'_> {
     pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|part| (*part).to_owned()).collect();
         self.ready_within = Duration::from_secs(90);
+        self
+    }
+
+    /// More arguments for the server's program.
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// `/client/sync` is to call the very process that answers it.
+    pub(crate) fn calls_itself(mut self) -> Self {
+        self.calls_itself = true;
         self
     }
 
@@ -63,6 +79,12 @@ impl Launch<'_> {
         }
         line.extend(self.wrapper);
         line.extend(self.server.command.iter().cloned());
+        if self.server.name == "squall" && !self.calls_itself {
+            // Nothing listens on the discard port; the other routes call no third
+            // party. Without this the demo answers as the third party itself.
+            line.extend(["--third-party", "127.0.0.1:9"].map(str::to_owned));
+        }
+        line.extend(self.args);
         line.extend(
             [
                 "--listen",

@@ -122,10 +122,9 @@ fn squall(folder: &Path, options: &Options) -> Result<Vec<String>, Reason> {
             built(command, "squall")?
         }
     };
-    // Nothing listens on the discard port; the measured routes call no third party.
-    Ok([&program, "demo", "--third-party", "127.0.0.1:9"]
-        .map(str::to_owned)
-        .into())
+    let mut command = vec![program, "demo".to_owned()];
+    command.extend(options.squall_args.iter().cloned());
+    Ok(command)
 }
 
 fn cargo() -> Command {

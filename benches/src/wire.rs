@@ -9,6 +9,8 @@ pub(crate) struct Answer {
     /// Head and body, in bytes.
     pub(crate) len: usize,
     pub(crate) body: std::ops::Range<usize>,
+    /// Seconds to wait before asking again.
+    pub(crate) retry_after: Option<u64>,
 }
 
 pub(crate) fn request(path: &str, host: std::net::SocketAddr) -> Vec<u8> {
@@ -28,14 +30,20 @@ pub(crate) fn answer(bytes: &[u8]) -> io::Result<Option<Answer>> {
         .next()
         .and_then(status)
         .ok_or_else(|| malformed("no status line"))?;
-    let length = lines
-        .find_map(content_length)
-        .ok_or_else(|| malformed("no Content-Length"))?;
+    let mut length = None;
+    let mut retry_after = None;
+    for line in lines {
+        length = length.or_else(|| number(line, b"content-length:"));
+        retry_after = retry_after.or_else(|| number(line, b"retry-after:"));
+    }
+    let length = length.ok_or_else(|| malformed("no Content-Length"))?;
+    let length = usize::try_from(length).map_err(|_| malformed("a huge Content-Length"))?;
     let body = end + 4..end + 4 + length;
     Ok((bytes.len() >= body.end).then_some(Answer {
         status,
         len: body.end,
         body,
+        retry_after,
     }))
 }
 
@@ -44,10 +52,10 @@ fn status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(code).ok()?.parse().ok()
 }
 
-fn content_length(line: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"content-length:";
-    let (name, value) = line.split_at_checked(NAME.len())?;
-    if !name.eq_ignore_ascii_case(NAME) {
+/// The value of the header `name`, which is lower case and ends in a colon.
+fn number(line: &[u8], name: &[u8]) -> Option<u64> {
+    let (found, value) = line.split_at_checked(name.len())?;
+    if !found.eq_ignore_ascii_case(name) {
         return None;
     }
     std::str::from_utf8(value).ok()?.trim().parse().ok()
@@ -68,6 +76,13 @@ mod tests {
         let found = answer(OK).unwrap().unwrap();
         assert_eq!((found.status, found.len), (200, OK.len()));
         assert_eq!(&OK[found.body], b"It works");
+    }
+
+    #[test]
+    fn when_to_ask_again() {
+        let shed = b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n";
+        let found = answer(shed).unwrap().unwrap();
+        assert_eq!((found.status, found.retry_after), (503, Some(2)));
     }
 
     #[test]
