@@ -34,15 +34,20 @@ struct Pace {
     tick: Duration,
     /// CPU time that a poll may burn.
     cpu: Duration,
+    /// Idle time before the monitor parks, so that steady traffic does not wake it.
+    linger: Duration,
 }
 
 const CALM: Pace = Pace {
     tick: Duration::from_millis(2),
     cpu: Duration::from_millis(4),
+    linger: Duration::from_millis(20),
 };
 const STORM: Pace = Pace {
     tick: Duration::from_micros(500),
     cpu: Duration::from_millis(1),
+    // Looks are most of what a hand-off costs, so there is none while nothing moves.
+    linger: Duration::from_micros(500),
 };
 /// How long after a hand-off the next one is expected.
 const STORM_LASTS: Duration = Duration::from_secs(1);
@@ -50,8 +55,6 @@ const STORM_LASTS: Duration = Duration::from_secs(1);
 const WIDEST: usize = 32;
 /// A trouble that comes again within this time is the same.
 const SAME_TROUBLE: Duration = Duration::from_secs(10);
-/// Idle time before the monitor parks, so that steady traffic does not wake it.
-const LINGER: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 pub(crate) struct Monitor {
@@ -139,10 +142,11 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
             strong.threads.warm(shared, RESERVE + storm.width);
         }
         troubles.report(&strong, shared, now);
-        if !strong.all_asleep() || strong.threads.has_queued() {
+        let relief_polls = reliefs.values().any(Option::is_some);
+        if !strong.all_asleep() || strong.threads.has_queued() || relief_polls {
             busy = now;
         }
-        if now.duration_since(busy) < LINGER || rages {
+        if now.duration_since(busy) < pace.linger {
             drop(strong);
             std::thread::sleep(pace.tick);
         } else {

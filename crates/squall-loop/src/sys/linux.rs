@@ -3,6 +3,7 @@
 //! No signal is sent and nothing is traced: a process may read its own threads.
 
 use std::fs;
+use std::io::Read;
 use std::time::Duration;
 
 use super::Activity;
@@ -42,25 +43,38 @@ pub(crate) fn thread_cpu_time(thread: u64) -> Option<Duration> {
 
 /// What a thread of this process is doing now.
 pub(crate) fn inspect(thread: u64) -> Option<Activity> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // One small file tells all: "running", or the number of the system call, which
+    // is -1 for a wait outside of any. Not every kernel and sandbox shows it.
+    if let Some(line) = read(thread, "syscall") {
+        let first = line.split_ascii_whitespace().next()?;
+        if first == "running" {
+            return Some(Activity::Runnable);
+        }
+        let call = first.parse().ok().and_then(syscalls::Sysno::new);
+        return Some(Activity::Waiting(call.map(|call| call.name())));
+    }
+    let stat = read(thread, "stat")?;
     // The name in parentheses may hold anything; the state follows the last one.
     let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
-    if state == 'R' {
-        return Some(Activity::Runnable);
-    }
-    Some(Activity::Waiting(syscall(thread)))
+    Some(if state == 'R' {
+        Activity::Runnable
+    } else {
+        Activity::Waiting(None)
+    })
 }
 
-fn syscall(thread: u64) -> Option<&'static str> {
-    let line = fs::read_to_string(format!("/proc/self/task/{thread}/syscall")).ok()?;
-    let number: usize = line.split_ascii_whitespace().next()?.parse().ok()?;
-    syscalls::Sysno::new(number).map(|call| call.name())
+/// The start of one of the kernel's files on a thread, with a single read: the
+/// monitor reads one for each hand-off.
+fn read(thread: u64, file: &str) -> Option<String> {
+    let mut buffer = [0; 512];
+    let mut file = fs::File::open(format!("/proc/self/task/{thread}/{file}")).ok()?;
+    let length = file.read(&mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::io::Read;
     use std::sync::mpsc;
 
     #[test]
