@@ -33,6 +33,7 @@ pub(crate) fn hand_off(squall: &Squall, count: usize) -> Figures {
     let hand_offs = (squall.hand_offs() - before) as f64;
     vec![
         ("hand_offs", hand_offs),
+        ("sleep_cpu_us", sleeps.cpu / 1_000.0 / count as f64),
         ("cpu_us", (blocks.cpu - sleeps.cpu) / 1_000.0 / hand_offs),
     ]
 }

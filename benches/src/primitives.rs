@@ -111,7 +111,10 @@ const CASES: [Case; 11] = [
     (
         "hand-off",
         100,
-        &[("cpu_us", "take a lane from a blocked thread, CPU µs")],
+        &[
+            ("cpu_us", "take a lane from a blocked thread, CPU µs"),
+            ("sleep_cpu_us", "… for comparison, one sleep of a thread"),
+        ],
     ),
     ("idle", 0, &[("wakes_per_s", "idle: wakes per second")]),
 ];
