@@ -36,14 +36,14 @@ pub use squall_http::{Body, BodyError, BodyStream, Headers};
 #[cfg(unix)]
 pub use squall_loop::process;
 pub use squall_loop::{
-    Executor, IoLoop, PeriodicCallback, Pressure, blocking, net, queues, run_on_executor, signal,
-    sleep, sleep_until, sync, with_timeout,
+    Executor, IoLoop, PeriodicCallback, Pressure, blocking, deadline, net, queues, remaining,
+    run_on_executor, signal, sleep, sleep_until, sync, with_timeout,
 };
 pub use web::extract::{
     Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
 };
 pub use web::respond::{Html, IntoResponse, Redirect};
 pub use web::{
-    AppHandle, Application, Context, MethodRoutes, Next, Problem, Request, RequestHandler, Running,
-    any, delete, get, head, on, options, patch, post, put,
+    AppHandle, Application, Context, IntoRoute, MethodRoutes, Next, Offload, Problem, Request,
+    RequestHandler, Running, any, delete, get, head, on, options, patch, post, put,
 };

@@ -10,10 +10,12 @@
 //! choice. While nobody listens to `squall::access`, a line costs next to nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{Method, StatusCode};
-use squall_http::server::Request;
+use squall_http::server::{Refused, Request};
 use tracing::Level;
 
 /// Paths up to this length need no allocation of their own.
@@ -25,6 +27,8 @@ pub(crate) struct AccessLine {
     method: Method,
     path: Kept,
     remote: SocketAddr,
+    /// Each request has one line, whoever answers it.
+    written: AtomicBool,
 }
 
 enum Kept {
@@ -35,20 +39,40 @@ enum Kept {
 impl AccessLine {
     /// `None` while nobody listens.
     #[inline]
-    pub(crate) fn begin(request: &Request) -> Option<Box<Self>> {
+    pub(crate) fn begin(request: &Request) -> Option<Arc<Self>> {
         if !tracing::enabled!(target: "squall::access", Level::ERROR) {
             return None;
         }
-        Some(Box::new(Self {
+        Some(Arc::new(Self {
             begun: Instant::now(),
             method: request.method().clone(),
             path: Kept::new(request.path()),
             remote: request.exchange().remote_addr(),
+            written: AtomicBool::new(false),
         }))
+    }
+
+    /// The line of what never became a request.
+    pub(crate) fn refused(refused: &Refused<'_>) {
+        if !tracing::enabled!(target: "squall::access", Level::ERROR) {
+            return;
+        }
+        let unread = || Method::from_bytes(b"-").unwrap_or_default();
+        let line = Self {
+            begun: Instant::now(),
+            method: refused.head.map_or_else(unread, |head| head.method.clone()),
+            path: Kept::new(refused.head.map_or("-", |head| head.path())),
+            remote: refused.remote_addr,
+            written: AtomicBool::new(false),
+        };
+        line.log(refused.status);
     }
 
     #[inline]
     pub(crate) fn log(&self, status: StatusCode) {
+        if self.written.swap(true, Ordering::Relaxed) {
+            return;
+        }
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(

@@ -5,6 +5,8 @@ use std::time::Duration;
 pub use squall_http::server::Settings as ServerSettings;
 pub use squall_http::wire::multipart::MultipartLimits;
 
+use crate::web::Offload;
+
 /// What an application may be told. The defaults are the safe ones.
 ///
 /// ```
@@ -25,6 +27,9 @@ pub struct Settings {
     pub max_collected_body: u64,
     /// What an upload may spend on everything but data, beyond it 413.
     pub multipart: MultipartLimits,
+    /// Where handlers are polled whose route does not say it: default
+    /// [`Offload::Auto`], on their lane until they were caught blocking it.
+    pub offload: Offload,
     /// How long a shutdown waits for requests that are being answered: default 10 s.
     pub grace: Duration,
     /// Show the cause of a 5xx to the client: default false. For development only.
@@ -37,6 +42,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             max_collected_body: 2 << 20,
             multipart: MultipartLimits::default(),
+            offload: Offload::Auto,
             grace: Duration::from_secs(10),
             debug: false,
         }

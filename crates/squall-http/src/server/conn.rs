@@ -10,6 +10,7 @@
 //!                         `-----(deadline: it has not)--> Taken -> Closed
 //! ```
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use squall_loop::time::coarse_nanos;
-use squall_loop::{Blocked, Timeout, Watch};
+use squall_loop::{Blocked, DeadlineScope, Timeout, Watch};
 
 use super::Inner;
 use super::encode;
@@ -73,7 +74,12 @@ struct Slow {
     deadline: Option<Timeout>,
     driver: Option<Waker>,
     on_close: Vec<Waker>,
+    /// What the service wants to be reminded of when the deadline answers.
+    note: Option<Note>,
 }
+
+/// Something of the service's that stays with an exchange.
+pub(super) type Note = Arc<dyn Any + Send + Sync>;
 
 impl Conn {
     pub(super) fn new(stream: Stream, peer: SocketAddr, server: Arc<Inner>) -> Self {
@@ -160,6 +166,7 @@ impl Conn {
         let mut slow = self.slow();
         let timeout = slow.deadline.take();
         slow.driver = None;
+        slow.note = None;
         drop(slow);
         if let Some(timeout) = timeout {
             timeout.cancel();
@@ -182,7 +189,7 @@ impl Conn {
     /// Ready once the exchange or its connection is over.
     pub(super) fn poll_over(&self, number: u64, cx: &Context<'_>) -> Poll<()> {
         let mut slow = self.slow();
-        if self.number() != number || self.phase() >= Phase::Taken as u64 {
+        if self.is_over(number) {
             return Poll::Ready(());
         }
         if !slow
@@ -203,6 +210,16 @@ impl Conn {
             .instant_of(self.begun.load(Ordering::Relaxed))
     }
 
+    /// When the current exchange must be answered, in nanoseconds of the loop's clock.
+    #[inline]
+    pub(super) fn due(&self) -> u64 {
+        let limit = match self.limit.load(Ordering::Relaxed) {
+            0 => self.server.handler_nanos,
+            own => own,
+        };
+        self.begun.load(Ordering::Relaxed).saturating_add(limit)
+    }
+
     pub(super) fn limit(&self) -> Duration {
         match self.limit.load(Ordering::Relaxed) {
             0 => self.server.settings.handler_timeout,
@@ -217,7 +234,12 @@ impl Conn {
 
     /// Gives the current exchange a deadline of its own.
     pub(super) fn set_limit(self: &Arc<Self>, number: u64, limit: Duration) {
+        if self.is_over(number) {
+            return; // By now this may be another exchange's connection.
+        }
+        let before = self.due();
         self.limit.store(nanos(limit).max(1), Ordering::Relaxed);
+        DeadlineScope::moved(before, self.due());
         let old = self.slow().deadline.take();
         if let Some(old) = old {
             old.cancel();
@@ -232,8 +254,8 @@ impl Conn {
             return;
         }
         let conn = self.clone();
-        let when = self.begun() + self.limit();
         let io_loop = &self.server.io_loop;
+        let when = io_loop.instant_of(self.due());
         slow.deadline = Some(io_loop.call_at(when, move || conn.deadline_passed(number)));
     }
 
@@ -243,7 +265,8 @@ impl Conn {
             return;
         }
         let tag = self.tag.load(Ordering::Relaxed);
-        let answer = self.server.service.timed_out(tag, self.limit());
+        let note = self.slow().note.take();
+        let answer = self.server.service.timed_out(tag, self.limit(), note);
         let mut out = self.out();
         encode::whole(&mut out.buffer, answer);
         // No task of ours can wait here: a full socket is closed with less said.
@@ -262,6 +285,23 @@ impl Conn {
         for waker in driver.into_iter().chain(waiting) {
             waker.wake();
         }
+    }
+
+    /// Whether nobody waits for this exchange's answer any more.
+    pub(super) fn is_over(&self, number: u64) -> bool {
+        self.number() != number || self.phase() >= Phase::Taken as u64
+    }
+
+    /// A handler's result came when nobody waited for it any more.
+    pub(super) fn late(&self, tag: u32) {
+        let now = self.server.io_loop.now();
+        let due = self.server.io_loop.instant_of(self.due());
+        let overdue = now.saturating_duration_since(due);
+        self.server.late(tag, overdue);
+    }
+
+    pub(super) fn keep_note(&self, note: Note) {
+        self.slow().note = Some(note);
     }
 
     // ---- the write side ----
@@ -373,6 +413,6 @@ impl Watch for ConnWatch {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! A handle to one request together with the answer being written.
 
+use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -7,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use squall_loop::DeadlineScope;
+
+use super::Inner;
 use super::conn::Conn;
 
 /// One request together with the answer being written.
@@ -39,7 +43,45 @@ impl Exchange {
 
     /// When the handler must have answered.
     pub fn deadline(&self) -> Instant {
-        self.conn.begun() + self.conn.limit()
+        (self.conn.server.io_loop).instant_of(self.conn.due())
+    }
+
+    /// How much time is left until the [`deadline`](Self::deadline); zero once it has
+    /// passed. What the handler fetches does not take longer than that, unless it was
+    /// told to.
+    pub fn remaining(&self) -> Duration {
+        let now = self.conn.server.io_loop.now();
+        self.deadline().saturating_duration_since(now)
+    }
+
+    /// Lets what is polled on this thread see the exchange's deadline
+    /// ([`squall_loop::deadline`]), for whoever polls a handler outside of its
+    /// connection's task.
+    pub fn deadline_scope(&self) -> DeadlineScope {
+        DeadlineScope::enter(self.conn.due())
+    }
+
+    /// Whether nobody waits for the answer any more: it was sent, the deadline has
+    /// answered, or the client is gone.
+    pub fn is_over(&self) -> bool {
+        self.conn.is_over(self.number)
+    }
+
+    /// Counts a result that came when the exchange was over, and is discarded.
+    pub fn late(&self, tag: u32) {
+        self.conn.late(tag);
+    }
+
+    /// Lets a shutdown of the server wait, within its grace, until the value is dropped.
+    pub fn working(&self) -> Working {
+        let server = self.conn.server.clone();
+        server.open().working += 1;
+        Working { server }
+    }
+
+    /// Keeps something for [`Service::timed_out`](super::Service::timed_out).
+    pub fn keep_note(&self, note: Arc<dyn Any + Send + Sync>) {
+        self.conn.keep_note(note);
     }
 
     /// When the request's head was complete.
@@ -66,6 +108,25 @@ impl Exchange {
     /// over, whichever is first.
     pub async fn disconnected(&self) {
         poll_fn(|cx| self.conn.poll_over(self.number, cx)).await;
+    }
+}
+
+/// A handler that runs on without its connection; see [`Exchange::working`].
+pub struct Working {
+    server: Arc<Inner>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let mut open = self.server.open();
+        open.working -= 1;
+        self.server.ended(open);
+    }
+}
+
+impl fmt::Debug for Working {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Working").finish_non_exhaustive()
     }
 }
 

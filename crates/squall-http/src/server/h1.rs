@@ -3,18 +3,19 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use squall_loop::time::coarse_nanos;
-use squall_loop::{IoLoop, Sleep, sleep_until, with_timeout};
+use squall_loop::{DeadlineScope, IoLoop, Sleep, sleep_until, with_timeout};
 
-use super::conn::Conn;
+use super::conn::{Conn, Phase};
 use super::encode::{self, Framing};
 use super::exchange::Exchange;
 use super::incoming::{CONTINUE, Incoming};
-use super::message::{Request, Response};
+use super::message::{Refused, Request, Response};
 use super::recycle::HeadBox;
 use crate::body::{Body, BodyError};
 use crate::wire::chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk_header, encode_trailers};
@@ -48,11 +49,7 @@ pub(super) async fn drive(conn: &Arc<Conn>) {
     loop {
         let then = match next_head(conn, &mut deadline).await {
             Next::Request(head) => exchange(conn, head, &mut deadline).await,
-            Next::Refused(status, why) => {
-                let answer = conn.server.service.reject(status, &why);
-                conn.write(|out| encode::whole(out, answer));
-                Then::Linger
-            }
+            Next::Refused(status, why) => refuse(conn, None, status, &why),
             Next::Closed => Then::Abort,
         };
         match then {
@@ -142,9 +139,7 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     let (length, expects) = match accept(&head, conn.server.settings.max_body_size) {
         Ok(accepted) => accepted,
         Err((status, why)) => {
-            let answer = conn.server.service.reject(status, &why);
-            conn.write(|out| encode::whole(out, answer));
-            return Then::Linger;
+            return refuse(conn, Some(&head), status, &why);
         }
     };
     let method = head.method.clone();
@@ -162,16 +157,27 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     let request = Request::new(head, body, Exchange::new(conn.clone(), number));
     let mut handler = conn.server.service.call(request);
     let mut pended = false;
-    let answer = poll_fn(|cx| match handler.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => {
-            pended = true;
-            conn.poll_waiting(number, cx).map(|()| None)
+    let answer = poll_fn(|cx| {
+        if pended && conn.is(Phase::Taken) {
+            return Poll::Ready(None);
+        }
+        let scope = DeadlineScope::enter(conn.due());
+        let polled = handler.as_mut().poll(cx);
+        drop(scope);
+        match polled {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => {
+                pended = true;
+                conn.poll_waiting(number, cx).map(|()| None)
+            }
         }
     })
     .await;
     drop(handler);
     let ours = conn.answered(number);
+    if !ours && answer.is_some() {
+        conn.late(conn.tag.load(Ordering::Relaxed));
+    }
     if pended || conn.has_own_limit() {
         conn.forget_deadline();
     }
@@ -185,6 +191,18 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
         return then;
     }
     drain(conn).await
+}
+
+/// Answers what does not become a request.
+fn refuse(conn: &Conn, head: Option<&RequestHead>, status: StatusCode, why: &str) -> Then {
+    let answer = conn.server.service.reject(&Refused {
+        status,
+        why,
+        head,
+        remote_addr: conn.peer,
+    });
+    conn.write(|out| encode::whole(out, answer));
+    Then::Linger
 }
 
 /// What the head alone decides.

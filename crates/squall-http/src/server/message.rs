@@ -1,5 +1,7 @@
 //! What a service is given and what it gives back.
 
+use std::net::SocketAddr;
+
 use http::{Method, StatusCode};
 
 use crate::body::Body;
@@ -85,6 +87,20 @@ impl Request {
     pub fn head(&self) -> &RequestHead {
         &self.head
     }
+}
+
+/// What never became a request, and why.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Refused<'a> {
+    /// The status that says it best.
+    pub status: StatusCode,
+    /// Why, in words that may be shown.
+    pub why: &'a str,
+    /// The head, if it could be read.
+    pub head: Option<&'a RequestHead>,
+    /// The peer's address.
+    pub remote_addr: SocketAddr,
 }
 
 /// An answer.

@@ -13,6 +13,7 @@ mod recycle;
 mod settings;
 mod shutdown;
 
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +23,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use http::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 use squall_loop::net::{TcpListener, TcpStream};
@@ -31,8 +31,8 @@ use squall_loop::{Blocked, IoLoop, sleep};
 use crate::stream::Stream;
 use conn::{Conn, ConnWatch};
 
-pub use exchange::Exchange;
-pub use message::{Request, Response};
+pub use exchange::{Exchange, Working};
+pub use message::{Refused, Request, Response};
 pub use settings::Settings;
 
 /// How long accepting pauses when the process is out of file descriptors.
@@ -51,11 +51,22 @@ pub trait Service: Send + Sync + 'static {
 
     /// The answer to what never became a request, such as a malformed head. The
     /// body must be in memory; the connection is closed after it.
-    fn reject(&self, status: StatusCode, why: &str) -> Response;
+    fn reject(&self, refused: &Refused<'_>) -> Response;
 
     /// The answer in place of a handler whose deadline has passed. The handler may
-    /// still be stuck in blocking code. The body must be in memory.
-    fn timed_out(&self, tag: u32, limit: Duration) -> Response;
+    /// still be stuck in blocking code. The body must be in memory. The note is what
+    /// was given to [`Exchange::keep_note`].
+    fn timed_out(
+        &self,
+        tag: u32,
+        limit: Duration,
+        note: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Response;
+
+    /// A handler has ended when nobody waited for its result any more, which was
+    /// discarded: so long after its deadline, or before it (zero) but after its client
+    /// had gone.
+    fn late(&self, tag: u32, overdue: Duration);
 
     /// A route's name for people, such as `GET /ping/{host}`.
     fn label(&self, tag: u32) -> String;
@@ -78,14 +89,19 @@ pub(crate) struct Inner {
     service: Arc<dyn Service>,
     settings: Settings,
     io_loop: IoLoop,
+    /// `handler_timeout` in nanoseconds.
+    handler_nanos: u64,
     draining: AtomicBool,
     requests: AtomicU64,
+    late: AtomicU64,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
     conns: Slab<Weak<Conn>>,
+    /// Handlers that run on without their connections.
+    working: usize,
     /// Who waits for a change: acceptors for the shutdown, the shutdown for the end.
     waiting: Vec<Waker>,
 }
@@ -99,10 +115,12 @@ impl Server {
         Self {
             inner: Arc::new(Inner {
                 service,
+                handler_nanos: conn::nanos(settings.handler_timeout),
                 settings,
                 io_loop: IoLoop::current(),
                 draining: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
+                late: AtomicU64::new(0),
                 open: Mutex::default(),
             }),
         }
@@ -188,6 +206,12 @@ impl Server {
             .sum();
         self.inner.requests.load(Ordering::Relaxed) + live
     }
+
+    /// Results of handlers that came when nobody waited for them any more: after the
+    /// deadline, or after the client had gone. They were discarded.
+    pub fn late(&self) -> u64 {
+        self.inner.late.load(Ordering::Relaxed)
+    }
 }
 
 /// Gives a connection its driver, on the lane it lives on.
@@ -220,7 +244,24 @@ impl Drop for Registered {
         (inner.requests).fetch_add(self.conn.number(), Ordering::Relaxed);
         let mut open = inner.open();
         open.conns.try_remove(self.key);
-        let waiting = if open.conns.is_empty() && inner.is_draining() {
+        inner.ended(open);
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// A handler's result came when nobody waited for it any more.
+    pub(crate) fn late(&self, tag: u32, overdue: Duration) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+        self.service.late(tag, overdue);
+    }
+
+    /// Something has ended: a shutdown may have waited for it.
+    fn ended(&self, mut open: MutexGuard<'_, Open>) {
+        let waiting = if open.is_empty() && self.is_draining() {
             std::mem::take(&mut open.waiting)
         } else {
             Vec::new()
@@ -230,15 +271,16 @@ impl Drop for Registered {
             waker.wake();
         }
     }
-}
-
-impl Inner {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
 
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock()
+    }
+}
+
+impl Open {
+    /// Nothing is left that a shutdown waits for.
+    fn is_empty(&self) -> bool {
+        self.conns.is_empty() && self.working == 0
     }
 }
 

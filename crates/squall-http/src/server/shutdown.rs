@@ -14,7 +14,10 @@ use super::conn::Conn;
 
 impl Server {
     /// Stops accepting, lets requests in flight be answered, and closes every
-    /// connection, within `grace`. Returns how many had to be cut.
+    /// connection, within `grace`. Returns how many had to be cut. Handlers that run
+    /// without their connections ([`Exchange::working`]) are waited for, too.
+    ///
+    /// [`Exchange::working`]: super::Exchange::working
     pub async fn shutdown(&self, grace: Duration) -> usize {
         self.inner.draining.store(true, Ordering::SeqCst);
         let waiting = std::mem::take(&mut self.inner.open().waiting);
@@ -26,7 +29,7 @@ impl Server {
         }
         let ended = poll_fn(|cx| {
             let mut open = self.inner.open();
-            if open.conns.is_empty() {
+            if open.is_empty() {
                 return Poll::Ready(());
             }
             open.waiting.push(cx.waker().clone());
@@ -34,6 +37,10 @@ impl Server {
         });
         if with_timeout(grace, ended).await.is_ok() {
             return 0;
+        }
+        let working = self.inner.open().working;
+        if working > 0 {
+            tracing::warn!(target: "squall::http", working, ?grace, "handlers that run to completion are given up");
         }
         let cut = self.open_connections();
         for conn in &cut {

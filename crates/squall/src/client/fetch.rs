@@ -6,7 +6,7 @@ use http::Method;
 use squall_http::client::{
     Answer, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
 };
-use squall_loop::{IoLoop, with_timeout};
+use squall_loop::{IoLoop, remaining, with_timeout};
 use url::{Position, Url};
 
 use super::async_http_client::Shared;
@@ -20,6 +20,9 @@ use super::time_info::Marks;
 
 /// A redirect's body up to this size is read, so that its connection can be used again.
 const REDIRECT_BODY: u64 = 64 << 10;
+
+/// What a fetch leaves of its handler's deadline: a tenth, and at most this.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// Fetches: a place in the pool, a connection, one exchange; again for each redirect, and
 /// once more where an idle connection turned out to be closed.
@@ -59,7 +62,7 @@ async fn run(
             None => {
                 let limit = request.connect_timeout.unwrap_or(defaults.connect_timeout);
                 let dialled = connect::dial(shared, url, trusted, trace);
-                within(limit, "connect_timeout", dialled).await?
+                unless_zero(limit, "connect_timeout", dialled).await?
             }
         };
         let reused = connection.exchanges() > 0;
@@ -118,15 +121,17 @@ pub(super) async fn fetch(
 ) -> Result<HttpResponse, FetchError> {
     let defaults = &shared.defaults;
     let mut trace = Trace::begin();
-    let limit = request.request_timeout.unwrap_or(defaults.request_timeout);
-    let deadline = (!limit.is_zero()).then(|| (now() + limit, limit));
+    let total = Total::of(&request, defaults.request_timeout);
     let invalid = shared.check();
     let mut url = match invalid.and_then(|()| request.complete()) {
         Ok(url) => url,
         Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
     };
     let fetched = run(shared, &mut request, &mut url, &mut trace);
-    let fetched = within(limit, "request_timeout", fetched).await;
+    let fetched = match &total {
+        Some(total) => within(total.limit, total.setting, fetched).await,
+        None => fetched.await,
+    };
     let (answer, reused) =
         fetched.map_err(|cause| trace.error(cause, shown_target(&request, &url)))?;
     Ok(HttpResponse {
@@ -138,8 +143,47 @@ pub(super) async fn fetch(
         body: answer.body,
         url,
         max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
-        deadline,
+        total,
     })
+}
+
+/// How long a whole fetch may take, and who says so.
+pub(super) struct Total {
+    pub(super) limit: Duration,
+    pub(super) setting: &'static str,
+    begun: Instant,
+}
+
+impl Total {
+    /// The request's own limit, or what the deadline of the handler leaves if that is
+    /// less.
+    fn of(request: &HttpRequest, default: Duration) -> Option<Self> {
+        let own = request.request_timeout.unwrap_or(default);
+        let own = Some((own, "request_timeout")).filter(|(limit, _)| !limit.is_zero());
+        let left = (remaining().filter(|_| request.inherit_deadline))
+            .map(|left| (leave_time_to_answer(left), "the handler's deadline"));
+        let (limit, setting) = own
+            .into_iter()
+            .chain(left)
+            .min_by_key(|(limit, _)| *limit)?;
+        Some(Self {
+            limit,
+            setting,
+            begun: now(),
+        })
+    }
+
+    /// What is left of it.
+    pub(super) fn rest(&self) -> Duration {
+        let spent = now().saturating_duration_since(self.begun);
+        self.limit.saturating_sub(spent)
+    }
+}
+
+/// A fetch that inherits a deadline gives up a little before it, so that its handler can
+/// still say what it waited for.
+fn leave_time_to_answer(left: Duration) -> Duration {
+    left - (left / 10).min(ANSWER_TIME)
 }
 
 /// The error of a client whose settings cannot be used.
@@ -214,14 +258,24 @@ async fn place(
         Ok(Acquired::Now(lease)) => Ok(lease),
         Ok(Acquired::Later(waiting)) => {
             let limit = shared.defaults.pool_timeout;
-            within(limit, "pool_timeout", async { Ok(waiting.await) }).await
+            unless_zero(limit, "pool_timeout", async { Ok(waiting.await) }).await
         }
         Err(limit) => Err(Cause::PoolFull { limit }),
     }
 }
 
-/// Awaits, but not longer than a limit that has a name; zero is no limit.
+/// Awaits, but not longer than a limit that has a name.
 async fn within<T>(
+    limit: Duration,
+    setting: &'static str,
+    future: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    let timed = with_timeout(limit, future).await;
+    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
+}
+
+/// As [`within`], where a setting of zero is no limit.
+async fn unless_zero<T>(
     limit: Duration,
     setting: &'static str,
     future: impl Future<Output = Result<T, Cause>>,
@@ -229,8 +283,7 @@ async fn within<T>(
     if limit.is_zero() {
         return future.await;
     }
-    let timed = with_timeout(limit, future).await;
-    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
+    within(limit, setting, future).await
 }
 
 fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {

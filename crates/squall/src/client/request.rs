@@ -43,6 +43,7 @@ pub struct HttpRequest {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) request_timeout: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
+    pub(super) inherit_deadline: bool,
     pub(super) max_body_size: Option<u64>,
     validate_cert: Option<bool>,
     ca_certs: Option<std::sync::Arc<[u8]>>,
@@ -73,6 +74,7 @@ impl HttpRequest {
             connect_timeout: None,
             request_timeout: None,
             idle_timeout: None,
+            inherit_deadline: true,
             max_body_size: None,
             validate_cert: None,
             ca_certs: None,
@@ -313,6 +315,17 @@ impl HttpRequest {
     /// Waiting for a request's body that streams does not count.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// Whether a fetch inside of a handler ends with the handler's deadline: default true.
+    ///
+    /// It gives up a little before it (a tenth of what is left, at most 100 ms), so that
+    /// the handler can still answer; the error says that the deadline ruled. What runs
+    /// in a task of its own, such as [`fetch_with`](super::AsyncHttpClient::fetch_with)
+    /// or inside of `spawn`, has no deadline to inherit.
+    pub fn inherit_deadline(mut self, inherit: bool) -> Self {
+        self.inherit_deadline = inherit;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,7 +14,7 @@ use squall_loop::with_timeout;
 use url::Url;
 
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{now, shown};
+use super::fetch::{Total, shown};
 use super::time_info::{Marks, TimeInfo};
 
 /// An answer. Dropping it before the body's end closes its connection.
@@ -28,8 +28,8 @@ pub struct HttpResponse {
     pub(super) marks: Marks,
     pub(super) time_info: TimeInfo,
     pub(super) max_body_size: u64,
-    /// Until when the whole body has to be read, and the limit that this is.
-    pub(super) deadline: Option<(Instant, Duration)>,
+    /// Until when the whole body has to be read.
+    pub(super) total: Option<Total>,
 }
 
 impl HttpResponse {
@@ -110,17 +110,14 @@ impl HttpResponse {
             let collected = again.collect(self.max_body_size).await;
             return collected.map_err(|error| self.error(Phase::Body, Cause::Body(error)));
         }
-        let rest = self
-            .deadline
-            .map(|(deadline, limit)| (deadline.saturating_duration_since(now()), limit));
         let collected = self.body.collect(self.max_body_size);
-        let collected = match rest {
+        let collected = match &self.total {
             None => collected.await.map_err(Cause::Body),
-            Some((rest, limit)) => match with_timeout(rest, collected).await {
+            Some(total) => match with_timeout(total.rest(), collected).await {
                 Ok(collected) => collected.map_err(Cause::Body),
                 Err(_) => Err(Cause::Timeout {
-                    limit,
-                    setting: "request_timeout",
+                    limit: total.limit,
+                    setting: total.setting,
                 }),
             },
         };

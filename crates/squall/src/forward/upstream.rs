@@ -73,7 +73,8 @@ impl Forward {
 
     /// How long nothing may move to or from the upstream: default 60 s. Then 504.
     ///
-    /// There is no limit on the whole: a large body may take as long as it moves.
+    /// There is no limit on the whole but the deadline of the handler, until its answer
+    /// begins: a large body may take as long as it moves.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
         self

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use squall_http::server::Response;
-use squall_loop::Executor;
+use squall_loop::{Executor, IoLoop};
 
 use super::handler::Endpoint;
 use super::http_error::Problem;
 use super::learned::RunsOn;
 use super::middleware::Middleware;
-use super::routing::Routes;
+use super::routing::{Offload, Routes};
 use crate::Settings;
 
 pub(crate) type Renderer = Box<dyn Fn(&Problem<'_>) -> Response + Send + Sync>;
@@ -27,13 +27,22 @@ pub(crate) struct App {
     pub(crate) states: States,
     /// For learned routes that burn CPU.
     pub(crate) cores: Executor,
+    pub(crate) io_loop: IoLoop,
     pub(crate) unrouted: AtomicU64,
+    /// Results that came when nobody waited for them any more.
+    pub(crate) late: AtomicU64,
     pub(crate) started: Instant,
 }
 
 impl App {
     pub(crate) fn count_unrouted(&self) {
         self.unrouted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds of the loop's clock.
+    pub(crate) fn nanos(&self) -> u64 {
+        let since = (self.io_loop.now()).saturating_duration_since(self.io_loop.instant_of(0));
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The name of the route with this tag, for people.
@@ -97,22 +106,24 @@ impl AppHandle {
                 polls_blocked: route.learned.polls_blocked(),
                 longest: route.learned.longest(),
                 runs_on: route.learned.runs_on(),
+                offload: route.learned.offload(),
             })
             .collect();
         let unrouted = self.app.unrouted.load(Ordering::Relaxed);
         AppStats {
             requests: unrouted + routes.iter().map(|route| route.requests).sum::<u64>(),
             unrouted,
-            learned: (routes.iter())
-                .filter(|route| route.runs_on != RunsOn::Lane)
+            learned: (self.app.routes.iter())
+                .filter(|route| route.learned.is_learned())
                 .map(|route| LearnedRoute {
-                    route: route.route.clone(),
-                    polls_blocked: route.polls_blocked,
-                    longest: route.longest,
-                    runs_on: route.runs_on,
+                    route: route.label.to_string(),
+                    polls_blocked: route.learned.polls_blocked(),
+                    longest: route.learned.longest(),
+                    runs_on: route.learned.runs_on(),
                 })
                 .collect(),
             routes,
+            late: self.app.late.load(Ordering::Relaxed),
             uptime: self.app.started.elapsed(),
         }
     }
@@ -146,6 +157,9 @@ pub struct AppStats {
     pub routes: Vec<RouteStats>,
     /// The routes that run on an executor because they kept blocking.
     pub learned: Vec<LearnedRoute>,
+    /// Results of handlers that came after their deadline, or after their client had
+    /// gone, and were discarded.
+    pub late: u64,
     /// Since the application was started.
     pub uptime: Duration,
 }
@@ -164,6 +178,8 @@ pub struct RouteStats {
     pub longest: Duration,
     /// Where its handler is polled now.
     pub runs_on: RunsOn,
+    /// What decides on that.
+    pub offload: Offload,
 }
 
 /// A route that was learned to block.

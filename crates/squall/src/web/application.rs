@@ -173,18 +173,22 @@ impl Application {
         Err(Error::internal(faults.join("; ")).show("the application is not complete"))
     }
 
+    /// # Panics
+    /// Outside of a loop.
     pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listening>)> {
         self.check()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let app = App {
-            routes: self.table.freeze(),
+            routes: self.table.freeze(self.settings.offload),
             middleware: self.middleware,
             not_found: self.not_found,
             renderer: self.renderer,
             settings: self.settings,
             states: self.states,
             cores: Executor::new(cores),
+            io_loop: IoLoop::current(),
             unrouted: 0.into(),
+            late: 0.into(),
             started: Instant::now(),
         };
         Ok((Arc::new(app), self.listening))

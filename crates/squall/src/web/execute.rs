@@ -7,8 +7,10 @@ use squall_http::Body;
 use squall_http::server::{self, Response, ResponseFuture};
 
 use super::app::App;
-use super::learned::{RunsOn, offload};
+use super::http_error::Prefers;
+use super::learned::RunsOn;
 use super::middleware::Next;
+use super::offload::apart;
 use super::request::Request;
 use super::routing::Place;
 use super::visit::Visit;
@@ -20,8 +22,9 @@ use crate::{Error, Result};
 /// together with everything that happens around it (see [`Visit`]).
 pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFuture {
     let (place, spans) = app.routes.find(request.method(), request.path());
-    request.exchange().set_tag(place.tag());
-    let visit = Visit::begin(app, place, &request);
+    let prefers = Prefers::of(request.headers());
+    request.exchange().set_tag(prefers.mark(place.tag()));
+    let visit = Visit::begin(app, place, prefers, &request);
     let request = Request::new(request, app.clone(), place, spans);
     if app.middleware.is_empty() {
         return answer(app, visit, request);
@@ -29,17 +32,20 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     Box::pin(visit.attend(async move { Ok(Next::first().run(request).await) }))
 }
 
-/// The innermost step: the handler, on its lane or where it was learned to belong.
+/// The innermost step: the handler, in its connection's task or where it belongs.
 pub(super) fn answer(app: &Arc<App>, visit: Visit, request: Request) -> ResponseFuture {
     let Some(route) = app.routes.route(request.place) else {
         return unrouted(app, visit, request);
     };
-    let tag = request.place.tag();
-    let handler = route.endpoint.call(visit, request);
-    match route.learned.runs_on() {
-        RunsOn::Lane => handler,
-        RunsOn::Executor | RunsOn::Cores => Box::pin(offload(app.clone(), tag, handler)),
+    if let Some(limit) = route.policy.timeout {
+        request.exchange().set_deadline(limit);
     }
+    if route.learned.runs_on() == RunsOn::Lane && !route.policy.completes {
+        return route.endpoint.call(visit, request);
+    }
+    let (tag, exchange) = (request.place.tag(), request.exchange().clone());
+    let handler = route.endpoint.call(visit, request);
+    Box::pin(apart(app.clone(), tag, exchange, handler))
 }
 
 /// Answers where no route does: OPTIONS, 405, the application's own 404, or ours.

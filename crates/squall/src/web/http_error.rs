@@ -38,6 +38,28 @@ impl Prefers {
     }
 }
 
+/// Set in a tag of an exchange whose client would rather read a page.
+const PAGE: u32 = 1 << 31;
+
+impl Prefers {
+    /// Adds the preference to a route's tag, so that whoever answers in the handler's
+    /// place knows it.
+    pub(super) fn mark(self, tag: u32) -> u32 {
+        match self {
+            Self::Json => tag,
+            Self::Html => tag | PAGE,
+        }
+    }
+
+    /// Takes a tag apart: the route's, and the preference.
+    pub(super) fn unmark(tag: u32) -> (u32, Self) {
+        match tag & PAGE {
+            0 => (tag, Self::Json),
+            _ => (tag & !PAGE, Self::Html),
+        }
+    }
+}
+
 /// An error on its way to the client: what an application's error renderer sees.
 ///
 /// ```

@@ -19,18 +19,30 @@ pub(crate) struct Visit {
     app: Arc<App>,
     place: Place,
     prefers: Prefers,
-    line: Option<Box<AccessLine>>,
+    line: Option<Arc<AccessLine>>,
 }
 
 impl Visit {
-    pub(super) fn begin(app: &Arc<App>, place: Place, request: &server::Request) -> Self {
+    pub(super) fn begin(
+        app: &Arc<App>,
+        place: Place,
+        prefers: Prefers,
+        request: &server::Request,
+    ) -> Self {
         match app.routes.route(place) {
             Some(route) => route.count(),
             None => app.count_unrouted(),
         }
-        let mut visit = Self::inner(app, place, request);
-        visit.line = AccessLine::begin(request);
-        visit
+        let line = AccessLine::begin(request);
+        if let Some(line) = &line {
+            request.exchange().keep_note(line.clone());
+        }
+        Self {
+            app: app.clone(),
+            place,
+            prefers,
+            line,
+        }
     }
 
     /// A visit inside of another one, which counts and logs.

@@ -1,9 +1,11 @@
 //! `get`, `post` and their sisters: which handler answers which method of a path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
+use super::policy::{Offload, Policy};
 use crate::web::handler::{Endpoint, Handler, Plain};
 
 /// Handlers by method, for one path.
@@ -19,10 +21,37 @@ use crate::web::handler::{Endpoint, Handler, Plain};
 ///
 /// let application = Application::new().route("/thing", get(show).post(store));
 /// ```
+///
+/// How they are run is said here, too: [`offload`](Self::offload),
+/// [`timeout`](Self::timeout), [`run_to_completion`](Self::run_to_completion) and
+/// [`never_shed`](Self::never_shed) hold for every handler of this value, also for those
+/// that are added after it. A type that is a [`RequestHandler`](crate::RequestHandler)
+/// becomes such a value with [`into_route`](crate::IntoRoute::into_route).
+///
+/// ```
+/// use std::time::Duration;
+/// use squall::{Application, Context, IntoRoute, Offload, RequestHandler, Result, get};
+///
+/// async fn report() -> &'static str { "done" }
+///
+/// #[derive(Clone)]
+/// struct Photos;
+/// impl RequestHandler for Photos {
+///     async fn get(&mut self, context: &mut Context) -> Result<()> {
+///         context.write("here");
+///         Ok(())
+///     }
+/// }
+///
+/// let application = Application::new()
+///     .route("/report", get(report).timeout(Duration::from_secs(300)))
+///     .route("/photos", Photos.into_route().offload(Offload::Always));
+/// ```
 #[derive(Default)]
 #[must_use = "give it to Application::route"]
 pub struct MethodRoutes {
     pub(crate) entries: Vec<(Option<Method>, Arc<dyn Endpoint>)>,
+    pub(crate) policy: Policy,
 }
 
 impl MethodRoutes {
@@ -74,6 +103,43 @@ impl MethodRoutes {
     /// Answers OPTIONS in place of the generated answer.
     pub fn options<M: 'static>(self, handler: impl Handler<M>) -> Self {
         self.on(Method::OPTIONS, handler)
+    }
+
+    /// Where the handlers are polled: default as
+    /// [`Settings::offload`](crate::Settings::offload) says.
+    pub fn offload(mut self, offload: Offload) -> Self {
+        self.policy.offload = Some(offload);
+        self
+    }
+
+    /// How long the handlers may take to answer, from the end of the request's head on;
+    /// then 504 is answered, also while the handler is stuck. Default: the server's
+    /// `handler_timeout`, 60 s. A request may move its own deadline
+    /// ([`Exchange::set_deadline`](crate::Exchange::set_deadline)).
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.policy.timeout = Some(limit);
+        self
+    }
+
+    /// Lets the handlers run to their end although nobody waits for the answer: the
+    /// client has gone, or the deadline was answered in their place. The result is
+    /// discarded and counted ([`AppStats::late`](crate::web::AppStats::late)). A shutdown
+    /// waits for them within its grace.
+    ///
+    /// By default a handler's future is dropped then, at the next `.await`.
+    ///
+    /// The deadline is the answer's, not the work's: a fetch inside of such a handler
+    /// has only its own limits.
+    pub fn run_to_completion(mut self) -> Self {
+        self.policy.completes = true;
+        self
+    }
+
+    /// Answers these requests even when the server has no thread to spare and refuses
+    /// the others with 503. For the health check: its handlers must not block.
+    pub fn never_shed(mut self) -> Self {
+        self.policy.never_shed = true;
+        self
     }
 }
 

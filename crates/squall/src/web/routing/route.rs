@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
 
+use super::policy::{Offload, Policy};
 use crate::web::handler::Endpoint;
 use crate::web::learned::Learned;
 
@@ -17,21 +18,33 @@ pub(crate) struct Route {
     /// The names of the path's parameters, in order.
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) endpoint: Arc<dyn Endpoint>,
+    pub(crate) policy: Policy,
     pub(crate) learned: Learned,
     requests: AtomicU64,
 }
 
 impl Route {
-    pub(super) fn new(method: Option<Method>, path: &str, endpoint: Arc<dyn Endpoint>) -> Self {
+    pub(super) fn new(
+        method: Option<Method>,
+        path: &str,
+        endpoint: Arc<dyn Endpoint>,
+        policy: Policy,
+    ) -> Self {
         let verb = method.as_ref().map_or("ANY", Method::as_str);
         Self {
             label: format!("{verb} {path}").into(),
             names: names(path),
             method,
             endpoint,
-            learned: Learned::default(),
+            policy,
+            learned: Learned::new(Offload::default()),
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// The application runs: what was not said about the route is as the settings say.
+    pub(super) fn settle(&mut self, offload: Offload) {
+        self.learned = Learned::new(self.policy.offload.unwrap_or(offload));
     }
 
     pub(crate) fn count(&self) {

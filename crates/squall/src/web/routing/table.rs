@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::methods::MethodRoutes;
+use super::policy::Offload;
 use super::route::Route;
 use super::spans::Spans;
 
@@ -76,7 +77,7 @@ impl Table {
             return Ok(());
         };
         for (method, endpoint) in methods.entries {
-            let route = Route::new(method, path, endpoint);
+            let route = Route::new(method, path, endpoint, methods.policy);
             if routes.iter().any(|known| known.method == route.method) {
                 return Err(format!("the route {:?} is there twice", route.label));
             }
@@ -105,11 +106,14 @@ impl Table {
     }
 
     /// Every route, from now on unchangeable.
-    pub(crate) fn freeze(self) -> Routes {
+    pub(crate) fn freeze(self, offload: Offload) -> Routes {
         let (mut paths, mut routes) = (Vec::new(), Vec::new());
-        for (_, methods) in self.paths {
+        for (_, mut methods) in self.paths {
             let from = count(routes.len());
             let allow = allow(&methods);
+            for route in &mut methods {
+                route.settle(offload);
+            }
             routes.extend(methods);
             paths.push(Entry {
                 routes: from..count(routes.len()),
