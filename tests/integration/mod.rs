@@ -1,5 +1,6 @@
 //! One file per room of the house.
 
+#[cfg(unix)]
 mod blame;
 mod client_multipart;
 mod client_pool;
@@ -10,19 +11,20 @@ mod client_wire;
 mod forward;
 mod handoff;
 mod ioloop;
+mod latch;
 mod placement;
-#[cfg(unix)]
 mod process;
 mod queues;
-#[cfg(unix)]
 mod signal;
 mod stop;
 mod sync;
 mod tokio_clients;
 mod tokio_inside;
-#[cfg(unix)]
 mod unix;
 mod web_answers;
+mod web_deadlines;
 mod web_extract;
 mod web_learned;
+mod web_offload;
 mod web_routing;
+mod web_shedding;

@@ -30,6 +30,18 @@ pub struct Settings {
     /// Where handlers are polled whose route does not say it: default
     /// [`Offload::Auto`], on their lane until they were caught blocking it.
     pub offload: Offload,
+    /// The most threads of the loop that [`Application::run`] makes, beside the monitor's:
+    /// default 512. One is needed per lane and one per handler that blocks. Near it
+    /// requests are shed: 503 with `Retry-After`.
+    ///
+    /// A loop that is given to the application has its own
+    /// ([`Builder::thread_cap`](squall_loop::Builder::thread_cap)).
+    ///
+    /// [`Application::run`]: crate::Application::run
+    pub thread_cap: usize,
+    /// How many offloaded handlers may wait for a thread: default 512. Beyond it their
+    /// routes are shed, as above.
+    pub executor_queue: usize,
     /// How long a shutdown waits for requests that are being answered: default 10 s.
     pub grace: Duration,
     /// Show the cause of a 5xx to the client: default false. For development only.
@@ -43,6 +55,8 @@ impl Default for Settings {
             max_collected_body: 2 << 20,
             multipart: MultipartLimits::default(),
             offload: Offload::Auto,
+            thread_cap: 512,
+            executor_queue: 512,
             grace: Duration::from_secs(10),
             debug: false,
         }

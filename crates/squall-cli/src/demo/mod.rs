@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use squall::settings::Settings;
 use squall::{Error, IoLoop, Result};
 
@@ -65,6 +65,16 @@ pub(crate) struct Options {
     #[arg(long)]
     blame: bool,
 
+    /// The most threads, for handlers that block and all else; near it requests are
+    /// refused with 503
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u16).range(8..))]
+    thread_cap: u16,
+
+    /// Where handlers run: on their lane until caught blocking it, always on the
+    /// executor, or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    offload: Offload,
+
     /// The key that is sent to the third party with an image
     #[arg(long, value_name = "KEY", default_value = third_party::API_KEY)]
     api_key: String,
@@ -78,9 +88,19 @@ pub(crate) struct Options {
     pub(crate) access_log: bool,
 }
 
+/// The library's [`squall::Offload`] as a flag.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Offload {
+    Auto,
+    Always,
+    Never,
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let mut builder = IoLoop::builder().blame(options.blame);
+    let mut builder = IoLoop::builder()
+        .thread_cap(options.thread_cap.into())
+        .blame(options.blame);
     if let Some(lanes) = options.lanes {
         builder = builder.lanes(lanes.into());
     }
@@ -145,6 +165,16 @@ fn settings() -> Settings {
     settings.server.max_body_size = MAX_BODY_SIZE;
     settings.grace = GRACE;
     settings
+}
+
+impl From<Offload> for squall::Offload {
+    fn from(offload: Offload) -> Self {
+        match offload {
+            Offload::Auto => Self::Auto,
+            Offload::Always => Self::Always,
+            Offload::Never => Self::Never,
+        }
+    }
 }
 
 fn host_and_port(text: &str) -> Result<String, &'static str> {

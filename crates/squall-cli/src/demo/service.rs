@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use squall::forward::{Forward, forward};
 use squall::{
-    Application, AsyncHttpClient, Error, Exchange, Executor, Html, IoLoop, Json, Path, Query,
-    Request, Response, Result, State, any, get, post, sleep, with_timeout,
+    Application, AsyncHttpClient, Error, Exchange, Executor, Html, IoLoop, Json, Offload, Path,
+    Query, Request, Response, Result, State, any, get, post, sleep, with_timeout,
 };
 
 use super::job::{Done, Job, millis};
@@ -45,6 +45,7 @@ pub(super) struct Demo {
     pool: Executor,
     forward: Forward,
     lock: Mutex<()>,
+    offload: Offload,
 }
 
 impl Demo {
@@ -78,19 +79,26 @@ impl Demo {
             jobs: Arc::default(),
             pool: Executor::new(POOL_WORKERS),
             lock: Mutex::new(()),
+            offload: options.offload.into(),
         })
     }
 }
 
 /// The service's routes.
 pub(super) fn application(demo: Demo) -> Application {
+    let mut settings = settings();
+    settings.offload = demo.offload;
     Application::new()
-        .settings(settings())
+        .settings(settings)
         .state(demo)
         .route("/", page)
         .route("/console", stats::console_slash)
         .route("/console/", stats::console)
-        .route("/stats", stats::stats)
+        .route(
+            "/stats",
+            get(stats::stats).offload(Offload::Never).never_shed(),
+        )
+        .route("/health", get(health).offload(Offload::Never).never_shed())
         .route("/plaintext", plaintext)
         .route("/sync", sync)
         .route("/async", later)
@@ -112,6 +120,11 @@ pub(super) fn application(demo: Demo) -> Application {
 
 async fn page() -> Html<&'static str> {
     Html(include_str!("page.html"))
+}
+
+/// Answered also when threads are short and everything else is refused.
+async fn health() -> &'static str {
+    "ok"
 }
 
 async fn plaintext() -> &'static str {

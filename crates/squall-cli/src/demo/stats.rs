@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use squall::client::PoolStats;
-use squall::{AppHandle, Html, IoLoop, Json, Redirect, Result, State, run_on_executor};
+use squall::{AppHandle, Html, IoLoop, Json, Redirect, State};
 use squall_loop::Frame;
 
 use super::service::Demo;
@@ -19,6 +19,8 @@ pub(super) struct Figures {
     blocked_now: Vec<Blocked>,
     blamed: Vec<Blamed>,
     requests: u64,
+    late: u64,
+    shed: u64,
     client: PoolStats,
     uptime_ms: u64,
 }
@@ -67,12 +69,10 @@ struct Blamed {
     stack: Vec<String>,
 }
 
-pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Result<Json<Figures>> {
-    let io_loop = IoLoop::current();
-    // Where each blocked thread stands is read from /proc: slow when there are many.
-    let io_loop = run_on_executor(move || io_loop.stats()).await?;
+pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Json<Figures> {
+    let io_loop = IoLoop::current().stats();
     let app = app.stats();
-    Ok(Json(Figures {
+    Json(Figures {
         handoffs: io_loop.handoffs(),
         lanes: (io_loop.lanes.iter())
             .map(|lane| Lane {
@@ -117,9 +117,11 @@ pub(super) async fn stats(State(demo): State<Demo>, app: AppHandle) -> Result<Js
             })
             .collect(),
         requests: app.requests,
+        late: app.late,
+        shed: app.shed,
         client: demo.client.stats(),
         uptime_ms: u64::try_from(io_loop.uptime.as_millis()).unwrap_or(u64::MAX),
-    }))
+    })
 }
 
 /// The address without its slash, as people type it.

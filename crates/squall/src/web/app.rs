@@ -10,9 +10,9 @@ use squall_loop::{Executor, IoLoop};
 
 use super::handler::Endpoint;
 use super::http_error::Problem;
-use super::learned::RunsOn;
+use super::learned::{At, RunsOn};
 use super::middleware::Middleware;
-use super::routing::{Offload, Routes};
+use super::routing::{Offload, Route, Routes};
 use crate::Settings;
 
 pub(crate) type Renderer = Box<dyn Fn(&Problem<'_>) -> Response + Send + Sync>;
@@ -31,6 +31,10 @@ pub(crate) struct App {
     pub(crate) unrouted: AtomicU64,
     /// Results that came when nobody waited for them any more.
     pub(crate) late: AtomicU64,
+    /// Requests that were refused for want of threads.
+    pub(crate) shed: AtomicU64,
+    /// When that was last said, in nanoseconds of the loop's clock; 0: never.
+    pub(crate) shed_said: AtomicU64,
     pub(crate) started: Instant,
 }
 
@@ -43,6 +47,14 @@ impl App {
     pub(crate) fn nanos(&self) -> u64 {
         let since = (self.io_loop.now()).saturating_duration_since(self.io_loop.instant_of(0));
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// This moment in a route's history.
+    pub(crate) fn at(&self, route: &Route) -> At {
+        At {
+            now: self.nanos(),
+            requests: route.requests(),
+        }
     }
 
     /// The name of the route with this tag, for people.
@@ -99,6 +111,8 @@ impl AppHandle {
 
     /// The application's figures at this moment.
     pub fn stats(&self) -> AppStats {
+        // Before the routes: a request that is shed late was one of a route's first.
+        let shed = self.app.shed.load(Ordering::Acquire);
         let routes: Vec<_> = (self.app.routes.iter())
             .map(|route| RouteStats {
                 route: route.label.to_string(),
@@ -111,8 +125,9 @@ impl AppHandle {
             .collect();
         let unrouted = self.app.unrouted.load(Ordering::Relaxed);
         AppStats {
-            requests: unrouted + routes.iter().map(|route| route.requests).sum::<u64>(),
+            requests: unrouted + shed + routes.iter().map(|route| route.requests).sum::<u64>(),
             unrouted,
+            shed,
             learned: (self.app.routes.iter())
                 .filter(|route| route.learned.is_learned())
                 .map(|route| LearnedRoute {
@@ -149,10 +164,12 @@ impl std::fmt::Debug for AppHandle {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AppStats {
-    /// Requests that were routed, or found no route.
+    /// All requests.
     pub requests: u64,
     /// Those that found no route.
     pub unrouted: u64,
+    /// Those that were answered with 503 at once, because threads were short.
+    pub shed: u64,
     /// Every route.
     pub routes: Vec<RouteStats>,
     /// The routes that run on an executor because they kept blocking.

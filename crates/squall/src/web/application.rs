@@ -178,6 +178,7 @@ impl Application {
     pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listening>)> {
         self.check()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = Executor::bounded(cores, self.settings.executor_queue);
         let app = App {
             routes: self.table.freeze(self.settings.offload),
             middleware: self.middleware,
@@ -185,17 +186,19 @@ impl Application {
             renderer: self.renderer,
             settings: self.settings,
             states: self.states,
-            cores: Executor::new(cores),
+            cores,
             io_loop: IoLoop::current(),
             unrouted: 0.into(),
             late: 0.into(),
+            shed: 0.into(),
+            shed_said: 0.into(),
             started: Instant::now(),
         };
         Ok((Arc::new(app), self.listening))
     }
 
-    pub(super) fn grace_period(&self) -> Duration {
-        self.settings.grace
+    pub(super) fn settings_ref(&self) -> &Settings {
+        &self.settings
     }
 }
 

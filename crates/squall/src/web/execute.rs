@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use squall_http::Body;
 use squall_http::server::{self, Response, ResponseFuture};
+use squall_loop::Pressure;
 
 use super::app::App;
 use super::http_error::Prefers;
@@ -13,6 +14,7 @@ use super::middleware::Next;
 use super::offload::apart;
 use super::request::Request;
 use super::routing::Place;
+use super::shed;
 use super::visit::Visit;
 use crate::{Error, Result};
 
@@ -24,6 +26,12 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     let (place, spans) = app.routes.find(request.method(), request.path());
     let prefers = Prefers::of(request.headers());
     request.exchange().set_tag(prefers.mark(place.tag()));
+    let pressure = app.io_loop.pressure();
+    if pressure != Pressure::Easy
+        && let Some(setting) = shed::refuses(app, place, pressure)
+    {
+        return Visit::uncounted(app, place, prefers, &request).shed(setting);
+    }
     let visit = Visit::begin(app, place, prefers, &request);
     let request = Request::new(request, app.clone(), place, spans);
     if app.middleware.is_empty() {
@@ -42,6 +50,10 @@ pub(super) fn answer(app: &Arc<App>, visit: Visit, request: Request) -> Response
     }
     if route.learned.runs_on() == RunsOn::Lane && !route.policy.completes {
         return route.endpoint.call(visit, request);
+    }
+    if let Some(setting) = shed::is_full(app, route) {
+        route.uncount();
+        return visit.shed(setting);
     }
     let (tag, exchange) = (request.place.tag(), request.exchange().clone());
     let handler = route.endpoint.call(visit, request);

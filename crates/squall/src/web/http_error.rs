@@ -152,16 +152,12 @@ impl<'a> Problem<'a> {
 
 /// Renders an error for a client, and logs what the client does not see.
 pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) -> Response {
-    let problem = Problem {
-        error,
-        prefers,
-        debug: app.settings.debug,
-    };
-    if problem.status().is_server_error() {
+    let status = error.status_code();
+    if status.is_server_error() {
         tracing::error!(
             target: "squall::web",
             route = label,
-            status = problem.status().as_u16(),
+            status = status.as_u16(),
             blame = ?error.blamed(),
             %error,
             "a request failed"
@@ -170,11 +166,21 @@ pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) ->
         tracing::debug!(
             target: "squall::web",
             route = label,
-            status = problem.status().as_u16(),
+            status = status.as_u16(),
             %error,
             "a request was refused"
         );
     }
+    render(app, error, prefers)
+}
+
+/// Renders an error for a client.
+pub(super) fn render(app: &App, error: &Error, prefers: Prefers) -> Response {
+    let problem = Problem {
+        error,
+        prefers,
+        debug: app.settings.debug,
+    };
     let mut response = match &app.renderer {
         Some(renderer) => renderer(&problem),
         None => problem.response(),

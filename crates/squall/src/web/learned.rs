@@ -29,8 +29,9 @@ const MANY_GOOD: u64 = 1_000;
 /// and at most.
 const FORGET_AFTER: u32 = 50;
 const FORGET_AFTER_AT_MOST: u32 = 3_200;
-/// A route that is learned again so soon after it was forgotten, in nanoseconds, flaps.
-const FLAPS: u64 = 600_000_000_000;
+/// A route that is learned again so soon after it was forgotten, in nanoseconds, flaps;
+/// one that blocked so long ago may well block again.
+const LATELY: u64 = 600_000_000_000;
 /// A poll that lasts longer would be felt by others on the lane.
 const SLOW: Duration = Duration::from_millis(1);
 /// A poll that lasts longer is one that blocks, whatever the machine is busy with. In a
@@ -58,9 +59,10 @@ pub(crate) struct Learned {
     forget_after: AtomicU32,
     polls_blocked: AtomicU64,
     longest_micros: AtomicU64,
-    /// When it was caught for the last time, in nanoseconds of the loop's clock, plus
-    /// one; 0: never.
-    caught_at: AtomicU64,
+    /// The last time that it blocked for long, in nanoseconds of the loop's clock plus
+    /// one, 0 for never; and after how many requests.
+    blocked_at: AtomicU64,
+    blocked_request: AtomicU64,
     history: Mutex<History>,
 }
 
@@ -102,7 +104,8 @@ impl Learned {
             forget_after: AtomicU32::new(FORGET_AFTER),
             polls_blocked: AtomicU64::new(0),
             longest_micros: AtomicU64::new(0),
-            caught_at: AtomicU64::new(0),
+            blocked_at: AtomicU64::new(0),
+            blocked_request: AtomicU64::new(0),
             history: Mutex::default(),
         }
     }
@@ -125,11 +128,14 @@ impl Learned {
         self.offload == Offload::Auto && self.runs_on() != RunsOn::Lane
     }
 
-    /// Whether it was caught blocking a moment ago.
-    pub(crate) fn blocks(&self, now: u64) -> bool {
-        (self.caught_at.load(Ordering::Relaxed))
+    /// Whether it may well block again: it did lately, and has not answered many
+    /// requests since.
+    pub(crate) fn blocks(&self, at: At) -> bool {
+        let requests = self.blocked_request.load(Ordering::Relaxed);
+        (self.blocked_at.load(Ordering::Relaxed))
             .checked_sub(1)
-            .is_some_and(|caught| now.saturating_sub(caught) <= MEMORY)
+            .is_some_and(|then| at.now.saturating_sub(then) <= LATELY)
+            && at.requests.saturating_sub(requests) <= MANY_GOOD
     }
 
     pub(crate) fn polls_blocked(&self) -> u64 {
@@ -145,6 +151,11 @@ impl Learned {
     pub(crate) fn caught(&self, label: &str, blocked: &Blocked, at: At) -> Option<Duration> {
         self.polls_blocked.fetch_add(1, Ordering::Relaxed);
         self.lasted(blocked.after);
+        if blocked.explicit {
+            // It has stepped aside by itself, at once: that costs nobody anything.
+            self.remember(at);
+            return None;
+        }
         let mut history = self.history();
         let left = LASTING.checked_sub(blocked.after);
         if let Some(left) = left.filter(|left| !left.is_zero()) {
@@ -172,7 +183,7 @@ impl Learned {
     /// A poll that was caught is over, after `total`.
     pub(crate) fn released(&self, label: &str, blocked: &Blocked, total: Duration, at: At) {
         self.lasted(total);
-        if blocked.after >= LASTING {
+        if blocked.explicit || blocked.after >= LASTING {
             return;
         }
         let mut history = self.history();
@@ -187,8 +198,7 @@ impl Learned {
 
     /// A poll has blocked for long: enough of them, and the route is learned.
     fn blocked(&self, history: &mut History, label: &str, blocked: &Blocked, at: At) {
-        self.caught_at
-            .store(at.now.saturating_add(1), Ordering::Relaxed);
+        self.remember(at);
         let good = at.requests.saturating_sub(history.last_request) > MANY_GOOD;
         if history.enough == 0 || good || at.now.saturating_sub(history.last) > MEMORY {
             (history.waiting, history.on_cpu) = (0, 0);
@@ -211,7 +221,7 @@ impl Learned {
         } else {
             RunsOn::Executor
         };
-        let flaps = (history.forgotten).is_some_and(|then| at.now.saturating_sub(then) <= FLAPS);
+        let flaps = (history.forgotten).is_some_and(|then| at.now.saturating_sub(then) <= LATELY);
         let forget_after = if flaps {
             (self.forget_after.load(Ordering::Relaxed) * 2).min(FORGET_AFTER_AT_MOST)
         } else {
@@ -228,6 +238,11 @@ impl Learned {
             "this route keeps blocking its lane, so it runs on the executor from now on; \
              use run_on_executor or an async call"
         );
+    }
+
+    fn remember(&self, at: At) {
+        self.blocked_request.store(at.requests, Ordering::Relaxed);
+        (self.blocked_at).store(at.now.saturating_add(1), Ordering::Relaxed);
     }
 
     fn lasted(&self, poll: Duration) {
@@ -287,6 +302,8 @@ mod tests {
             after: Duration::from_millis(after),
             syscall: None,
             on_cpu: false,
+            explicit: false,
+            thread: 0,
             lane: 0,
         }
     }
@@ -343,11 +360,13 @@ mod tests {
         assert_eq!(again, Some(Duration::from_millis(3)));
         learned.released("", &early, Duration::from_millis(2), at(1, 1));
         learned.look_again("", &early, at(1, 1));
-        assert!(!learned.blocks(SECOND), "it was over before");
+        assert!(!learned.blocks(at(1, 1)), "it was over before");
         learned.caught("", &early, at(1, 2));
         learned.look_again("", &early, at(1, 2));
         learned.released("", &early, Duration::from_secs(1), at(2, 2));
-        assert!(learned.blocks(SECOND) && !learned.is_learned());
+        assert!(learned.blocks(at(1, 2)) && !learned.is_learned());
+        assert!(!learned.blocks(at(1, 2_000)), "many good ones since");
+        assert!(!learned.blocks(at(1_000, 2)), "long ago");
         learned.caught("", &early, at(2, 3));
         learned.released("", &early, Duration::from_millis(5), at(2, 3));
         learned.look_again("", &early, at(2, 3));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall_http::server::Server;
 use squall_loop::net::TcpListener;
-use squall_loop::{IoLoop, signal};
+use squall_loop::{Builder, IoLoop, signal};
 
 use super::app::{App, AppHandle};
 use super::application::Application;
@@ -46,9 +46,9 @@ impl Application {
         let owned = given.is_none();
         let io_loop = match given {
             Some(io_loop) => io_loop,
-            None => IoLoop::builder().build()?,
+            None => self.loop_builder().build()?,
         };
-        let grace = self.grace_period();
+        let grace = self.settings_ref().grace;
         let outcome = io_loop.run(async move {
             let running = self.start().await?;
             let signal = signal::terminate()?.await;
@@ -60,6 +60,14 @@ impl Application {
             io_loop.stop();
         }
         outcome?
+    }
+
+    /// A loop as the settings want it.
+    fn loop_builder(&self) -> Builder {
+        let settings = self.settings_ref();
+        IoLoop::builder()
+            .thread_cap(settings.thread_cap)
+            .executor_queue(settings.executor_queue)
     }
 
     /// Serves what is bound, from inside a running loop, and returns at once.

@@ -17,6 +17,7 @@ mod request;
 pub mod respond;
 mod routing;
 mod service;
+mod shed;
 mod visit;
 
 pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};

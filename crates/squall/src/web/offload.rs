@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use squall_http::Body;
 use squall_http::server::{Exchange, Response, ResponseFuture, Working};
-use squall_loop::time::coarse_nanos;
 use squall_loop::{Blocked, IoLoop, JoinHandle, Watch};
 
 use super::app::App;
-use super::learned::{At, RunsOn};
+use super::learned::RunsOn;
 use super::routing::Route;
 
 /// Runs a handler apart from its connection's task. Dropping the future cancels the
@@ -100,7 +99,7 @@ impl Future for Apart {
         if let Some(route) = this.task.route().filter(|_| this.offloaded) {
             this.slow |= route.learned.polled(lasted);
             if poll.is_ready() {
-                (route.learned).answered(&route.label, this.slow, coarse_nanos());
+                (route.learned).answered(&route.label, this.slow, this.task.app.nanos());
             }
         }
         if poll.is_ready() && this.exchange.is_over() {
@@ -142,13 +141,13 @@ pub(super) fn caught(app: &Arc<App>, tag: u32, blocked: &Blocked) {
     let Some(route) = blamed(app, tag, blocked) else {
         return;
     };
-    let Some(left) = (route.learned).caught(&route.label, blocked, at(app, route)) else {
+    let Some(left) = (route.learned).caught(&route.label, blocked, app.at(route)) else {
         return;
     };
     let (app, blocked) = (app.clone(), blocked.clone());
     IoLoop::current().call_later(left, move || {
         if let Some(route) = app.routes.tagged(tag) {
-            (route.learned).look_again(&route.label, &blocked, at(&app, route));
+            (route.learned).look_again(&route.label, &blocked, app.at(route));
         }
     });
 }
@@ -156,7 +155,7 @@ pub(super) fn caught(app: &Arc<App>, tag: u32, blocked: &Blocked) {
 /// A poll that was caught is over.
 pub(super) fn released(app: &Arc<App>, tag: u32, blocked: &Blocked, total: Duration) {
     if let Some(route) = blamed(app, tag, blocked) {
-        (route.learned).released(&route.label, blocked, total, at(app, route));
+        (route.learned).released(&route.label, blocked, total, app.at(route));
     }
 }
 
@@ -164,11 +163,4 @@ pub(super) fn released(app: &Arc<App>, tag: u32, blocked: &Blocked, total: Durat
 /// have gone on to a request of another one.
 fn blamed<'a>(app: &'a App, tag: u32, blocked: &Blocked) -> Option<&'a Route> {
     (app.routes.tagged(tag)).filter(|route| *route.label == *blocked.label)
-}
-
-fn at(app: &App, route: &Route) -> At {
-    At {
-        now: app.nanos(),
-        requests: route.requests(),
-    }
 }

@@ -1,16 +1,18 @@
 //! What happens around a handler: panics, errors, the count and the access log.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use squall_http::server::{self, Response};
+use squall_http::server::{self, Response, ResponseFuture};
 
 use super::app::App;
 use super::http_error::{self, Prefers};
 use super::panic;
 use super::routing::Place;
+use super::shed;
 use crate::log::AccessLine;
 use crate::{Error, Result};
 
@@ -33,6 +35,16 @@ impl Visit {
             Some(route) => route.count(),
             None => app.count_unrouted(),
         }
+        Self::uncounted(app, place, prefers, request)
+    }
+
+    /// A visit that will be shed.
+    pub(super) fn uncounted(
+        app: &Arc<App>,
+        place: Place,
+        prefers: Prefers,
+        request: &server::Request,
+    ) -> Self {
         let line = AccessLine::begin(request);
         if let Some(line) = &line {
             request.exchange().keep_note(line.clone());
@@ -64,6 +76,15 @@ impl Visit {
             handler,
             visit: self,
         }
+    }
+
+    /// Answers without a handler, because threads are short.
+    pub(super) fn shed(self, setting: &str) -> ResponseFuture {
+        let response = shed::answer(&self.app, self.place, self.prefers, setting);
+        if let Some(line) = &self.line {
+            line.log(response.status());
+        }
+        Box::pin(ready(response))
     }
 
     fn conclude(&self, result: Result<Response>) -> Response {

@@ -51,6 +51,11 @@ impl Route {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request that was counted is shed after all.
+    pub(crate) fn uncount(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
