@@ -1,6 +1,5 @@
 //! One file per room of the house.
 
-#[cfg(unix)]
 mod blame;
 mod client_multipart;
 mod client_pool;
@@ -13,13 +12,16 @@ mod handoff;
 mod ioloop;
 mod latch;
 mod placement;
+#[cfg(unix)]
 mod process;
 mod queues;
+#[cfg(unix)]
 mod signal;
 mod stop;
 mod sync;
 mod tokio_clients;
 mod tokio_inside;
+#[cfg(unix)]
 mod unix;
 mod web_answers;
 mod web_deadlines;
