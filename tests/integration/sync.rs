@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use squall_loop::sync::{BoundedSemaphore, Condition, Event, Lock, OverRelease, Semaphore};
-use squall_loop::{IoLoop, TimeoutError, with_timeout};
-use squall_tests::polling::{Waiting, at_once, poll, ready, turn, waiting};
+use squall_loop::{IoLoop, TimeoutError, with_timeout, yield_now};
+use squall_tests::polling::{Waiting, at_once, poll, ready, waiting};
 use squall_tests::{finished, turned, turned_until_finished};
 
 /// `n` futures in line.
@@ -304,12 +304,12 @@ fn nothing_is_lost_when_waits_on_many_lanes_are_dropped_at_random() {
                     let limit = Duration::from_micros(((task * 7 + round * 13) % 50) as u64);
                     if let Ok(_permit) = with_timeout(limit, semaphore.acquire()).await {
                         assert!(now.fetch_add(1, Ordering::SeqCst) < 3);
-                        turn().await;
+                        yield_now().await;
                         now.fetch_sub(1, Ordering::SeqCst);
                     }
                     if let Ok(mut sum) = with_timeout(limit, sum.acquire()).await {
                         assert!(!alone.swap(true, Ordering::SeqCst));
-                        turn().await;
+                        yield_now().await;
                         *sum += round;
                         added += round;
                         alone.store(false, Ordering::SeqCst);

@@ -43,16 +43,3 @@ pub fn ready<F: Future>(line: &mut [Waiting<F>]) -> Vec<(usize, F::Output)> {
     }
     ready
 }
-
-/// Lets the other tasks of the lane have a turn.
-pub async fn turn() {
-    let mut had = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut had, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}

@@ -71,7 +71,7 @@ pub use executor::{Executor, run_on_executor};
 pub use ioloop::{IoLoop, Timeout};
 pub use metrics::{BlockedNow, LaneStats, Stats, ThreadStats};
 pub use periodic::PeriodicCallback;
-pub use task::{JoinError, JoinHandle};
+pub use task::{JoinError, JoinHandle, yield_now};
 pub use threads::Pressure;
 pub use time::{Sleep, TestClock, TimeoutError, sleep, sleep_until, with_timeout};
 pub use watch::{Blocked, Watch};

@@ -95,6 +95,22 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
+/// Lets everything else that is runnable on this lane have its turn.
+///
+/// For loops that never wait: `sleep(Duration::ZERO)` returns at once.
+#[doc(alias = "moment")]
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
 /// Turns a panic inside a future into an error and a log line.
 pub(crate) async fn contain<F: Future>(future: F) -> Result<F::Output, JoinError> {
     let mut future = std::pin::pin!(future);

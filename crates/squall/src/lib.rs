@@ -37,7 +37,7 @@ pub use squall_http::{Body, BodyError, BodyStream, Headers};
 pub use squall_loop::process;
 pub use squall_loop::{
     Executor, IoLoop, PeriodicCallback, Pressure, blocking, deadline, net, queues, remaining,
-    run_on_executor, signal, sleep, sleep_until, sync, with_timeout,
+    run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
 };
 pub use web::extract::{
     Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
