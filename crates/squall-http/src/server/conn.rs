@@ -2,13 +2,7 @@
 //!
 //! The driver runs in one task. While a handler is stuck in blocking code that task
 //! cannot run; the deadline's callback then answers in its place. Which of the two
-//! owns the answer is decided by one atomic word:
-//!
-//! ```text
-//!   Idle -> Reading -> Handling --(driver: the handler has answered)--> Writing -> Idle
-//!                         |
-//!                         `-----(deadline: it has not)--> Taken -> Closed
-//! ```
+//! owns the answer is decided by one atomic word, in `phase.rs`.
 
 use std::any::Any;
 use std::io;
@@ -24,32 +18,16 @@ use squall_loop::{Blocked, DeadlineScope, Timeout, Watch};
 
 use super::Inner;
 use super::encode;
+use super::phase::{Phase, Turn};
 use super::read::ReadSide;
 use super::recycle;
 use crate::stream::Stream;
-
-/// Where a connection is in the life of its current exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Phase {
-    Idle,
-    Reading,
-    Handling,
-    Writing,
-    Taken,
-    Closed,
-}
-
-/// The word: the exchange's number above, its phase in the low byte.
-fn word(number: u64, phase: Phase) -> u64 {
-    number << 8 | phase as u64
-}
 
 pub(crate) struct Conn {
     pub(super) stream: Stream,
     pub(super) server: Arc<Inner>,
     pub(super) peer: SocketAddr,
-    state: AtomicU64,
+    turn: Turn,
     /// What the service calls the current exchange's route.
     pub(super) tag: AtomicU32,
     /// When the current exchange began, in nanoseconds of the loop's clock.
@@ -87,7 +65,7 @@ impl Conn {
             stream,
             server,
             peer,
-            state: AtomicU64::new(word(0, Phase::Idle)),
+            turn: Turn::new(),
             tag: AtomicU32::new(0),
             begun: AtomicU64::new(0),
             limit: AtomicU64::new(0),
@@ -101,64 +79,46 @@ impl Conn {
 
     /// How many exchanges have begun.
     pub(super) fn number(&self) -> u64 {
-        self.state.load(Ordering::Acquire) >> 8
-    }
-
-    fn phase(&self) -> u64 {
-        self.state.load(Ordering::Acquire) & 0xff
+        self.turn.number()
     }
 
     pub(super) fn is(&self, phase: Phase) -> bool {
-        self.phase() == phase as u64
+        self.turn.is(phase)
     }
 
     /// Between two requests. False: the server closes the connection meanwhile.
     pub(super) fn idle(&self) -> bool {
-        let number = self.number();
-        self.state
-            .store(word(number, Phase::Idle), Ordering::SeqCst);
+        self.turn.idle();
         !self.server.is_draining()
     }
 
     /// The first byte of a head is there. False: the server has closed us.
     pub(super) fn leave_idle(&self) -> bool {
-        let number = self.number();
-        self.switch(number, Phase::Idle, Phase::Reading)
+        self.turn.leave_idle()
     }
 
     /// Closes an idle connection, from outside.
     pub(super) fn close_if_idle(&self) {
-        let number = self.number();
-        if self.switch(number, Phase::Idle, Phase::Closed) {
+        if self.turn.close_if_idle() {
             self.stream.abort();
         }
     }
 
     /// A head is complete: the handler begins.
     pub(super) fn begin(&self) -> u64 {
-        let number = self.number() + 1;
         self.tag.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         self.begun.store(coarse_nanos(), Ordering::Relaxed);
-        self.state
-            .store(word(number, Phase::Handling), Ordering::Release);
-        number
+        self.turn.begin()
     }
 
     /// The handler has answered. False: the deadline answered before.
     pub(super) fn answered(&self, number: u64) -> bool {
-        self.switch(number, Phase::Handling, Phase::Writing)
-    }
-
-    fn switch(&self, number: u64, from: Phase, to: Phase) -> bool {
-        self.state
-            .compare_exchange(
-                word(number, from),
-                word(number, to),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .is_ok()
+        let answered = self.turn.answered(number);
+        if answered == Some(true) {
+            self.forget_deadline();
+        }
+        answered.is_some()
     }
 
     /// The exchange is over: its deadline is not needed any more.
@@ -175,9 +135,7 @@ impl Conn {
 
     /// The connection is over: whoever waits for that is woken.
     pub(super) fn closed(&self) {
-        let number = self.number();
-        self.state
-            .store(word(number, Phase::Closed), Ordering::SeqCst);
+        self.turn.close();
         let mut slow = self.slow();
         let waiting = std::mem::take(&mut slow.on_close);
         drop(slow);
@@ -250,7 +208,7 @@ impl Conn {
     /// Sees to it that the handler's deadline fires even if its task cannot run.
     fn arm_deadline(self: &Arc<Self>, number: u64) {
         let mut slow = self.slow();
-        if slow.deadline.is_some() {
+        if slow.deadline.is_some() || !self.turn.arm(number) {
             return;
         }
         let conn = self.clone();
@@ -261,7 +219,7 @@ impl Conn {
 
     /// Answers 504 in place of a handler that has not, stuck or not.
     fn deadline_passed(self: &Arc<Self>, number: u64) {
-        if !self.switch(number, Phase::Handling, Phase::Taken) {
+        if !self.turn.take(number) {
             return;
         }
         let tag = self.tag.load(Ordering::Relaxed);
@@ -289,7 +247,7 @@ impl Conn {
 
     /// Whether nobody waits for this exchange's answer any more.
     pub(super) fn is_over(&self, number: u64) -> bool {
-        self.number() != number || self.phase() >= Phase::Taken as u64
+        self.turn.is_over(number)
     }
 
     /// A handler's result came when nobody waited for it any more.

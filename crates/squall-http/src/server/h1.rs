@@ -11,11 +11,12 @@ use http::{Method, StatusCode};
 use squall_loop::time::coarse_nanos;
 use squall_loop::{DeadlineScope, IoLoop, Sleep, sleep_until, with_timeout};
 
-use super::conn::{Conn, Phase};
+use super::conn::Conn;
 use super::encode::{self, Framing};
 use super::exchange::Exchange;
 use super::incoming::{CONTINUE, Incoming};
 use super::message::{Refused, Request, Response};
+use super::phase::Phase;
 use super::recycle::HeadBox;
 use crate::body::{Body, BodyError};
 use crate::wire::chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk_header, encode_trailers};

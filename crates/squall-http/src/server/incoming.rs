@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_loop::{Sleep, sleep};
 
-use super::conn::{Conn, Phase};
+use super::conn::Conn;
+use super::phase::Phase;
 use crate::body::{BodyError, BodyStream};
 use crate::wire::headers::Headers;
 

@@ -8,6 +8,7 @@ mod exchange;
 mod h1;
 mod incoming;
 mod message;
+mod phase;
 mod read;
 mod recycle;
 mod settings;
