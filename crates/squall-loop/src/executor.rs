@@ -11,7 +11,7 @@ use crate::budget;
 use crate::carrier::Context;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
-use crate::task::{JoinHandle, Meta, Runnable, contain};
+use crate::task::{JoinHandle, Runnable};
 use crate::threads::Shown;
 use crate::watch::Watch;
 use parking_lot::Mutex;
@@ -116,25 +116,24 @@ impl Executor {
         F::Output: Send + 'static,
     {
         let executor = self.inner.clone();
+        let home = lane.clone();
         let schedule = move |runnable| {
             executor.push(Item {
                 runnable,
                 shared: shared.clone(),
-                lane: lane.clone(),
+                lane: home.clone(),
                 watch: watch.clone(),
             });
         };
-        let (runnable, task) = async_task::Builder::new()
-            .metadata(Meta::default())
-            .spawn(move |_| contain(future), schedule);
+        let (runnable, handle) = lane.task_elsewhere(future, None, schedule);
         runnable.schedule();
-        JoinHandle::new(task)
+        handle
     }
 }
 
 impl Inner {
     fn push(self: &Arc<Self>, item: Item) {
-        let Some(shared) = item.shared.upgrade() else {
+        let Some(shared) = item.shared.upgrade().filter(|it| !it.is_stopping()) else {
             return; // The loop is gone; so is the work.
         };
         let mut state = self.state.lock();
@@ -162,13 +161,19 @@ impl Inner {
                     }
                 }
             };
-            let Some(shared) = item.shared.upgrade() else {
-                continue;
+            let Some(shared) = item.shared.upgrade().filter(|it| !it.is_stopping()) else {
+                continue; // The work is dropped.
             };
             let _context = Context::enter(&shared, &item.lane);
             let _shown = item.watch.map(Shown::new);
             budget::renew();
+            // Holding it, we are not the last who could wake the task: the last one
+            // has its future dropped.
+            let waker = item.runnable.waker();
             item.runnable.run();
+            if shared.is_stopping() {
+                waker.wake();
+            }
         }
     }
 }

@@ -157,6 +157,22 @@ impl Lane {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let lane = self.clone();
+        self.task_elsewhere(future, watch, move |runnable| lane.push(runnable))
+    }
+
+    /// Makes a task that is polled where `schedule` says, and is dropped with this
+    /// lane's tasks when the loop stops.
+    pub(crate) fn task_elsewhere<F>(
+        self: &Arc<Self>,
+        future: F,
+        watch: Option<Arc<dyn Watch>>,
+        schedule: impl Fn(Runnable) + Send + Sync + 'static,
+    ) -> (Runnable, JoinHandle<F::Output>)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let watch = watch.map_or(0, |watch| self.watches.lock().0.insert(watch) as u64 + 1);
         let mut tasks = self.tasks.lock();
         let entry = tasks.vacant_entry();
@@ -169,10 +185,9 @@ impl Lane {
             let _registered = registered;
             contain(future).await
         };
-        let lane = self.clone();
         let (runnable, task) = async_task::Builder::new()
             .metadata(Meta { watch })
-            .spawn(move |_| future, move |runnable| lane.push(runnable));
+            .spawn(move |_| future, schedule);
         entry.insert(runnable.waker());
         drop(tasks);
         (runnable, JoinHandle::new(task))
