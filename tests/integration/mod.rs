@@ -1,6 +1,7 @@
 //! One file per room of the house.
 
 mod blame;
+mod chaos;
 mod client_multipart;
 mod client_pool;
 mod client_redirects;

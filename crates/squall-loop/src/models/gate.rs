@@ -8,7 +8,8 @@ use crate::monitor;
 /// The monitor never stays parked while a lane is awake.
 ///
 /// Catches: `carrier_woke` before the flag is cleared; the announcement after
-/// `still_idle`; either side of the pair weaker than `SeqCst`.
+/// `still_idle`; a side whose two
+/// accesses are both weaker than `SeqCst`.
 #[test]
 fn a_carrier_that_wakes_finds_the_monitor_up() {
     check(5, || {
@@ -31,7 +32,7 @@ fn a_carrier_that_wakes_finds_the_monitor_up() {
 
 /// A stop that comes while the monitor parks ends the parking.
 ///
-/// Catches: `open` that looks whether the monitor has announced itself.
+/// Catches: `open` that notifies and leaves no mark.
 #[test]
 fn a_stop_opens_the_gate() {
     check(5, || {

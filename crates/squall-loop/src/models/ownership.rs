@@ -45,7 +45,7 @@ fn one_driver_after_a_handover() {
 /// What the old carrier wrote before its poll is seen by the next one, which needs
 /// no lock for what only the lane's driver touches.
 ///
-/// Catches: `enter` with a relaxed store; `take` that only releases.
+/// Catches: `enter` with a relaxed store; `take` and `observe` that do not acquire.
 #[test]
 fn the_next_carrier_sees_what_the_old_one_did() {
     check(5, || {

@@ -30,8 +30,8 @@ fn a_carrier_about_to_sleep_hears_of_the_stop() {
 /// A lane that changes hands during the stop is drained by its last carrier, and
 /// what the old carrier is still polling is dropped when that poll is over.
 ///
-/// Catches: an old carrier that drains after it lost the lane; a drained lane whose
-/// queue is not looked at again.
+/// Catches: an old carrier that drains after it lost the lane; `leave` as a plain
+/// store.
 #[test]
 fn a_handover_during_the_stop_leaves_no_task_behind() {
     check(3, || {
@@ -63,7 +63,8 @@ fn a_handover_during_the_stop_leaves_no_task_behind() {
 
 /// A task that is brought during the stop is run or dropped, never kept.
 ///
-/// Catches: a drain without its last look; a drained lane that is not left asleep.
+/// Catches: a drain without its last look; a drained lane that is not left asleep, or
+/// is asleep before it says that it is drained.
 #[test]
 fn a_task_brought_during_the_stop_is_not_kept() {
     check(3, || {

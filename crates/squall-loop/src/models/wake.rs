@@ -8,7 +8,7 @@ use crate::carrier;
 /// Every task that is brought runs, whatever the carrier is about to do.
 ///
 /// Catches: `about_to_sleep` after the look at the queue; `rouse` before the push;
-/// `awake` before the wait; a `rouse` that clears the flag and does not wake.
+/// `awake` before the wait; a cleared flag without a wake.
 #[test]
 fn no_wake_is_lost() {
     check(4, || {
