@@ -147,14 +147,20 @@ impl Threads {
             .max(self.lanes + 1)
     }
 
-    /// Whether one more piece of work that is known to block may run.
-    fn has_room_for_work(&self, state: &State) -> bool {
-        state.workers + self.kept_for_carriers(state) < self.most(state)
+    /// Threads that can be had.
+    fn free(&self, state: &State) -> usize {
+        self.most(state).saturating_sub(state.total()) + state.spares.len()
+    }
+
+    /// Whether work that is known to block may have one of so many threads. One piece
+    /// of it always may, so that it never stops altogether.
+    fn has_room_for_work(&self, state: &State, free: usize) -> bool {
+        free > self.kept_for_carriers(state) || (state.workers == 0 && free > 0)
     }
 
     /// Tells how near the cap is, after any change.
     fn settle(&self, state: &State) {
-        let free = self.most(state).saturating_sub(state.total()) + state.spares.len();
+        let free = self.free(state);
         let pressure = if free < self.lanes {
             Pressure::Exhausted
         } else if free < (self.kept_for_carriers(state) / 2).max(self.lanes + 1) {
@@ -222,7 +228,7 @@ impl Threads {
     /// Runs work on a thread of its own; at the cap it waits for one, in order.
     pub(crate) fn run(&self, shared: &Weak<Shared>, work: Box<dyn FnOnce() + Send>) {
         let mut state = self.state.lock();
-        if !self.has_room_for_work(&state) {
+        if !self.has_room_for_work(&state, self.free(&state)) {
             state.queued.push_back(work);
             return;
         }
@@ -260,7 +266,7 @@ impl Threads {
             self.settle(&state);
         }
         let refusal = state.refusal.take();
-        if !state.queued.is_empty() && self.has_room_for_work(&state) {
+        if !state.queued.is_empty() && self.has_room_for_work(&state, self.free(&state)) {
             let waiting = std::mem::take(&mut state.queued);
             drop(state);
             for work in waiting {
@@ -373,7 +379,7 @@ impl Threads {
             }
             Ended::Work => state.workers -= 1,
         }
-        if self.has_room_for_work(&state)
+        if self.has_room_for_work(&state, self.free(&state) + 1)
             && let Some(work) = state.queued.pop_front()
         {
             state.workers += 1;

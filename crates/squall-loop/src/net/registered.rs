@@ -17,6 +17,8 @@ use crate::ioloop::{self, IoLoop};
 use crate::lane::Lane;
 use crate::reactor::{Direction, Source};
 
+/// Accepting a connection takes its lane about as long as moving so many bytes.
+const ACCEPTED: usize = 64 << 10;
 /// How many connections may wait to be accepted; the system may have a lower limit.
 pub(super) const BACKLOG: i32 = 4096;
 
@@ -195,6 +197,7 @@ impl<L: Listening> Registered<L> {
         let (io, peer) = accepted.await?;
         // There may be more where this came from.
         self.source.keep(Direction::Read);
+        budget::spend(ACCEPTED);
         Ok((Registered::place(io)?, peer))
     }
 }

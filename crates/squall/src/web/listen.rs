@@ -134,11 +134,12 @@ impl Running {
         tracing::info!(target: "squall::web", "listening on {scheme}://{address}");
         self.addresses.push(address);
         let server = self.server.clone();
-        IoLoop::current().spawn_callback(move || async move {
+        let accepting = async move {
             if let Err(error) = server.serve(listener, tls).await {
                 tracing::error!(target: "squall::web", %error, %address, "no longer listening");
             }
-        });
+        };
+        drop(IoLoop::current().spawn_named("accepting connections", accepting));
         Ok(())
     }
 
