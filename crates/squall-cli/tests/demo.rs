@@ -304,12 +304,15 @@ fn stats_have_their_shape() {
     demo.get("/client/response");
     let stats = demo.get_json("/stats");
     let names = [
+        "blamed",
         "blocked_now",
         "client",
         "handoffs",
         "lanes",
+        "late",
         "learned",
         "requests",
+        "shed",
         "threads",
         "uptime_ms",
     ];

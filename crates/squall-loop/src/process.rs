@@ -370,6 +370,7 @@ mod tests {
 
     /// Where there is no pidfd. The handler for SIGCHLD stays in this test's process.
     #[test]
+    #[cfg_attr(miri, ignore = "miri starts no processes")]
     fn an_end_is_seen_by_sigchld_alone() {
         let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
         let codes = io_loop.run(async {

@@ -300,7 +300,9 @@ mod tests {
         let called = Arc::new(AtomicUsize::new(0));
         let mut random = 1_u64;
         let mut now = 0;
-        for step in 0..20_000_usize {
+        // Enough to go past the wrap.
+        let steps: usize = if cfg!(miri) { 1_500 } else { 20_000 };
+        for step in 0..steps {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);

@@ -78,6 +78,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
+    #[cfg_attr(miri, ignore = "miri has no /proc of its threads")]
     fn names_the_system_call_of_a_waiting_thread() {
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
         let (id, ids) = mpsc::channel();

@@ -278,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "miri sends no signals")]
     fn names_the_function_that_a_thread_waits_in() {
         let (end, ended) = mpsc::channel();
         let (id, waiting) = thread(move || waits_here(&ended));
@@ -294,6 +295,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "miri sends no signals")]
     fn a_thread_that_is_gone_gives_no_answer() {
         let (id, gone) = thread(|| ());
         gone.join().expect("joined");
@@ -328,6 +330,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "miri sends no signals")]
     fn ten_thousand_captures_disturb_nothing() {
         const CAPTURES: u64 = 10_000;
         let stop = Arc::new(AtomicBool::new(false));
