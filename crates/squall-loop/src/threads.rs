@@ -64,6 +64,7 @@ pub(crate) struct Threads {
     pressure: AtomicU8,
     /// Whether any thread relieves a lane, for the monitor.
     relieving: AtomicBool,
+    stopping: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -119,6 +120,7 @@ impl Threads {
             lanes,
             pressure: AtomicU8::new(Pressure::Easy as u8),
             relieving: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -199,8 +201,12 @@ impl Threads {
     /// Puts a reserved thread back.
     pub(crate) fn give_back(&self, thread: Reserved) {
         let mut state = self.state.lock();
-        state.spares.push(thread.0);
+        state.spares.push(thread.0.clone());
         self.settle(&state);
+        drop(state);
+        if self.stopping.load(Ordering::SeqCst) {
+            thread.0.look_up();
+        }
     }
 
     /// Lets up to `width` threads poll what waits on a stuck lane, as far as threads
@@ -317,11 +323,11 @@ impl Threads {
 
     /// Tells every spare to look whether the loop has stopped.
     pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         // A spare locks its letter box first, then the pool: never both here.
         let spares = self.state.lock().spares.clone();
         for slot in spares {
-            let _job = slot.job.lock();
-            slot.filled.notify_one();
+            slot.look_up();
         }
     }
 
@@ -417,6 +423,12 @@ enum Ended {
 impl Slot {
     fn put(&self, job: Job) {
         *self.job.lock() = Some(job);
+        self.filled.notify_one();
+    }
+
+    /// Has a waiting thread look whether it is still needed.
+    fn look_up(&self) {
+        let _job = self.job.lock();
         self.filled.notify_one();
     }
 

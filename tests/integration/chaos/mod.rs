@@ -13,6 +13,8 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use squall_loop::IoLoop;
+
 const SEED: &str = "SQUALL_CHAOS_SEED";
 const SECONDS: &str = "SQUALL_CHAOS_SECONDS";
 const ALONE: &str = "SQUALL_CHAOS_ALONE";
@@ -114,6 +116,17 @@ struct Held {
 }
 
 impl Held {
+    /// What is held before the first loop; what a process opens once, for the first
+    /// loop and for good (tokio does for its signals), is part of it.
+    fn before() -> Self {
+        let bare = Self::now();
+        let first = IoLoop::builder().lanes(1).build().expect("a loop");
+        first.stop();
+        drop(first);
+        assert!(becomes(|| Self::now().threads == bare.threads));
+        Self::now()
+    }
+
     /// Where the system does not tell, it is always the same.
     fn now() -> Self {
         let count = |directory| std::fs::read_dir(directory).map_or(0, Iterator::count);

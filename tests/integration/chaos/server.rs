@@ -19,7 +19,7 @@ fn every_request_is_answered_once_or_its_client_has_gone() {
         "::every_request_is_answered_once_or_its_client_has_gone"
     );
     alone(name, |mut rng, until| {
-        let before = Held::now();
+        let before = Held::before();
         let running = Arc::new(AtomicUsize::new(0));
         let faults = Arc::new(Faults::default());
         let server = TestServer::start(application(&running));

@@ -29,7 +29,7 @@ fn every_task_ends_once_and_nothing_is_leaked() {
     alone(name, |mut rng, until| {
         let mut rounds = 0;
         let mut tasks = 0;
-        let before = Held::now();
+        let before = Held::before();
         while Instant::now() < until {
             let lasts = Duration::from_millis(300 + rng.below(1200));
             let lasts = lasts.min(until.saturating_duration_since(Instant::now()));

@@ -228,12 +228,7 @@ impl Conn {
         let mut out = self.out();
         encode::whole(&mut out.buffer, answer);
         // No task of ours can wait here: a full socket is closed with less said.
-        while let Some(rest) = out.rest() {
-            match self.stream.try_write(rest) {
-                Ok(written) if written > 0 => out.written += written,
-                _ => break,
-            }
-        }
+        self.write_now(&mut out);
         drop(out);
         let _ = self.stream.close_write();
         let mut slow = self.slow();
@@ -272,6 +267,17 @@ impl Conn {
         }
         fill(&mut out.buffer);
         out.buffer.len() - out.written
+    }
+
+    /// Writes what the socket takes at once, for whoever is not the driver: its waker
+    /// stays where it is.
+    fn write_now(&self, out: &mut Out) {
+        while let Some(rest) = out.rest() {
+            match self.stream.try_write(rest) {
+                Ok(written) if written > 0 => out.written += written,
+                _ => break,
+            }
+        }
     }
 
     /// Writes what is buffered to the socket.
@@ -354,7 +360,7 @@ impl Watch for ConnWatch {
         };
         if conn.is(Phase::Handling) {
             // Answers to earlier requests of the same connection do not wait.
-            let _ = conn.poll_flush(&Context::from_waker(Waker::noop()));
+            conn.write_now(&mut conn.out());
             conn.arm_deadline(conn.number());
         }
         if !blocked.explicit {
