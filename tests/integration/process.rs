@@ -12,17 +12,7 @@ use std::time::{Duration, Instant};
 use squall_loop::IoLoop;
 use squall_loop::net::{ReadStream, WriteStream};
 use squall_loop::process::{ExitError, Subprocess};
-
-fn on_loop<F>(future: F) -> F::Output
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let io_loop = IoLoop::builder().lanes(2).build().expect("a loop");
-    let output = io_loop.run(future).expect("ran");
-    io_loop.stop();
-    output
-}
+use squall_tests::on_loop;
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");

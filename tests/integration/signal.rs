@@ -7,17 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGKILL, SIGSEGV, SIGSTOP};
 use signal_hook::low_level::raise;
 use squall_loop::IoLoop;
 use squall_loop::signal::{SignalKind, signal};
-
-fn on_loop<F>(future: F) -> F::Output
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let io_loop = IoLoop::builder().lanes(2).build().expect("a loop");
-    let output = io_loop.run(future).expect("ran");
-    io_loop.stop();
-    output
-}
+use squall_tests::on_loop;
 
 #[test]
 fn each_stream_sees_each_signal() {

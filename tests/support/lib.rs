@@ -1,10 +1,12 @@
 //! What the tests share: servers on free ports, raw sockets, outside programs.
 
+mod on_loop;
 pub mod polling;
 mod redis;
 mod temp_dir;
 mod turned;
 
+pub use on_loop::on_loop;
 pub use redis::RedisServer;
 pub use temp_dir::TempDir;
 pub use turned::{finished, turned, turned_until_finished};

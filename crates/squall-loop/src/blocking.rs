@@ -8,8 +8,8 @@ use crate::monitor;
 /// A section that is known to block need not wait for the monitor to find out: its
 /// lane goes on at once on another thread, nothing is logged, and no route is learned.
 /// The function runs on the calling thread, so it may borrow; whatever else the same
-/// task does waits. It costs two thread switches, some 20 µs; for work that need not
-/// run in place there is [`run_on_executor`](crate::run_on_executor).
+/// task does waits. It costs some thread switches; for work that need not run in
+/// place there is [`run_on_executor`](crate::run_on_executor).
 ///
 /// On threads that drive no lane (the executor's, or those outside of any loop) and
 /// at the thread cap it only calls the function.

@@ -105,7 +105,7 @@ impl Builder {
     /// ([`Interrupted`](io::ErrorKind::Interrupted)): from a single `read` or
     /// `write` of a socket with a timeout, and from C code that calls `nanosleep`,
     /// `poll`, `select` or `epoll_wait` and does not expect it. Naming the frames
-    /// takes some 100 ms of CPU on a thread of the pool and memory for the debug
+    /// takes CPU on a thread of the pool and memory for the debug
     /// information; lanes and monitor never wait for it. One real-time signal is
     /// taken, the highest that is free, and never given back.
     pub fn blame(mut self, blame: bool) -> Self {
