@@ -1,23 +1,24 @@
-//! Answers of every kind: by status, late, long, in pieces, elsewhere.
+//! Answers of every kind: by status, late, with any header, as text.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::Value;
-use squall::{Body, Error, Path, Query, Redirect, Request, Response, Result, StatusCode, sleep};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use serde_json::{Map, Value, json};
+use squall::{
+    Body, Error, Html, IntoResponse, Path, Query, Redirect, Request, Response, Result, StatusCode,
+    sleep,
+};
 
-use super::methods::{origin, pick};
+use super::data::random;
+use super::methods::pick;
 
 /// `/delay` waits no longer than this, in seconds.
 const MAX_DELAY: f64 = 10.0;
-/// `/bytes` gives no more.
-const MAX_BYTES: usize = 100 << 10;
-/// `/stream` gives no more lines.
-const MAX_LINES: usize = 100;
-/// `/redirect` leads no further.
-const MAX_REDIRECTS: u32 = 1000;
+/// `/links` shows no more.
+const MAX_LINKS: u32 = 200;
+
+const JSON: &str = "application/json";
 
 /// One status, or one of several (`200,500:3`, with weights) by chance.
 pub(super) async fn status(Path(codes): Path<String>) -> Result<Response> {
@@ -40,7 +41,12 @@ pub(super) async fn status(Path(codes): Path<String>) -> Result<Response> {
         left < 0.0
     });
     let (status, _) = chosen.or(choices.last()).ok_or_else(invalid)?;
-    let mut response = Response::new(*status, body_of(*status));
+    status_of(*status)
+}
+
+/// An answer of that status, with what usually goes with it.
+pub(super) fn status_of(status: StatusCode) -> Result<Response> {
+    let mut response = (status, body_of(status)).into_response()?;
     let headers = response.headers_mut();
     match status.as_u16() {
         301 | 302 | 303 | 305 | 307 => headers.set("Location", "/redirect/1")?,
@@ -55,12 +61,33 @@ pub(super) async fn status(Path(codes): Path<String>) -> Result<Response> {
 
 fn body_of(status: StatusCode) -> Body {
     match status.as_u16() {
-        418 => "\n    -=[ teapot ]=-\n\n       _...._\n     .'  _ _ `.\n    | .\"` ^ `\". _,\n    \
-                \\_;`\"---\"`|//\n      |       ;/\n      \\_     _/\n        `\"\"\"`\n"
-            .into(),
+        402 => "Pay me first!".into(),
+        406 => not_acceptable(),
+        418 => TEAPOT.into(),
         _ => Body::empty(),
     }
 }
+
+/// `/image` has nothing for the client.
+fn not_acceptable() -> Body {
+    let told = json!({
+        "message": "Client did not request a supported media type.",
+        "accept": ["image/webp", "image/svg+xml", "image/jpeg", "image/png", "image/*"],
+    });
+    Body::from(told.to_string().into_bytes()).with_content_type(JSON)
+}
+
+const TEAPOT: &str = r#"
+    -=[ teapot ]=-
+
+       _...._
+     .'  _ _ `.
+    | ."` ^ `". _,
+    \_;`"---"`|//
+      |       ;/
+      \_     _/
+        `"""`
+"#;
 
 /// Waits, at most ten seconds.
 pub(super) async fn delay(Path(seconds): Path<f64>, mut request: Request) -> Result<Value> {
@@ -71,97 +98,75 @@ pub(super) async fn delay(Path(seconds): Path<f64>, mut request: Request) -> Res
     pick(&mut request, &told).await
 }
 
-#[derive(Deserialize)]
-pub(super) struct Seed {
-    seed: Option<u64>,
-}
-
-/// Random bytes; the same ones for the same seed.
-pub(super) async fn bytes(Path(n): Path<usize>, Query(Seed { seed }): Query<Seed>) -> Vec<u8> {
-    let mut state = seed
-        .unwrap_or_else(random)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        | 1;
-    let next = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    next.flatten().take(n.min(MAX_BYTES)).collect()
-}
-
-/// Lines of JSON, each in a chunk of its own.
-pub(super) async fn stream(Path(n): Path<usize>, mut request: Request) -> Result<Response> {
-    let line = pick(&mut request, &["args", "headers", "origin", "url"]).await?;
-    let mut ids = 0..n.min(MAX_LINES);
-    let body = Body::from_fn(move || {
-        let next = ids.next().map(|id| {
-            let mut line = line.clone();
-            line["id"] = id.into();
-            Ok(Bytes::from(format!("{line}\n")))
-        });
-        std::future::ready(next)
-    });
-    Ok(Response::new(
-        StatusCode::OK,
-        body.with_content_type("application/json"),
-    ))
-}
-
-#[derive(Deserialize)]
-pub(super) struct Absolute {
-    absolute: Option<String>,
-}
-
-pub(super) async fn redirect(
-    Path(n): Path<u32>,
-    Query(Absolute { absolute }): Query<Absolute>,
-    request: Request,
-) -> Result<Redirect> {
-    if absolute.is_some_and(|absolute| absolute.eq_ignore_ascii_case("true")) {
-        return further(n, "/absolute-redirect", Some(&request));
+/// The header fields that were asked for, and all that are sent as JSON.
+pub(super) async fn response_headers(
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response> {
+    let mut response = Response::default();
+    for (name, value) in &asked {
+        response.headers_mut().append(name, value)?;
     }
-    further(n, "/relative-redirect", None)
-}
-
-pub(super) async fn relative_redirect(Path(n): Path<u32>) -> Result<Redirect> {
-    further(n, "/relative-redirect", None)
-}
-
-pub(super) async fn absolute_redirect(Path(n): Path<u32>, request: Request) -> Result<Redirect> {
-    further(n, "/absolute-redirect", Some(&request))
-}
-
-/// To the last but one, and so on; the last one leads to `/get`.
-fn further(n: u32, path: &str, here: Option<&Request>) -> Result<Redirect> {
-    if n == 0 || n > MAX_REDIRECTS {
-        return Err(Error::invalid_argument(
-            "n",
-            format!("1 to {MAX_REDIRECTS}"),
-        ));
-    }
-    let target = if n == 1 {
-        "/get".to_owned()
-    } else {
-        format!("{path}/{}", n - 1)
-    };
-    let redirect = match here {
-        None => Redirect::to(target),
-        Some(request) => {
-            // To ourselves, by the name that the client used for us.
-            Redirect::external(origin(request) + &target)
+    // Its own length is told, too: say it until it fits.
+    let mut told = String::new();
+    loop {
+        let mut fields = Map::new();
+        let own = [
+            ("Content-Type", "application/json".to_owned()),
+            ("Content-Length", told.len().to_string()),
+        ];
+        let own = own.iter().map(|(name, value)| (*name, value.as_bytes()));
+        for (name, value) in own.chain(response.headers().iter()) {
+            add(&mut fields, name, &String::from_utf8_lossy(value));
         }
-    };
-    Ok(redirect.with_status(StatusCode::FOUND))
+        let next = Value::from(fields).to_string();
+        if next.len() == told.len() {
+            *response.body_mut() = Body::from(next.into_bytes()).with_content_type(JSON);
+            return Ok(response);
+        }
+        told = next;
+    }
+}
+
+/// A field that comes more than once has a list.
+fn add(fields: &mut Map<String, Value>, name: &str, value: &str) {
+    match fields.get_mut(name) {
+        None => {
+            fields.insert(name.to_owned(), value.into());
+        }
+        Some(Value::Array(values)) => values.push(value.into()),
+        Some(first) => *first = json!([first.take(), value]),
+    }
+}
+
+/// What was encoded; anything else gets a hint.
+pub(super) async fn base64(Path(value): Path<String>) -> String {
+    let decoded = (URL_SAFE.decode(value).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.unwrap_or_else(|| "Incorrect Base64 data try: SFRUUEJJTiBpcyBhd2Vzb21l".to_owned())
+}
+
+pub(super) async fn uuid() -> Value {
+    json!({ "uuid": uuid::Uuid::new_v4().to_string() })
+}
+
+/// A page with links to its sisters.
+pub(super) async fn links(Path((n, offset)): Path<(u32, u32)>) -> Html<String> {
+    let n = n.clamp(1, MAX_LINKS);
+    let mut page = "<html><head><title>Links</title></head><body>".to_owned();
+    for i in 0..n {
+        if i == offset {
+            page += &format!("{i} ");
+        } else {
+            page += &format!("<a href='/links/{n}/{i}'>{i}</a> ");
+        }
+    }
+    Html(page + "</body></html>")
+}
+
+pub(super) async fn first_link(Path(n): Path<u32>) -> Redirect {
+    Redirect::to(format!("/links/{n}/0")).with_status(StatusCode::FOUND)
 }
 
 /// Between 0 and 1.
 fn chance() -> f64 {
     f64::from(u32::try_from(random() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
-}
-
-/// Good enough for a test's bytes; never for a secret.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
 }

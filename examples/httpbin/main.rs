@@ -10,7 +10,14 @@
 //! that only the engine is judged.
 
 mod answers;
+mod auth;
+mod cache;
+mod cookies;
+mod data;
+mod digest;
+mod formats;
 mod methods;
+mod redirects;
 mod wire;
 
 use std::io::Write;
@@ -76,12 +83,20 @@ fn main() -> Result<()> {
 }
 
 fn routes() -> Application {
-    Application::new()
-        .route("/", page)
+    let application = Application::new()
+        .route("/", any(page))
         .route("/echo", any(wire::echo))
         .route("/seen", any(wire::seen))
         .route("/multipart", post(wire::multipart))
-        .route("/parsed-cookies", get(wire::cookies))
+        .route("/parsed-cookies", get(wire::cookies));
+    let application = requests(application);
+    let application = answers(application);
+    credentials(content(application))
+}
+
+/// What was asked, told back.
+fn requests(application: Application) -> Application {
+    application
         .route("/get", get(methods::get))
         .route("/post", post(methods::with_body))
         .route("/put", squall::put(methods::with_body))
@@ -92,13 +107,75 @@ fn routes() -> Application {
         .route("/headers", get(methods::headers))
         .route("/ip", get(methods::ip))
         .route("/user-agent", get(methods::user_agent))
+        .route("/cookies", get(cookies::show))
+        .route("/cookies/set", get(cookies::set))
+        .route("/cookies/set/{name}/{value}", get(cookies::set_one))
+        .route("/cookies/delete", get(cookies::delete))
+}
+
+/// Answers of every status, length and pace.
+fn answers(application: Application) -> Application {
+    application
         .route("/status/{codes}", any(answers::status))
+        .route(
+            "/response-headers",
+            get(answers::response_headers).post(answers::response_headers),
+        )
+        .route("/redirect/{n}", get(redirects::redirect))
+        .route("/relative-redirect/{n}", get(redirects::relative))
+        .route("/absolute-redirect/{n}", get(redirects::absolute))
+        .route("/redirect-to", any(redirects::to))
         .route("/delay/{seconds}", any(answers::delay))
-        .route("/bytes/{n}", get(answers::bytes))
-        .route("/stream/{n}", get(answers::stream))
-        .route("/redirect/{n}", get(answers::redirect))
-        .route("/relative-redirect/{n}", get(answers::relative_redirect))
-        .route("/absolute-redirect/{n}", get(answers::absolute_redirect))
+        .route("/bytes/{n}", get(data::bytes))
+        .route("/stream-bytes/{n}", get(data::stream_bytes))
+        .route("/stream/{n}", get(data::stream))
+        .route("/drip", get(data::drip))
+        .route("/range/{n}", get(data::range))
+        .route("/cache", get(cache::cache))
+        .route("/cache/{seconds}", get(cache::max_age))
+        .route("/etag/{etag}", get(cache::etag))
+}
+
+/// Content of well-known types.
+fn content(application: Application) -> Application {
+    application
+        .route("/base64/{value}", get(answers::base64))
+        .route("/uuid", get(answers::uuid))
+        .route("/links/{n}", get(answers::first_link))
+        .route("/links/{n}/{offset}", get(answers::links))
+        .route("/encoding/utf8", get(formats::utf8))
+        .route("/html", get(formats::html))
+        .route("/xml", get(formats::xml))
+        .route("/json", get(formats::json))
+        .route("/robots.txt", get(formats::robots))
+        .route("/deny", get(formats::deny))
+        .route("/forms/post", get(formats::form))
+        .route("/image", get(formats::image))
+        .route("/image/png", get(formats::image_png))
+        .route("/image/jpeg", get(formats::image_jpeg))
+        .route("/image/webp", get(formats::image_webp))
+        .route("/image/svg", get(formats::image_svg))
+}
+
+/// Who may come in.
+fn credentials(application: Application) -> Application {
+    let digest = "/digest-auth/{qop}/{user}/{passwd}";
+    application
+        .route("/basic-auth/{user}/{passwd}", get(auth::basic))
+        .route(
+            "/hidden-basic-auth/{user}/{passwd}",
+            get(auth::hidden_basic),
+        )
+        .route("/bearer", get(auth::bearer))
+        .route(digest, get(digest::plain))
+        .route(
+            &format!("{digest}/{{algorithm}}"),
+            get(digest::with_algorithm),
+        )
+        .route(
+            &format!("{digest}/{{algorithm}}/{{stale_after}}"),
+            get(digest::with_stale),
+        )
 }
 
 async fn page() -> Html<&'static str> {

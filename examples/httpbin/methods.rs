@@ -8,6 +8,8 @@ use squall::{Form, Multipart, Query, RemoteAddr, Request, Result};
 /// A file or a body that is told as a whole.
 const MAX_TOLD: usize = 8 << 20;
 
+const OCTETS: &str = "application/octet-stream";
+
 type Pairs = Vec<(String, String)>;
 
 pub(super) async fn get(mut request: Request) -> Result<Value> {
@@ -75,7 +77,8 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
             let mut parts = request.extract::<Multipart>().await?;
             let (mut texts, mut contents) = (Pairs::new(), Pairs::new());
             while let Some(mut part) = parts.next_part().await? {
-                let content = text_or_base64(&part.bytes(MAX_TOLD).await?);
+                let kind = part.content_type().unwrap_or(OCTETS).to_owned();
+                let content = text_or_base64(&part.bytes(MAX_TOLD).await?, &kind);
                 let list = if part.filename().is_some() {
                     &mut contents
                 } else {
@@ -88,7 +91,7 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
         _ => {
             let body = request.body_mut().collect(MAX_TOLD as u64).await?;
             as_json = serde_json::from_slice(&body).unwrap_or_default();
-            data = text_or_base64(&body).into();
+            data = text_or_base64(&body, OCTETS).into();
         }
     }
     for (name, value) in [
@@ -160,12 +163,9 @@ fn url(request: &Request) -> String {
     format!("{}{}{query}", origin(request), request.path())
 }
 
-fn text_or_base64(bytes: &[u8]) -> String {
+fn text_or_base64(bytes: &[u8], kind: &str) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!(
-            "data:application/octet-stream;base64,{}",
-            STANDARD.encode(bytes)
-        ),
+        Err(_) => format!("data:{kind};base64,{}", STANDARD.encode(bytes)),
     }
 }

@@ -36,8 +36,8 @@ pub use squall_http::{Body, BodyError, BodyStream, Headers};
 #[cfg(unix)]
 pub use squall_loop::process;
 pub use squall_loop::{
-    Executor, IoLoop, PeriodicCallback, Pressure, blocking, deadline, net, queues, remaining,
-    run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
+    Executor, IoLoop, PeriodicCallback, Pressure, Sleep, blocking, deadline, net, queues,
+    remaining, run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
 };
 pub use web::extract::{
     Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
