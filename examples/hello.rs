@@ -23,9 +23,10 @@ async fn hello() -> &'static str {
 
 fn main() -> Result<()> {
     tracing_subscriber::fmt().init();
+    let address = std::env::args().nth(1);
     Application::new()
         .route("/", hello)
         .route("/ping/{host}", ping)
-        .listen("127.0.0.1:5000")?
+        .listen(address.as_deref().unwrap_or("127.0.0.1:5000"))?
         .run()
 }
