@@ -16,6 +16,7 @@ mod placement;
 #[cfg(unix)]
 mod process;
 mod queues;
+mod security_sessions;
 #[cfg(unix)]
 mod signal;
 mod stop;
@@ -25,9 +26,11 @@ mod tokio_inside;
 #[cfg(unix)]
 mod unix;
 mod web_answers;
+mod web_cookies;
 mod web_deadlines;
 mod web_extract;
 mod web_learned;
 mod web_offload;
 mod web_routing;
+mod web_sessions;
 mod web_shedding;

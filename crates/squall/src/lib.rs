@@ -39,11 +39,13 @@ pub use squall_loop::{
     Executor, IoLoop, PeriodicCallback, Pressure, Sleep, blocking, deadline, net, queues,
     remaining, run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
 };
-pub use web::extract::{
-    Cookies, Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State,
-};
+pub use web::cookies::{Cookies, EncryptedCookies, Keys, SetCookie, SignedCookies};
+pub use web::extract::{Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State};
 pub use web::respond::{Html, IntoResponse, Redirect};
+pub use web::session::Session;
+
 pub use web::{
     AppHandle, Application, Context, IntoRoute, MethodRoutes, Next, Offload, Problem, Request,
-    RequestHandler, Running, any, delete, get, head, on, options, patch, post, put,
+    RequestHandler, Running, any, delete, get, head, middleware, on, options, patch, post, put,
+    session,
 };

@@ -44,6 +44,13 @@ pub struct Settings {
     pub executor_queue: usize,
     /// How long a shutdown waits for requests that are being answered: default 10 s.
     pub grace: Duration,
+    /// Refuse requests with unsafe methods that pages of other sites send, with 403:
+    /// default true. What is no browser passes. A route may allow them
+    /// ([`MethodRoutes::allow_cross_origin`](crate::MethodRoutes::allow_cross_origin)).
+    pub cross_origin_protection: bool,
+    /// Other sites whose pages may send any request, each as a browser's `Origin` has it,
+    /// such as `https://app.example`. Default: none.
+    pub trusted_origins: Vec<String>,
     /// Show the cause of a 5xx to the client: default false. For development only.
     pub debug: bool,
 }
@@ -58,6 +65,8 @@ impl Default for Settings {
             thread_cap: 512,
             executor_queue: 512,
             grace: Duration::from_secs(10),
+            cross_origin_protection: true,
+            trusted_origins: Vec::new(),
             debug: false,
         }
     }

@@ -8,6 +8,8 @@ use squall_http::server::Response;
 use squall_loop::{Executor, IoLoop, net};
 
 use super::app::{App, Renderer, States};
+use super::cookies::Keys;
+use super::cross_origin;
 use super::handler::{Endpoint, Handler, IntoRoute, Needs, Plain};
 use super::http_error::Problem;
 use super::listen::Listening;
@@ -62,7 +64,9 @@ impl Application {
         for (method, endpoint) in &methods.entries {
             let verb = method.as_ref().map_or("ANY", |method| method.as_str());
             self.needs
-                .of(&format!("{verb} {path}"), |needs| endpoint.needs(needs));
+                .of(&format!("the route \"{verb} {path}\""), |needs| {
+                    endpoint.needs(needs)
+                });
         }
         self.table.add(path, methods);
         self
@@ -70,8 +74,17 @@ impl Application {
 
     /// Puts a function around every handler; the first one is the outermost.
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.needs
+            .of("a middleware", |needs| middleware.needs(needs));
         self.middleware.push(Box::new(middleware));
         self
+    }
+
+    /// The keys of signed and encrypted cookies. A handler that needs them while there
+    /// are none is reported by [`listen`](Self::listen).
+    #[doc(alias = "cookie_secret")]
+    pub fn keys(self, keys: Keys) -> Self {
+        self.state(keys)
     }
 
     /// Shares a value with the handlers: [`State<T>`](crate::State) extracts it.
@@ -107,7 +120,7 @@ impl Application {
     #[doc(alias = "default_handler_class")]
     pub fn not_found<M: 'static>(mut self, handler: impl Handler<M>) -> Self {
         let endpoint = Plain::boxed(handler);
-        self.needs.of("not_found", |needs| endpoint.needs(needs));
+        (self.needs).of("the handler not_found", |needs| endpoint.needs(needs));
         self.not_found = Some(endpoint);
         self
     }
@@ -165,7 +178,8 @@ impl Application {
     fn check(&self) -> Result<()> {
         let faults = (self.faults.iter().cloned())
             .chain(self.table.faults().iter().cloned())
-            .chain(self.needs.missing(&self.states));
+            .chain(self.needs.missing(&self.states))
+            .chain(cross_origin::faults(&self.settings));
         let faults: Vec<_> = faults.collect();
         if faults.is_empty() {
             return Ok(());

@@ -8,6 +8,7 @@ use squall_http::server::{self, Response, ResponseFuture};
 use squall_loop::Pressure;
 
 use super::app::App;
+use super::cross_origin;
 use super::http_error::Prefers;
 use super::learned::RunsOn;
 use super::middleware::Next;
@@ -42,7 +43,11 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
 
 /// The innermost step: the handler, in its connection's task or where it belongs.
 pub(super) fn answer(app: &Arc<App>, visit: Visit, request: Request) -> ResponseFuture {
-    let Some(route) = app.routes.route(request.place) else {
+    let route = app.routes.route(request.place);
+    if let Some(error) = cross_origin::refuses(app, route, &request) {
+        return Box::pin(visit.attend(std::future::ready(Err(error))));
+    }
+    let Some(route) = route else {
         return unrouted(app, visit, request);
     };
     if let Some(limit) = route.policy.timeout {

@@ -3,6 +3,7 @@
 use squall_http::server::ResponseFuture;
 
 use super::execute;
+use super::handler::Needs;
 use super::request::Request;
 use super::respond::IntoResponse;
 use super::visit::Visit;
@@ -36,6 +37,12 @@ use super::visit::Visit;
 pub trait Middleware: Send + Sync + 'static {
     /// Answers the request, by calling [`Next::run`] or without.
     fn call(&self, request: Request, next: Next) -> ResponseFuture;
+
+    /// Says what the application has to have.
+    #[doc(hidden)]
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
+    }
 }
 
 impl<F, Fut> Middleware for F
@@ -45,11 +52,15 @@ where
     Fut::Output: IntoResponse,
 {
     fn call(&self, request: Request, next: Next) -> ResponseFuture {
-        let app = request.shared().clone();
-        let visit = Visit::inner(&app, request.place, &request);
+        let visit = visit(&request);
         let answer = self(request, next);
         Box::pin(visit.attend(async move { answer.await.into_response() }))
     }
+}
+
+/// What makes an answer of a middleware's error or panic.
+pub(crate) fn visit(request: &Request) -> Visit {
+    Visit::inner(request.shared(), request.place, request)
 }
 
 /// The rest of the way: further middleware, then the handler.

@@ -4,19 +4,22 @@
 
 mod app;
 mod application;
+pub mod cookies;
+mod cross_origin;
 mod execute;
 pub mod extract;
 mod handler;
 mod http_error;
 mod learned;
 mod listen;
-mod middleware;
+pub mod middleware;
 mod offload;
 mod panic;
 mod request;
 pub mod respond;
 mod routing;
 mod service;
+pub mod session;
 mod shed;
 mod visit;
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use http::Extensions;
 use percent_encoding::percent_decode_str;
 use squall_http::server;
 
@@ -23,6 +24,7 @@ pub struct Request {
     app: Arc<App>,
     pub(super) place: Place,
     spans: Spans,
+    extensions: Extensions,
 }
 
 impl Request {
@@ -32,7 +34,18 @@ impl Request {
             app,
             place,
             spans,
+            extensions: Extensions::new(),
         }
+    }
+
+    /// What middleware has attached to it: at most one value of each type.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The same, for a middleware that attaches something. Costs nothing while empty.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
     }
 
     /// The application that answers it.

@@ -4,7 +4,6 @@
 //! names the field; what the application lacks is reported before it runs.
 
 mod body;
-mod cookies;
 mod form;
 mod json;
 mod multipart;
@@ -21,7 +20,6 @@ use crate::web::request::Request;
 use crate::{Error, Result};
 
 pub(crate) use body::{collect, utf8};
-pub use cookies::Cookies;
 pub use form::Form;
 pub(crate) use form::has_form;
 pub use json::Json;

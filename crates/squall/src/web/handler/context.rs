@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use squall_http::Body;
 use squall_http::server::Response;
 use squall_http::wire::InvalidHeader;
+use squall_http::{Body, Headers};
 
 use crate::web::extract;
 use crate::web::request::Request;
@@ -148,6 +148,10 @@ impl Context {
     /// Whether the answer was completed already.
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    pub(in crate::web) fn headers_mut(&mut self) -> &mut Headers {
+        self.response.headers_mut()
     }
 
     pub(super) fn take_response(&mut self) -> Response {

@@ -1,5 +1,6 @@
 //! `Endpoint`: a handler behind one pointer, boxed once when it is registered.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use squall_http::server::ResponseFuture;
 
 use super::function::Handler;
 use crate::web::app::States;
+use crate::web::cookies::Keys;
 use crate::web::request::Request;
 use crate::web::visit::Visit;
 
@@ -44,51 +46,78 @@ impl<H: Handler<M>, M> Endpoint for Plain<H, M> {
     }
 }
 
-/// What handlers need of their application; checked before it runs.
+/// What handlers and middleware need of their application; checked before it runs.
 #[derive(Default)]
 pub struct Needs {
-    route: String,
-    states: Vec<Need>,
+    /// Who is asked at the moment: a route, or a middleware.
+    whose: String,
+    needs: Vec<Need>,
+    provided: Vec<TypeId>,
+    faults: Vec<String>,
 }
 
 struct Need {
-    route: String,
-    type_name: &'static str,
-    is_met: fn(&States) -> bool,
+    whose: String,
+    what: String,
+    is_met: fn(&Needs, &States) -> bool,
 }
 
 impl Needs {
-    /// Collects what the handlers of one route need.
-    pub(crate) fn of(&mut self, route: &str, collect: impl FnOnce(&mut Self)) {
-        route.clone_into(&mut self.route);
+    /// Collects what the handlers of one route, or a middleware, need.
+    pub(crate) fn of(&mut self, whose: &str, collect: impl FnOnce(&mut Self)) {
+        whose.clone_into(&mut self.whose);
         collect(self);
     }
 
     /// The application has to have a state of type `T`.
     pub(crate) fn state<T: Send + Sync + 'static>(&mut self) {
-        self.states.push(Need {
-            route: self.route.clone(),
-            type_name: std::any::type_name::<T>(),
-            is_met: |states| states.get::<T>().is_some(),
+        let name = std::any::type_name::<T>();
+        let what = format!("a state of type {name}: add it with Application::state");
+        self.need(what, |_, states| states.get::<T>().is_some());
+    }
+
+    /// The application has to have keys.
+    pub(crate) fn keys(&mut self) {
+        let what = "keys: give them with Application::keys".to_owned();
+        self.need(what, |_, states| states.get::<Keys>().is_some());
+    }
+
+    /// There has to be a middleware that [`provides`](Self::provides) a `T`.
+    pub(crate) fn provided<T: 'static>(&mut self, from: &str) {
+        let what = format!("the middleware {from}: add it with Application::middleware");
+        self.need(what, |needs, _| needs.provided.contains(&TypeId::of::<T>()));
+    }
+
+    /// The middleware attaches a `T` to each request.
+    pub(crate) fn provides<T: 'static>(&mut self) {
+        self.provided.push(TypeId::of::<T>());
+    }
+
+    /// What is asked now is wrong in itself.
+    pub(crate) fn fault(&mut self, why: &str) {
+        self.faults.push(format!("{}: {why}", self.whose));
+    }
+
+    fn need(&mut self, what: String, is_met: fn(&Self, &States) -> bool) {
+        self.needs.push(Need {
+            whose: self.whose.clone(),
+            what,
+            is_met,
         });
     }
 
-    /// What is missing, in words.
+    /// What is missing or wrong, in words.
     pub(crate) fn missing(&self, states: &States) -> impl Iterator<Item = String> {
-        (self.states.iter())
-            .filter(|need| !(need.is_met)(states))
-            .map(|need| {
-                format!(
-                    "the route {:?} needs a state of type {}: add it with Application::state",
-                    need.route, need.type_name
-                )
-            })
+        let missing = (self.needs.iter())
+            .filter(|need| !(need.is_met)(self, states))
+            .map(|need| format!("{} needs {}", need.whose, need.what));
+        self.faults.iter().cloned().chain(missing)
     }
 }
 
 impl std::fmt::Debug for Needs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.states.iter().map(|need| need.type_name);
-        f.debug_list().entries(names).finish()
+        let what = self.needs.iter().map(|need| &need.what);
+        f.debug_list().entries(what).finish()
     }
 }

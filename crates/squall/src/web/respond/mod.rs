@@ -25,7 +25,7 @@ const OCTETS: &str = "application/octet-stream";
 /// | [`Json<T>`](crate::Json), [`Html<T>`] | as they say |
 /// | [`Body`] | streamed, as it says |
 /// | `StatusCode`, `()` | that status, 200; no body |
-/// | `(StatusCode, T)`, `(StatusCode, headers, T)` | `T` with another status and headers |
+/// | `(StatusCode, T)`, `(headers, T)`, `(StatusCode, headers, T)` | `T` with another status and headers |
 /// | [`Redirect`] | 303, or as it says |
 /// | `Option<T>` | 404 when there is none |
 /// | `Result<T, E>` | the error, rendered; any error converts |
@@ -43,7 +43,8 @@ pub trait IntoResponse {
     fn into_response(self) -> Result<Response>;
 }
 
-/// Headers of an answer: [`Headers`], or an array of names and values.
+/// Headers of an answer: [`Headers`], an array of names and values, or
+/// [`Cookies`](crate::Cookies).
 pub trait IntoHeaders {
     /// Appends them.
     ///
@@ -126,11 +127,17 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
     }
 }
 
+impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (H, T) {
+    fn into_response(self) -> Result<Response> {
+        let mut response = self.1.into_response()?;
+        self.0.append_to(response.headers_mut())?;
+        Ok(response)
+    }
+}
+
 impl<H: IntoHeaders, T: IntoResponse> IntoResponse for (StatusCode, H, T) {
     fn into_response(self) -> Result<Response> {
-        let mut response = (self.0, self.2).into_response()?;
-        self.1.append_to(response.headers_mut())?;
-        Ok(response)
+        (self.0, (self.1, self.2)).into_response()
     }
 }
 

@@ -141,6 +141,16 @@ impl MethodRoutes {
         self.policy.never_shed = true;
         self
     }
+
+    /// Lets pages of other sites send these requests, also with unsafe methods: for
+    /// what does not know its users by cookies or addresses. Otherwise such requests are
+    /// refused with 403 ([`Settings::cross_origin_protection`]).
+    ///
+    /// [`Settings::cross_origin_protection`]: crate::Settings::cross_origin_protection
+    pub fn allow_cross_origin(mut self) -> Self {
+        self.policy.cross_origin = true;
+        self
+    }
 }
 
 impl std::fmt::Debug for MethodRoutes {

@@ -28,4 +28,5 @@ pub(crate) struct Policy {
     pub(crate) timeout: Option<Duration>,
     pub(crate) never_shed: bool,
     pub(crate) completes: bool,
+    pub(crate) cross_origin: bool,
 }
