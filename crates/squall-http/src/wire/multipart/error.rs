@@ -72,21 +72,23 @@ impl fmt::Display for MultipartError {
             Self::AfterEnd => {
                 f.write_str("the closing multipart boundary is not followed by a line end")
             }
-            Self::TooManyParts { limit } => write!(f, "more than {limit} parts (multipart parts)"),
+            Self::TooManyParts { limit } => {
+                write!(f, "more than {limit} parts (setting: uploads.limits.parts)")
+            }
             Self::TooManyHeaders { limit } => write!(
                 f,
-                "a part has more than {limit} headers (multipart headers)"
+                "a part has more than {limit} headers (setting: uploads.limits.headers)"
             ),
             Self::HeadersTooLong { limit } => {
                 write!(
                     f,
-                    "a part's headers are longer than {limit} bytes (multipart header_bytes)"
+                    "a part's headers are longer than {limit} bytes (setting: uploads.limits.header_bytes)"
                 )
             }
             Self::PreambleTooLong { limit } => {
                 write!(
                     f,
-                    "more than {limit} bytes before the first part (multipart preamble_bytes)"
+                    "more than {limit} bytes before the first part (setting: uploads.limits.preamble_bytes)"
                 )
             }
         }

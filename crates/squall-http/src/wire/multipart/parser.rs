@@ -411,6 +411,8 @@ fn follows(rest: &[u8]) -> Result<Follows, MultipartError> {
     Ok(match rest.get(padding..).unwrap_or_default() {
         [b'-', b'-', ..] if padding == 0 => Follows::Close,
         [b'\r', b'\n', ..] => Follows::Part(padding + 2),
+        // Data by the letter; but a lenient reader before us would begin a part here.
+        [b'\n', ..] => return Err(MultipartError::Line),
         [] | [b'\r'] => Follows::Unknown,
         [b'-'] if padding == 0 => Follows::Unknown,
         _ => Follows::Data,

@@ -127,7 +127,7 @@ fn refused() {
             "--b\r\nContent-Dispo".to_owned(),
             MultipartError::Incomplete,
         ),
-        (format!("--b\n{HEAD}1\n--b--\n"), MultipartError::Incomplete),
+        (format!("--b\n{HEAD}1\n--b--\n"), MultipartError::Line),
         (
             format!("--b\r\n{HEAD}1\r\n--b--x"),
             MultipartError::AfterEnd,
