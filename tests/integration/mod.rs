@@ -31,6 +31,8 @@ mod web_deadlines;
 mod web_extract;
 mod web_learned;
 mod web_offload;
+mod web_rejections;
 mod web_routing;
 mod web_sessions;
 mod web_shedding;
+mod wire_cases;

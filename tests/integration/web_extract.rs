@@ -78,7 +78,7 @@ fn what_is_wrong_with_arguments_is_named() {
         &server.get("/query?item=a"),
         400,
         Some("count"),
-        "missing field",
+        "missing argument",
     );
     assert_refused(
         &server.get("/query?item=a&count=x"),
@@ -90,15 +90,20 @@ fn what_is_wrong_with_arguments_is_named() {
         &send("/form", FORM, "count=1"),
         400,
         Some("item"),
-        "missing field",
+        "missing argument",
     );
     assert_refused(
         &send("/form", JSON, "{}"),
         415,
-        None,
+        Some("Content-Type"),
         "x-www-form-urlencoded",
     );
-    assert_refused(&send("/json", FORM, "a=b"), 415, None, "application/json");
+    assert_refused(
+        &send("/json", FORM, "a=b"),
+        415,
+        Some("Content-Type"),
+        "application/json",
+    );
     assert_refused(&send("/json", JSON, "{\"item\":"), 400, None, "EOF");
     assert_refused(
         &send("/json", JSON, "{\"item\":\"a\",\"count\":-1}"),

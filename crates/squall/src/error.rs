@@ -30,6 +30,7 @@ use squall_http::{BodyError, Headers};
 use squall_loop::TimeoutError;
 
 use crate::client::{FetchError, Phase};
+use crate::web::extract::{Rejection, RequestPart};
 
 /// A result whose error is answered as a status.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,6 +51,10 @@ struct Inner {
     shown: Option<Cow<'static, str>>,
     source: Option<Source>,
     field: Option<Cow<'static, str>>,
+    rejection: Option<Rejection>,
+    part: Option<RequestPart>,
+    /// Members of problem+json in place of or beside the usual ones.
+    members: serde_json::Map<String, serde_json::Value>,
     blame: Option<Blame>,
     retry: Option<Duration>,
     headers: Headers,
@@ -76,6 +81,9 @@ impl Error {
                 shown: None,
                 source: None,
                 field: None,
+                rejection: None,
+                part: None,
+                members: serde_json::Map::new(),
                 blame: None,
                 retry: None,
                 headers: Headers::new(),
@@ -146,12 +154,34 @@ impl Error {
     /// 400: an argument that has to be there is not.
     #[doc(alias = "MissingArgumentError")]
     pub fn missing_argument(name: &str) -> Self {
-        Self::bad_request(format!("missing argument {name:?}")).with_field(name.to_owned())
+        let mut error = Self::bad_request(format!("missing argument {name:?}"));
+        error.inner.rejection = Some(Rejection::Missing);
+        error.with_field(name.to_owned())
     }
 
     /// 400: an argument is not what it should be.
     pub fn invalid_argument(name: &str, why: impl fmt::Display) -> Self {
-        Self::bad_request(format!("argument {name:?}: {why}")).with_field(name.to_owned())
+        let mut error = Self::bad_request(format!("argument {name:?}: {why}"));
+        error.inner.rejection = Some(Rejection::Invalid);
+        error.with_field(name.to_owned())
+    }
+
+    /// What an extractor found wrong, with the status that goes with it. It is shown.
+    ///
+    /// ```
+    /// use squall::{Error, Rejection, RequestPart};
+    ///
+    /// let error = Error::rejected(RequestPart::Body, Rejection::MediaType, "CSV is expected");
+    /// assert_eq!(error.status_code().as_u16(), 415);
+    /// ```
+    pub fn rejected(
+        part: RequestPart,
+        rejection: Rejection,
+        shown: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut error = Self::status(rejection.status()).show(shown).part_of(part);
+        error.inner.rejection = Some(rejection);
+        error
     }
 
     /// Says what the client sees. It is shown for every status.
@@ -179,6 +209,37 @@ impl Error {
     #[must_use]
     pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.inner.field = Some(field.into());
+        self
+    }
+
+    /// Says which part of the request is wrong.
+    #[must_use]
+    pub fn part_of(mut self, part: RequestPart) -> Self {
+        self.inner.part = Some(part);
+        self
+    }
+
+    /// Gives the kind of problem an address of its own, at which people may read about
+    /// it: the member `type` of problem+json (RFC 9457 section 3.1.1), in place of
+    /// `about:blank`, and its `title` in place of the status's words.
+    ///
+    /// ```
+    /// use squall::{Error, StatusCode};
+    ///
+    /// let error = Error::status(StatusCode::FORBIDDEN)
+    ///     .with_type("https://example.com/probs/out-of-credit", "You have not enough credit")
+    ///     .with_member("balance", 30);
+    /// ```
+    #[must_use]
+    pub fn with_type(self, uri: &str, title: &str) -> Self {
+        self.with_member("type", uri).with_member("title", title)
+    }
+
+    /// Adds a member to the answer's problem+json (RFC 9457 section 3.2), or replaces one.
+    /// It is shown.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.inner.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -226,6 +287,21 @@ impl Error {
     /// The field of the request that is wrong.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
+    }
+
+    /// What an extractor found wrong.
+    pub fn rejection(&self) -> Option<Rejection> {
+        self.inner.rejection
+    }
+
+    /// The part of the request that is wrong.
+    pub fn part(&self) -> Option<RequestPart> {
+        self.inner.part
+    }
+
+    /// What was given with [`with_member`](Self::with_member).
+    pub fn members(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.inner.members
     }
 
     /// The headers of the answer.
@@ -305,7 +381,12 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
             Some(fetch) => fetch.told(),
             None => show.then(|| error.to_string()),
         };
-        let converted = Self::status(status).with_source(error);
+        let rejection = rejection_of(&error);
+        let mut converted = Self::status(status).with_source(error);
+        if let Some((part, rejection)) = rejection {
+            converted = converted.part_of(part);
+            converted.inner.rejection = Some(rejection);
+        }
         match shown {
             Some(shown) => converted.show(shown),
             None => converted,
@@ -333,6 +414,22 @@ fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
             (StatusCode::GATEWAY_TIMEOUT, false)
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, false),
+    }
+}
+
+/// What bodies and uploads say about a request, in an extractor's words.
+fn rejection_of(error: &(dyn StdError + 'static)) -> Option<(RequestPart, Rejection)> {
+    if let Some(error) = error.downcast_ref::<MultipartError>() {
+        let rejection = match error {
+            MultipartError::NotMultipart => Rejection::MediaType,
+            _ if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Rejection::TooMany,
+            _ => Rejection::Syntax,
+        };
+        return Some((RequestPart::Upload, rejection));
+    }
+    match error.downcast_ref::<BodyError>()? {
+        BodyError::TooLarge { .. } => Some((RequestPart::Body, Rejection::TooLarge)),
+        _ => None,
     }
 }
 

@@ -29,7 +29,7 @@ pub mod web;
 pub use bytes::Bytes;
 pub use client::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse};
 pub use error::{Blame, Error, Result};
-pub use http::{Method, StatusCode};
+pub use http::{Method, StatusCode, Uri};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
 pub use squall_http::{Body, BodyError, BodyStream, Headers};
@@ -40,7 +40,10 @@ pub use squall_loop::{
     remaining, run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
 };
 pub use web::cookies::{Cookies, EncryptedCookies, Keys, SetCookie, SignedCookies};
-pub use web::extract::{Form, FromRequest, Json, Multipart, Part, Path, Query, RemoteAddr, State};
+pub use web::extract::{
+    Basic, Bearer, Extension, Form, FromRequest, Header, Host, Json, LastEventId, Multipart, Part,
+    Path, Query, Rejection, RemoteAddr, RequestPart, State, TypedHeader, UserAgent,
+};
 pub use web::respond::{Html, IntoResponse, Redirect};
 pub use web::session::Session;
 

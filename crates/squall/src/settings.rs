@@ -23,8 +23,11 @@ pub struct Settings {
     /// Limits and timeouts of the connections.
     pub server: ServerSettings,
     /// Bytes that an extractor which needs a whole body may collect: default 2 MiB,
-    /// beyond it 413. For `Json`, `Form`, `String` and `Bytes`.
+    /// beyond it 413. For `Json`, `Form`, `String` and `Bytes`. A route may have its own
+    /// ([`MethodRoutes::max_collected_body`](crate::MethodRoutes::max_collected_body)).
     pub max_collected_body: u64,
+    /// Arguments of a query, and of a form: default 1000, beyond it 400.
+    pub max_arguments: usize,
     /// What an upload may spend on everything but data, beyond it 413.
     pub multipart: MultipartLimits,
     /// Where handlers are polled whose route does not say it: default
@@ -60,6 +63,7 @@ impl Default for Settings {
         Self {
             server: ServerSettings::default(),
             max_collected_body: 2 << 20,
+            max_arguments: 1000,
             multipart: MultipartLimits::default(),
             offload: Offload::Auto,
             thread_cap: 512,

@@ -69,6 +69,11 @@ impl Request {
     }
 
     /// The body.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The body, to be read or replaced.
     pub fn body_mut(&mut self) -> &mut Body {
         &mut self.body
     }

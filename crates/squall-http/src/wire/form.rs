@@ -47,20 +47,29 @@ pub fn pairs(text: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, FormError>> {
         .filter(|piece| !piece.is_empty())
         .map(|piece| {
             let equals = memchr::memchr(b'=', piece).unwrap_or(piece.len());
+            let name = piece.get(..equals).unwrap_or_default();
             let value = piece.get(equals + 1..).unwrap_or_default();
-            Ok((
-                decode(piece.get(..equals).unwrap_or_default())?,
-                decode(value)?,
-            ))
+            let broken = || FormError::Utf8 {
+                name: String::from_utf8_lossy(&unescape(name)).into_owned(),
+            };
+            let decode = |text| decode(text).ok_or_else(broken);
+            Ok((decode(name)?, decode(value)?))
         })
 }
 
 /// Decodes one name or value: `+` is a space, `%xx` a byte, anything else itself.
-pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
+///
+/// `None` if that is not UTF-8.
+pub fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
+    match unescape(text) {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    }
+}
+
+fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'+', b'%', text).is_none() {
-        return std::str::from_utf8(text)
-            .map(Cow::Borrowed)
-            .map_err(|_| FormError::Utf8);
+        return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -77,9 +86,7 @@ pub fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
         bytes.push(byte);
         rest = rest.get(len..).unwrap_or_default();
     }
-    String::from_utf8(bytes)
-        .map(Cow::Owned)
-        .map_err(|_| FormError::Utf8)
+    Cow::Owned(bytes)
 }
 
 /// Writes pairs as a form or query.
@@ -119,12 +126,15 @@ fn encode_text(out: &mut String, text: &str) {
 }
 
 /// Why a form cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormError {
     /// A decoded name or value is not UTF-8. 400.
-    Utf8,
-    /// There are more pairs than `form_pairs`. 413.
+    Utf8 {
+        /// The name, with what is not UTF-8 replaced.
+        name: String,
+    },
+    /// There are more pairs than may be. 413.
     TooManyPairs {
         /// The limit that was passed.
         limit: usize,
@@ -135,7 +145,7 @@ impl FormError {
     /// The status a server answers with.
     pub fn status(&self) -> http::StatusCode {
         match self {
-            Self::Utf8 => http::StatusCode::BAD_REQUEST,
+            Self::Utf8 { .. } => http::StatusCode::BAD_REQUEST,
             Self::TooManyPairs { .. } => http::StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
@@ -144,9 +154,9 @@ impl FormError {
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Utf8 => f.write_str("the form holds text that is not UTF-8"),
+            Self::Utf8 { name } => write!(f, "the form's field {name:?} is not UTF-8"),
             Self::TooManyPairs { limit } => {
-                write!(f, "the form has more than {limit} pairs (form_pairs)")
+                write!(f, "the form has more than {limit} pairs")
             }
         }
     }
@@ -194,17 +204,17 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(parse(b"a=%ff", PAIRS), Err(FormError::Utf8));
+        let broken = |name: &str| Err(FormError::Utf8 { name: name.into() });
+        assert_eq!(parse(b"a=%ff", PAIRS), broken("a"));
+        assert_eq!(parse(b"%c3%a9=\xff", PAIRS), broken("\u{e9}"));
+        assert_eq!(parse(b"a%ff=1", PAIRS), broken("a\u{fffd}"));
     }
 
     #[test]
     fn the_number_of_pairs_is_bounded() {
         let text = "a=1&".repeat(1001);
         let error = parse(text.as_bytes(), PAIRS).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the form has more than 1000 pairs (form_pairs)"
-        );
+        assert_eq!(error.to_string(), "the form has more than 1000 pairs");
     }
 
     proptest! {

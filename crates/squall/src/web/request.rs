@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use squall_http::server;
 
 use super::app::{App, AppHandle};
-use super::extract::FromRequest;
+use super::extract::{self, FromRequest, Rejection, RequestPart};
 use super::routing::{Place, Spans};
 use crate::{Error, Result};
 
@@ -96,11 +96,27 @@ impl Request {
     /// 400 that names the argument, when it is missing or not UTF-8.
     #[doc(alias = "get_query_argument")]
     pub fn query_argument(&self, name: &str) -> Result<String> {
-        let pairs = super::extract::pairs(self.inner.query().unwrap_or_default())?;
+        let pairs = self.query_arguments()?;
         (pairs.into_iter().rev())
             .find(|(known, _)| known == name)
-            .map(|(_, value)| value)
-            .ok_or_else(|| Error::missing_argument(name))
+            .map(|(_, value)| value.into_owned())
+            .ok_or_else(|| Error::missing_argument(name).part_of(RequestPart::Query))
+    }
+
+    /// The query's arguments in order, decoded.
+    ///
+    /// # Errors
+    /// 400 when one is not UTF-8, or when there are more than `max_arguments`.
+    pub fn query_arguments(&self) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+        let encoded = self.inner.query().unwrap_or_default().as_bytes();
+        extract::pairs(RequestPart::Query, encoded, self.app.settings.max_arguments)
+    }
+
+    /// The bytes that an extractor may collect: the route's limit, or the application's.
+    pub(super) fn max_collected_body(&self) -> u64 {
+        let route = self.app.routes.route(self.place);
+        (route.and_then(|route| route.policy.max_collected_body))
+            .unwrap_or(self.app.settings.max_collected_body)
     }
 
     /// The engine's request alone.
@@ -114,9 +130,10 @@ pub(super) fn decode<'a>(name: &str, raw: &'a str) -> Result<Cow<'a, str>> {
     if !raw.contains('%') {
         return Ok(Cow::Borrowed(raw));
     }
-    percent_decode_str(raw)
-        .decode_utf8()
-        .map_err(|_| Error::invalid_argument(name, "not UTF-8"))
+    percent_decode_str(raw).decode_utf8().map_err(|_| {
+        let shown = format!("argument {name:?}: not UTF-8");
+        Error::rejected(RequestPart::Path, Rejection::NotUtf8, shown).with_field(name.to_owned())
+    })
 }
 
 impl Deref for Request {

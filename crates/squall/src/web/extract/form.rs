@@ -4,15 +4,31 @@ use std::ops::Deref;
 
 use serde::de::DeserializeOwned;
 
-use super::{FromRequest, body, query};
+use super::{FromRequest, RequestPart, args, body};
+use crate::Result;
 use crate::web::request::Request;
-use crate::{Error, Result};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A urlencoded form as a struct; a repeated name fills a list.
+/// A urlencoded form as a struct, a map or a list of pairs; read as [`Query`] is.
 ///
-/// Forms with files are [`Multipart`](super::Multipart).
+/// It has to be `application/x-www-form-urlencoded` (415) in UTF-8, of at most
+/// `max_collected_body` bytes (413). As an `Option`, it is `None` without a body. Forms
+/// with files are [`Upload`](super::Upload) or [`Multipart`](super::Multipart).
+///
+/// [`Query`]: super::Query
+///
+/// ```
+/// use squall::Form;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Signup { name: String, age: Option<u8>, #[serde(default)] newsletter: bool }
+///
+/// async fn sign_up(Form(form): Form<Signup>) -> String {
+///     format!("{}, {:?}: {}", form.name, form.age, form.newsletter)
+/// }
+/// # let _ = squall::post(sign_up);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "get_body_argument")]
 pub struct Form<T>(pub T);
@@ -20,12 +36,17 @@ pub struct Form<T>(pub T);
 impl<T: DeserializeOwned + Send> FromRequest for Form<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
         if !has_form(request) {
-            return Err(Error::unsupported_media_type(format!(
-                "the body has to be {FORM}"
-            )));
+            return Err(body::wrong_type(request, RequestPart::Form, FORM));
         }
+        body::refuse_other_charsets(request, RequestPart::Form)?;
+        let limit = request.shared().settings.max_arguments;
         let body = body::collect(request).await?;
-        query::form("form", &body).map(Self)
+        let pairs = args::pairs(RequestPart::Form, &body, limit)?;
+        args::read(RequestPart::Form, &pairs).map(Self)
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        body::is_absent(request)
     }
 }
 

@@ -3,32 +3,39 @@
 //! Each is one type that is [`FromRequest`]. What a client got wrong is a 4xx that
 //! names the field; what the application lacks is reported before it runs.
 
+mod args;
 mod body;
+mod extension;
 mod form;
+mod header;
 mod json;
 mod multipart;
+mod params;
 mod parts;
 mod path;
-mod path_de;
 mod query;
+mod rejection;
 mod state;
+mod values;
 
-use std::fmt;
-
+use crate::Result;
 use crate::web::handler::Needs;
 use crate::web::request::Request;
-use crate::{Error, Result};
 
-pub(crate) use body::{collect, utf8};
+pub(crate) use args::pairs;
+pub(crate) use body::collect;
+pub use extension::Extension;
 pub use form::Form;
 pub(crate) use form::has_form;
+pub use header::{Basic, Bearer, Header, LastEventId, TypedHeader, UserAgent};
 pub use json::Json;
 pub use multipart::{Multipart, Part};
-pub use parts::RemoteAddr;
+pub use parts::{Host, RemoteAddr};
 pub use path::Path;
 pub use query::Query;
-pub(crate) use query::pairs;
+pub use rejection::{Rejection, RequestPart};
 pub use state::State;
+pub(crate) use values::Pair;
 
 /// A type that a handler's parameter can be made of.
 ///
@@ -64,6 +71,14 @@ pub trait FromRequest: Sized + Send {
     /// The answer, when the request does not hold it.
     fn from_request(request: &mut Request) -> impl Future<Output = Result<Self>> + Send;
 
+    /// Whether the request holds nothing of it at all, so that `Option<Self>` is `None`.
+    ///
+    /// Default: false, so that an `Option` fails where the type alone does.
+    fn is_absent(request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Says what the application has to have.
     #[doc(hidden)]
     fn needs(needs: &mut Needs) {
@@ -71,14 +86,20 @@ pub trait FromRequest: Sized + Send {
     }
 }
 
-/// `None` when the extractor fails.
+/// `None` when the request does not have it. What is there and wrong is still refused.
 impl<T: FromRequest> FromRequest for Option<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        Ok(T::from_request(request).await.ok())
+        match T::is_absent(request) {
+            true => Ok(None),
+            false => T::from_request(request).await.map(Some),
+        }
     }
 }
 
-/// The extractor's error, for the handler to deal with.
+/// The extractor's error, for the handler to deal with: [`Error::rejection`] tells what
+/// was wrong.
+///
+/// [`Error::rejection`]: crate::Error::rejection
 impl<T: FromRequest> FromRequest for Result<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
         Ok(T::from_request(request).await)
@@ -87,21 +108,4 @@ impl<T: FromRequest> FromRequest for Result<T> {
     fn needs(needs: &mut Needs) {
         T::needs(needs);
     }
-}
-
-/// The error of data that does not fit its type: names the field, if there is one.
-fn misfit(what: &str, path: &serde_path_to_error::Path, error: impl fmt::Display) -> Error {
-    let text = error.to_string();
-    let mut field = path.to_string();
-    if field == "." {
-        // Serde names a missing field in its message alone.
-        let missing = text.strip_prefix("missing field `");
-        field = missing
-            .and_then(|rest| rest.split_once('`'))
-            .map_or_else(String::new, |(name, _)| name.to_owned());
-    }
-    if field.is_empty() {
-        return Error::bad_request(format!("{what}: {text}"));
-    }
-    Error::bad_request(format!("{what}, field {field:?}: {text}")).with_field(field)
 }

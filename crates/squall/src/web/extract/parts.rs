@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-use http::Method;
+use http::{Method, Uri};
 use squall_http::Headers;
 use squall_http::server::Exchange;
 
-use super::FromRequest;
-use crate::Result;
+use super::{FromRequest, Rejection, RequestPart};
 use crate::web::app::AppHandle;
 use crate::web::request::Request;
+use crate::{Error, Result};
 
 /// The address of the peer: the client's, or the last proxy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,34 @@ pub struct RemoteAddr(pub SocketAddr);
 impl FromRequest for RemoteAddr {
     async fn from_request(request: &mut Request) -> Result<Self> {
         Ok(Self(request.exchange().remote_addr()))
+    }
+}
+
+/// The host and port that the client asked for, as it wrote them (RFC 9110 section 7.2).
+///
+/// It is the client's word: do not build links for others from it unless the route is
+/// bound to the host. An HTTP/1.0 request without one is a 400.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host(pub String);
+
+impl FromRequest for Host {
+    async fn from_request(request: &mut Request) -> Result<Self> {
+        let host = request.host().filter(|host| !host.is_empty());
+        host.map(|host| Self(host.to_owned())).ok_or_else(|| {
+            let shown = "the header Host is missing";
+            Error::rejected(RequestPart::Header, Rejection::Missing, shown).with_field("Host")
+        })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.host().is_none_or(str::is_empty)
+    }
+}
+
+/// The request's target.
+impl FromRequest for Uri {
+    async fn from_request(request: &mut Request) -> Result<Self> {
+        Ok(request.target().parse()?)
     }
 }
 

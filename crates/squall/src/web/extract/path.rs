@@ -5,8 +5,9 @@ use std::ops::Deref;
 
 use serde::de::DeserializeOwned;
 
-use super::FromRequest;
-use super::path_de::{Fault, Params};
+use super::params::Params;
+use super::values::{Fault, Pair};
+use super::{FromRequest, RequestPart, args};
 use crate::web::request::{Request, decode};
 use crate::{Error, Result};
 
@@ -31,18 +32,33 @@ pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequest for Path<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        let mut params: Vec<(&str, Cow<'_, str>)> = Vec::new();
+        let mut params: Vec<Pair<'_>> = Vec::new();
         for (name, raw) in request.raw_params() {
-            params.push((name, decode(name, raw)?));
+            params.push((Cow::Borrowed(name), decode(name, raw)?));
         }
-        match T::deserialize(Params::new(&params)) {
-            Ok(value) => Ok(Self(value)),
-            Err(Fault::Value { name, why }) => Err(Error::invalid_argument(&name, why)),
-            Err(Fault::Type(why)) => Err(Error::internal(format!(
-                "Path<{}> does not fit the route: {why}",
-                std::any::type_name::<T>()
-            ))),
-        }
+        let in_order: Vec<_> = params.iter().collect();
+        let mut sorted = in_order.clone();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        let params = Params {
+            in_order: &in_order,
+            sorted: &sorted,
+        };
+        T::deserialize(params)
+            .map(Self)
+            .map_err(|fault| match fault {
+                // The route is what it is: no client can send what it has no place for.
+                Fault::Missing(_) | Fault::Repeated(_) | Fault::Type(_) => {
+                    Error::internal(format!(
+                        "Path<{}> does not fit the route: {fault}",
+                        std::any::type_name::<T>()
+                    ))
+                }
+                fault => args::refuse::<T>(RequestPart::Path, fault),
+            })
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.raw_params().len() == 0
     }
 }
 

@@ -4,11 +4,17 @@ use std::ops::Deref;
 
 use serde::de::DeserializeOwned;
 
-use super::{FromRequest, misfit};
+use super::{FromRequest, RequestPart, args};
+use crate::Result;
 use crate::web::request::Request;
-use crate::{Error, Result};
 
-/// The query's arguments as a struct; a repeated name fills a list.
+/// The query's arguments as a struct, a map or a list of pairs.
+///
+/// A list takes every value of its name; anything else refuses a name that came more
+/// than once, because two readers might choose different values. An empty value is
+/// `None` for an `Option`; `on` and `1` are true. Names that the type does not know are
+/// ignored. At most `max_arguments` (1000) are read. As an `Option`, it is `None`
+/// without a query.
 ///
 /// ```
 /// use squall::Query;
@@ -27,7 +33,12 @@ pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequest for Query<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        form("query", request.query().unwrap_or_default().as_bytes()).map(Self)
+        let pairs = request.query_arguments()?;
+        args::read(RequestPart::Query, &pairs).map(Self)
+    }
+
+    fn is_absent(request: &Request) -> bool {
+        request.query().is_none_or(str::is_empty)
     }
 }
 
@@ -37,17 +48,4 @@ impl<T> Deref for Query<T> {
     fn deref(&self) -> &T {
         &self.0
     }
-}
-
-/// Reads `application/x-www-form-urlencoded`.
-pub(super) fn form<T: DeserializeOwned>(what: &str, encoded: &[u8]) -> Result<T> {
-    let deserializer = serde_html_form::Deserializer::from_bytes(encoded);
-    serde_path_to_error::deserialize(deserializer)
-        .map_err(|error| misfit(what, &error.path().clone(), error.inner()))
-}
-
-/// Names and values of `application/x-www-form-urlencoded`, in order.
-pub(crate) fn pairs(encoded: &str) -> Result<Vec<(String, String)>> {
-    serde_html_form::from_str(encoded)
-        .map_err(|error| Error::bad_request(format!("the arguments cannot be read: {error}")))
 }

@@ -36,6 +36,10 @@ impl<T: Send + Sync + 'static> FromRequest for State<T> {
         })
     }
 
+    fn is_absent(request: &Request) -> bool {
+        request.shared().states.get::<T>().is_none()
+    }
+
     fn needs(needs: &mut Needs) {
         needs.state::<T>();
     }

@@ -69,10 +69,14 @@ impl Context {
     #[doc(alias = "get_arguments")]
     pub async fn arguments(&mut self, name: &str) -> Result<Vec<String>> {
         if self.form.is_none() {
-            let mut pairs = extract::pairs(self.request.query().unwrap_or_default())?;
+            let owned = |(name, value): extract::Pair<'_>| (name.into_owned(), value.into_owned());
+            let query = self.request.query_arguments()?;
+            let mut pairs: Vec<_> = query.into_iter().map(owned).collect();
             if extract::has_form(&self.request) {
+                let limit = self.request.shared().settings.max_arguments;
                 let body = extract::collect(&mut self.request).await?;
-                pairs.extend(extract::pairs(extract::utf8(&body)?)?);
+                let form = extract::pairs(extract::RequestPart::Form, &body, limit)?;
+                pairs.extend(form.into_iter().map(owned));
             }
             self.form = Some(pairs);
         }

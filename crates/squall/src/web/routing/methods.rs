@@ -135,6 +135,14 @@ impl MethodRoutes {
         self
     }
 
+    /// Bytes that an extractor which needs a whole body may collect, beyond it 413.
+    /// Default: the application's
+    /// [`max_collected_body`](crate::Settings::max_collected_body), 2 MiB.
+    pub fn max_collected_body(mut self, limit: u64) -> Self {
+        self.policy.max_collected_body = Some(limit);
+        self
+    }
+
     /// Answers these requests even when the server has no thread to spare and refuses
     /// the others with 503. For the health check: its handlers must not block.
     pub fn never_shed(mut self) -> Self {

@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     pub(crate) offload: Option<Offload>,
     /// `None`: as the server's settings say.
     pub(crate) timeout: Option<Duration>,
+    /// `None`: as the settings say.
+    pub(crate) max_collected_body: Option<u64>,
     pub(crate) never_shed: bool,
     pub(crate) completes: bool,
     pub(crate) cross_origin: bool,
