@@ -8,6 +8,8 @@ mod client_redirects;
 mod client_script;
 mod client_tls;
 mod client_wire;
+mod coding;
+mod compress;
 mod forward;
 mod handoff;
 mod ioloop;

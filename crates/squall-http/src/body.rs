@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
+use crate::wire::coding::CodingError;
 use crate::wire::headers::Headers;
 use crate::wire::multipart::MultipartError;
 
@@ -324,9 +325,10 @@ impl BodyError {
             Self::Incomplete | Self::Malformed(_) | Self::Io(_) => StatusCode::BAD_REQUEST,
             Self::Gone => StatusCode::INTERNAL_SERVER_ERROR,
             // A part of an upload that is sent on fails as the upload does.
-            Self::Other(error) => error
-                .downcast_ref::<MultipartError>()
-                .map_or(StatusCode::INTERNAL_SERVER_ERROR, MultipartError::status),
+            Self::Other(error) => None
+                .or_else(|| Some(error.downcast_ref::<MultipartError>()?.status()))
+                .or_else(|| Some(error.downcast_ref::<CodingError>()?.status()))
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 

@@ -65,6 +65,7 @@ mod watch;
 
 pub use blame::{Blamed, Frame, Stack};
 pub use blocking::blocking;
+pub use budget::poll_turn;
 pub use config::Builder;
 pub use deadline::{DeadlineScope, deadline, remaining};
 pub use executor::{Executor, run_on_executor};

@@ -25,6 +25,7 @@ use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
+use squall_http::wire::coding::CodingError;
 use squall_http::wire::multipart::MultipartError;
 use squall_http::{BodyError, Headers};
 use squall_loop::TimeoutError;
@@ -402,6 +403,9 @@ fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
     }
     if let Some(multipart) = error.downcast_ref::<MultipartError>() {
         return (multipart.status(), true);
+    }
+    if let Some(coding) = error.downcast_ref::<CodingError>() {
+        return (coding.status(), true);
     }
     if let Some(fetch) = error.downcast_ref::<FetchError>() {
         return (fetch_status(fetch), false);

@@ -19,6 +19,8 @@
 //! ```
 
 pub mod client;
+#[cfg(feature = "compression")]
+pub mod coding;
 pub mod error;
 pub mod forward;
 pub mod log;
@@ -39,6 +41,8 @@ pub use squall_loop::{
     Executor, IoLoop, PeriodicCallback, Pressure, Sleep, blocking, deadline, net, queues,
     remaining, run_on_executor, signal, sleep, sleep_until, sync, with_timeout, yield_now,
 };
+#[cfg(feature = "compression")]
+pub use web::Compression;
 pub use web::cookies::{Cookies, EncryptedCookies, Keys, SetCookie, SignedCookies};
 pub use web::extract::{
     Basic, Bearer, Extension, Form, FromRequest, Header, Host, Json, LastEventId, Multipart, Part,

@@ -6,6 +6,7 @@
 //! more; they work at every split point and in linear time. Every bound has a name.
 
 pub mod chunked;
+pub mod coding;
 pub mod cookie;
 pub mod date;
 pub mod encode;

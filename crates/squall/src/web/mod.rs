@@ -4,6 +4,8 @@
 
 mod app;
 mod application;
+#[cfg(feature = "compression")]
+mod compress;
 pub mod cookies;
 mod cross_origin;
 mod execute;
@@ -25,6 +27,8 @@ mod visit;
 
 pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};
 pub use application::Application;
+#[cfg(feature = "compression")]
+pub use compress::{Compression, compressible};
 pub use handler::{Context, Handler, IntoRoute, RequestHandler};
 pub use http_error::Problem;
 pub use learned::RunsOn;
