@@ -43,6 +43,7 @@ pub use squall_loop::{
 };
 #[cfg(feature = "compression")]
 pub use web::Compression;
+pub use web::StaticFiles;
 pub use web::cookies::{Cookies, EncryptedCookies, Keys, SetCookie, SignedCookies};
 pub use web::extract::{
     Basic, Bearer, Extension, Form, FromRequest, Header, Host, Json, LastEventId, Multipart, Part,

@@ -7,6 +7,7 @@
 
 pub mod chunked;
 pub mod coding;
+pub mod conditional;
 pub mod cookie;
 pub mod date;
 pub mod encode;
@@ -16,6 +17,7 @@ pub mod head;
 pub mod headers;
 pub mod multipart;
 mod params;
+pub mod range;
 pub mod target;
 pub mod uri;
 

@@ -23,6 +23,7 @@ mod routing;
 mod service;
 pub mod session;
 mod shed;
+mod static_files;
 mod visit;
 
 pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};
@@ -36,3 +37,4 @@ pub use listen::Running;
 pub use middleware::{Middleware, Next};
 pub use request::Request;
 pub use routing::{MethodRoutes, Offload, any, delete, get, head, on, options, patch, post, put};
+pub use static_files::StaticFiles;

@@ -1,0 +1,141 @@
+//! `Content`: the bytes of one representation, streamed from a file or from memory.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use squall_http::{Body, BodyError, BodyStream};
+use squall_loop::Executor;
+
+use super::read;
+
+/// What is read from a file at a time.
+const CHUNK: u64 = 64 << 10;
+
+/// Where the bytes are.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Memory(Bytes),
+    File(Arc<File>, Executor),
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Text(Bytes),
+    Content(Range<u64>),
+}
+
+impl Content {
+    /// A body of these pieces, in this order. Nothing is read until it is asked for.
+    pub(super) fn body(&self, pieces: impl IntoIterator<Item = Piece>) -> Body {
+        let mut pieces: VecDeque<_> = pieces.into_iter().collect();
+        if let (Self::Memory(bytes), [Piece::Content(range)]) = (self, pieces.make_contiguous()) {
+            return part(bytes, range).into();
+        }
+        Body::stream(Sending {
+            content: self.clone(),
+            pieces,
+            reading: None,
+        })
+    }
+
+    /// The whole as a body that is sent together with its head, if it is short and in
+    /// memory already.
+    pub(super) fn short(&self, len: u64) -> Option<Body> {
+        match self {
+            Self::Memory(bytes) => Some(bytes.clone().into()),
+            Self::File(..) if len > CHUNK => None,
+            Self::File(..) if len == 0 => Some(Body::empty()),
+            Self::File(file, _) => {
+                let bytes = read::read_now(file, 0, usize::try_from(len).ok()?).ok()??;
+                (bytes.len() as u64 == len).then(|| bytes.into())
+            }
+        }
+    }
+}
+
+fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let at = |at| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+    bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
+}
+
+type Reading = squall_loop::JoinHandle<io::Result<Vec<u8>>>;
+
+struct Sending {
+    content: Content,
+    pieces: VecDeque<Piece>,
+    /// A read on the executor, of the first piece's begin.
+    reading: Option<Reading>,
+}
+
+impl Sending {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        range: &Range<u64>,
+    ) -> Poll<Result<Bytes, BodyError>> {
+        let (file, executor) = match &self.content {
+            Content::Memory(bytes) => return Poll::Ready(Ok(part(bytes, range))),
+            Content::File(file, executor) => (file, executor),
+        };
+        let (at, len) = (range.start, (range.end - range.start).min(CHUNK) as usize);
+        if self.reading.is_none() {
+            if let Some(bytes) = read::read_now(file, at, len)? {
+                return Poll::Ready(Ok(bytes.into()));
+            }
+            let file = file.clone();
+            self.reading = Some(executor.submit(move || read::read(&file, at, len)));
+        }
+        let Some(reading) = &mut self.reading else {
+            return Poll::Pending;
+        };
+        let read = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
+        Poll::Ready(match read {
+            Ok(bytes) => Ok(bytes?.into()),
+            Err(error) => Err(BodyError::other(error)),
+        })
+    }
+}
+
+impl BodyStream for Sending {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let this = self.get_mut();
+        loop {
+            let range = match this.pieces.front() {
+                None => return Poll::Ready(None),
+                Some(Piece::Content(range)) if range.is_empty() => {
+                    this.pieces.pop_front();
+                    continue;
+                }
+                Some(Piece::Content(range)) => range.clone(),
+                Some(Piece::Text(_)) => match this.pieces.pop_front() {
+                    Some(Piece::Text(text)) => return Poll::Ready(Some(Ok(text))),
+                    _ => continue,
+                },
+            };
+            let chunk = ready!(this.poll_read(cx, &range))?;
+            if let Some(Piece::Content(range)) = this.pieces.front_mut() {
+                range.start += chunk.len() as u64;
+            }
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        let len = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len() as u64,
+            Piece::Content(range) => range.end - range.start,
+        };
+        Some(self.pieces.iter().map(len).sum())
+    }
+}
