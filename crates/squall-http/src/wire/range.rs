@@ -109,26 +109,29 @@ mod tests {
         resolve(value.as_bytes(), 100, 4)
     }
 
-    fn parts<const N: usize>(parts: [Range<u64>; N]) -> Ranges {
-        Ranges::Parts(parts.to_vec())
+    fn parts(parts: &[(u64, u64)]) -> Ranges {
+        Ranges::Parts(parts.iter().map(|(start, end)| *start..*end).collect())
     }
 
     #[test]
     fn one_range() {
-        assert_eq!(of("bytes=0-0"), parts([0..1]));
-        assert_eq!(of("bytes=0-99"), parts([0..100]));
-        assert_eq!(of("bytes=0-1000"), parts([0..100]));
-        assert_eq!(of("bytes=99-"), parts([99..100]));
-        assert_eq!(of("bytes=-1"), parts([99..100]));
-        assert_eq!(of("bytes=-1000"), parts([0..100]));
-        assert_eq!(of("BYTES = 1-2"), parts([1..3]));
-        assert_eq!(of("bytes=0-99999999999999999999999"), parts([0..100]));
+        assert_eq!(of("bytes=0-0"), parts(&[(0, 1)]));
+        assert_eq!(of("bytes=0-99"), parts(&[(0, 100)]));
+        assert_eq!(of("bytes=0-1000"), parts(&[(0, 100)]));
+        assert_eq!(of("bytes=99-"), parts(&[(99, 100)]));
+        assert_eq!(of("bytes=-1"), parts(&[(99, 100)]));
+        assert_eq!(of("bytes=-1000"), parts(&[(0, 100)]));
+        assert_eq!(of("BYTES = 1-2"), parts(&[(1, 3)]));
+        assert_eq!(of("bytes=0-99999999999999999999999"), parts(&[(0, 100)]));
     }
 
     #[test]
     fn several_ranges_keep_their_order_and_lose_what_is_not_there() {
-        assert_eq!(of("bytes=50-59,0-9 , -5"), parts([50..60, 0..10, 95..100]));
-        assert_eq!(of("bytes=0-9,,200-"), parts([0..10]));
+        assert_eq!(
+            of("bytes=50-59,0-9 , -5"),
+            parts(&[(50, 60), (0, 10), (95, 100)])
+        );
+        assert_eq!(of("bytes=0-9,,200-"), parts(&[(0, 10)]));
     }
 
     #[test]
