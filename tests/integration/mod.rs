@@ -34,6 +34,8 @@ mod web_extract;
 mod web_learned;
 mod web_offload;
 mod web_rejections;
+mod web_request_handler;
+mod web_routers;
 mod web_routing;
 mod web_sessions;
 mod web_shedding;

@@ -150,31 +150,6 @@ fn head_is_get_without_a_body() {
     assert_eq!(answer.text(), "");
 }
 
-#[test]
-fn conflicts_are_reported_before_the_first_request() {
-    let conflict = |application: Application| {
-        let listening = application.listen("127.0.0.1:0");
-        listening.expect_err("a conflict").to_string()
-    };
-    let error = conflict(
-        Application::new()
-            .route("/a/{x}", hello)
-            .route("/a/{y}", hello),
-    );
-    assert!(
-        error.contains("\"/a/{y}\" conflicts with the route \"/a/{x}\""),
-        "{error}"
-    );
-    let error = conflict(
-        Application::new()
-            .route("/a", hello)
-            .route("/a", get(hello)),
-    );
-    assert!(error.contains("\"GET /a\" is there twice"), "{error}");
-    let error = conflict(Application::new().route("a", hello));
-    assert!(error.contains("has to begin with '/'"), "{error}");
-}
-
 #[derive(Clone)]
 struct Counter {
     start: u32,

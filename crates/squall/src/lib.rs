@@ -53,7 +53,7 @@ pub use web::respond::{Html, IntoResponse, Redirect};
 pub use web::session::Session;
 
 pub use web::{
-    AppHandle, Application, Context, IntoRoute, MethodRoutes, Next, Offload, Problem, Request,
-    RequestHandler, Running, any, delete, get, head, middleware, on, options, patch, post, put,
-    session,
+    AppHandle, Application, Context, CurrentUser, IntoRoute, MethodRoutes, Next, Offload, Problem,
+    Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
+    middleware, on, options, patch, post, put, session,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use squall_http::server::Settings as ServerSettings;
 pub use squall_http::wire::multipart::MultipartLimits;
 
-use crate::web::Offload;
+use crate::web::{Offload, TrailingSlash};
 
 /// What an application may be told. The defaults are the safe ones.
 ///
@@ -30,6 +30,12 @@ pub struct Settings {
     pub max_arguments: usize,
     /// What an upload may spend on everything but data, beyond it 413.
     pub multipart: MultipartLimits,
+    /// What is done with a path that only has one slash too many, or too few, at its end:
+    /// default [`TrailingSlash::Strict`], 404.
+    pub trailing_slash: TrailingSlash,
+    /// Where a browser is sent that has to sign in first, such as `/login`; see
+    /// [`CurrentUser`](crate::CurrentUser). Default: none, 401 is answered.
+    pub login_url: Option<String>,
     /// Where handlers are polled whose route does not say it: default
     /// [`Offload::Auto`], on their lane until they were caught blocking it.
     pub offload: Offload,
@@ -65,6 +71,8 @@ impl Default for Settings {
             max_collected_body: 2 << 20,
             max_arguments: 1000,
             multipart: MultipartLimits::default(),
+            trailing_slash: TrailingSlash::Strict,
+            login_url: None,
             offload: Offload::Auto,
             thread_cap: 512,
             executor_queue: 512,

@@ -8,23 +8,18 @@ use std::time::{Duration, Instant};
 use squall_http::server::Response;
 use squall_loop::{Executor, IoLoop};
 
-use super::handler::Endpoint;
 use super::http_error::Problem;
 use super::learned::{At, RunsOn};
-use super::middleware::Middleware;
-use super::routing::{Offload, Route, Routes};
-use crate::Settings;
+use super::routing::{Offload, Route, Routes, UrlArgs};
+use crate::{Result, Settings};
 
 pub(crate) type Renderer = Box<dyn Fn(&Problem<'_>) -> Response + Send + Sync>;
 
 /// An application that is complete; nothing of it changes any more but the figures.
 pub(crate) struct App {
     pub(crate) routes: Routes,
-    pub(crate) middleware: Vec<Box<dyn Middleware>>,
-    pub(crate) not_found: Option<Arc<dyn Endpoint>>,
     pub(crate) renderer: Option<Renderer>,
     pub(crate) settings: Settings,
-    pub(crate) states: States,
     /// For learned routes that burn CPU.
     pub(crate) cores: Executor,
     pub(crate) io_loop: IoLoop,
@@ -64,8 +59,8 @@ impl App {
     }
 }
 
-/// The application's shared state: at most one value of each type.
-#[derive(Default)]
+/// Shared values: at most one of each type, or the innermost first.
+#[derive(Default, Clone)]
 pub(crate) struct States {
     values: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
 }
@@ -82,6 +77,11 @@ impl States {
 
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.find(TypeId::of::<T>())?.clone().downcast().ok()
+    }
+
+    /// Adds what is shared around these: it is found where these have nothing.
+    pub(crate) fn add_outer(&mut self, outer: &Self) {
+        self.values.extend(outer.values.iter().cloned());
     }
 
     fn find(&self, id: TypeId) -> Option<&Arc<dyn Any + Send + Sync>> {
@@ -143,9 +143,35 @@ impl AppHandle {
         }
     }
 
-    /// The shared state of type `T`, if there is one.
+    /// The application's shared value of type `T`, if there is one. Those of its routers
+    /// are found by [`Request::state`](crate::Request::state).
     pub fn state<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.app.states.get()
+        self.app.routes.states()?.get()
+    }
+
+    /// The path of the route with this name, with arguments in the place of its
+    /// parameters, percent-encoded. A route of a host has the same: its path.
+    ///
+    /// ```
+    /// # use squall::{AppHandle, Application, Path, get};
+    /// # use squall::testing::TestServer;
+    /// async fn show(Path((_, _)): Path<(String, u32)>) {}
+    /// async fn link(app: AppHandle) -> squall::Result<String> {
+    ///     app.url("photo", ("Ann & Bob", 7))
+    /// }
+    ///
+    /// let server = TestServer::start(
+    ///     Application::new().route("/{user}/photos/{id}", get(show).name("photo")).route("/", link),
+    /// );
+    /// assert_eq!(server.get("/").text(), "/Ann%20&%20Bob/photos/7");
+    /// ```
+    ///
+    /// # Errors
+    /// 500 when no route has that name, or an argument does not fit its place: it is
+    /// empty, its constraint does not match, or a browser would read another path.
+    #[doc(alias = "reverse_url")]
+    pub fn url(&self, name: &str, args: impl UrlArgs) -> Result<String> {
+        self.app.routes.url(name, &args)
     }
 
     /// What the application was told.

@@ -1,20 +1,21 @@
 //! `Application`: routes, settings, middleware and shared state.
 
 use std::net::ToSocketAddrs;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use squall_http::server::Response;
 use squall_loop::{Executor, IoLoop, net};
 
-use super::app::{App, Renderer, States};
+use super::app::{App, Renderer};
 use super::cookies::Keys;
 use super::cross_origin;
-use super::handler::{Endpoint, Handler, IntoRoute, Needs, Plain};
+use super::handler::{Handler, IntoRoute};
 use super::http_error::Problem;
 use super::listen::Listening;
 use super::middleware::Middleware;
-use super::routing::Table;
+use super::routing::{Router, Routes};
 use crate::{Error, Result, Settings};
 
 /// What a server serves: routes, settings, middleware and shared state.
@@ -35,12 +36,7 @@ use crate::{Error, Result, Settings};
 #[must_use = "an application does nothing until it runs"]
 #[derive(Default)]
 pub struct Application {
-    table: Table,
-    needs: Needs,
-    faults: Vec<String>,
-    states: States,
-    middleware: Vec<Box<dyn Middleware>>,
-    not_found: Option<Arc<dyn Endpoint>>,
+    router: Router,
     renderer: Option<Renderer>,
     settings: Settings,
     pub(super) listening: Vec<Listening>,
@@ -56,32 +52,68 @@ impl Application {
     /// Answers a path: with an async function (GET and HEAD), with [`get`](crate::get),
     /// [`post`](crate::post) and so on, or with a [`RequestHandler`](crate::RequestHandler).
     ///
-    /// `{name}` stands for one segment of the path, `{*name}` for the rest of it.
-    /// Conflicts are reported by [`listen`](Self::listen).
+    /// `{name}` stands for one segment of the path, `{name:[0-9]+}` for one that the whole
+    /// expression matches, `{*name}` for the rest of the path. A literal goes before a
+    /// constraint, a constraint before a plain parameter, and that before the rest.
+    /// Literals match however the request percent-encodes them; `%2F` never ends a
+    /// segment. Conflicts are reported by [`listen`](Self::listen).
+    #[track_caller]
     #[doc(alias = "add_handlers")]
     pub fn route<M>(mut self, path: &str, handler: impl IntoRoute<M>) -> Self {
-        let methods = handler.into_route();
-        for (method, endpoint) in &methods.entries {
-            let verb = method.as_ref().map_or("ANY", |method| method.as_str());
-            self.needs
-                .of(&format!("the route \"{verb} {path}\""), |needs| {
-                    endpoint.needs(needs)
-                });
-        }
-        self.table.add(path, methods);
+        self.router = self.router.route(path, handler);
+        self
+    }
+
+    /// Mounts a router below a path, which may have parameters.
+    #[track_caller]
+    pub fn nest(mut self, prefix: &str, router: Router) -> Self {
+        self.router = self.router.nest(prefix, router);
+        self
+    }
+
+    /// Adds a router's routes, each with the router's own middleware and state.
+    pub fn merge(mut self, router: Router) -> Self {
+        self.router = self.router.merge(router);
+        self
+    }
+
+    /// Answers a host with a router of its own: `api.example.com`, or with parameters
+    /// `{sub}.example.com` (one label) and `{*sub}.example.com` (one or more).
+    ///
+    /// The port and upper case do not matter. The strictest pattern that fits is asked
+    /// first; what it does not answer goes on to the next one, and at last to the routes
+    /// for every host. A router with [`not_found`](Router::not_found) answers everything.
+    ///
+    /// The host is the one the client named, which may be any.
+    ///
+    /// ```
+    /// use squall::{Application, Path, Router};
+    ///
+    /// async fn site() -> &'static str { "the site" }
+    /// async fn user(Path((user, page)): Path<(String, String)>) -> String {
+    ///     format!("{page} of {user}")
+    /// }
+    ///
+    /// let application = Application::new()
+    ///     .route("/", site)
+    ///     .host("{user}.example.com", Router::new().route("/{page}", user));
+    /// ```
+    #[track_caller]
+    #[doc(alias = "HostMatches")]
+    pub fn host(mut self, host: &str, router: Router) -> Self {
+        self.router = self.router.host(host, Location::caller(), router);
         self
     }
 
     /// Puts a function around every handler; the first one is the outermost.
     pub fn middleware(mut self, middleware: impl Middleware) -> Self {
-        self.needs
-            .of("a middleware", |needs| middleware.needs(needs));
-        self.middleware.push(Box::new(middleware));
+        self.router = self.router.middleware(middleware);
         self
     }
 
     /// The keys of signed and encrypted cookies. A handler that needs them while there
     /// are none is reported by [`listen`](Self::listen).
+    #[track_caller]
     #[doc(alias = "cookie_secret")]
     pub fn keys(self, keys: Keys) -> Self {
         self.state(keys)
@@ -90,11 +122,9 @@ impl Application {
     /// Shares a value with the handlers: [`State<T>`](crate::State) extracts it.
     ///
     /// Two values of one type are reported by [`listen`](Self::listen).
+    #[track_caller]
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        if !self.states.insert(value) {
-            let name = std::any::type_name::<T>();
-            (self.faults).push(format!("there are two states of type {name}"));
-        }
+        self.router = self.router.state(value);
         self
     }
 
@@ -117,11 +147,11 @@ impl Application {
     }
 
     /// Answers what no route fits.
+    #[track_caller]
     #[doc(alias = "default_handler_class")]
+    #[doc(alias = "fallback")]
     pub fn not_found<M: 'static>(mut self, handler: impl Handler<M>) -> Self {
-        let endpoint = Plain::boxed(handler);
-        (self.needs).of("the handler not_found", |needs| endpoint.needs(needs));
-        self.not_found = Some(endpoint);
+        self.router = self.router.not_found(handler);
         self
     }
 
@@ -147,7 +177,7 @@ impl Application {
     /// When the address cannot be bound, when routes conflict, or when a handler needs
     /// a state that is not there. So it comes after all of those.
     pub fn listen(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Self> {
-        self.check()?;
+        self.routes()?;
         let listener = net::bind(&address).map_err(|error| {
             Error::internal(error).show(format!("cannot listen on {address:?}"))
         })?;
@@ -174,32 +204,29 @@ impl Application {
         Ok(self)
     }
 
-    /// What is wrong with the application, if anything is.
-    fn check(&self) -> Result<()> {
-        let faults = (self.faults.iter().cloned())
-            .chain(self.table.faults().iter().cloned())
-            .chain(self.needs.missing(&self.states))
-            .chain(cross_origin::faults(&self.settings));
-        let faults: Vec<_> = faults.collect();
-        if faults.is_empty() {
-            return Ok(());
-        }
+    /// The table of the routes, or what is wrong with the application.
+    fn routes(&self) -> Result<Routes> {
+        let (offload, slash) = (self.settings.offload, self.settings.trailing_slash);
+        let routes = Routes::of(&self.router, offload, slash);
+        let others: Vec<_> = cross_origin::faults(&self.settings).collect();
+        let faults = match routes {
+            Ok(routes) if others.is_empty() => return Ok(routes),
+            Ok(_) => others,
+            Err(faults) => [faults, others].concat(),
+        };
         Err(Error::internal(faults.join("; ")).show("the application is not complete"))
     }
 
     /// # Panics
     /// Outside of a loop.
     pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listening>)> {
-        self.check()?;
+        let routes = self.routes()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = Executor::bounded(cores, self.settings.executor_queue);
         let app = App {
-            routes: self.table.freeze(self.settings.offload),
-            middleware: self.middleware,
-            not_found: self.not_found,
+            routes,
             renderer: self.renderer,
             settings: self.settings,
-            states: self.states,
             cores,
             io_loop: IoLoop::current(),
             unrouted: 0.into(),
@@ -219,7 +246,7 @@ impl Application {
 impl std::fmt::Debug for Application {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Application")
-            .field("routes", &self.table)
+            .field("routes", &self.router)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

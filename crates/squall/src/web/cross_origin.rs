@@ -36,7 +36,7 @@ fn refuses_unsafe(app: &App, route: Option<&Route>, request: &Request) -> Option
     let allowed = match route {
         Some(route) => route.policy.cross_origin,
         // Nothing happens there but 404 or 405.
-        None => app.not_found.is_none(),
+        None => (app.routes.scope(request.place)).is_none_or(|scope| scope.not_found.is_none()),
     };
     if allowed || !app.settings.cross_origin_protection {
         return None;

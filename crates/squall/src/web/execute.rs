@@ -14,7 +14,7 @@ use super::learned::RunsOn;
 use super::middleware::Next;
 use super::offload::apart;
 use super::request::Request;
-use super::routing::Place;
+use super::routing::{Place, toggled};
 use super::shed;
 use super::visit::Visit;
 use crate::{Error, Result};
@@ -24,7 +24,9 @@ use crate::{Error, Result};
 /// Without middleware the handler's future is the only allocation: it is boxed
 /// together with everything that happens around it (see [`Visit`]).
 pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFuture {
-    let (place, spans) = app.routes.find(request.method(), request.path());
+    let (place, spans) = app
+        .routes
+        .find(request.method(), request.path(), || request.host());
     let prefers = Prefers::of(request.headers());
     request.exchange().set_tag(prefers.mark(place.tag()));
     let pressure = app.io_loop.pressure();
@@ -35,7 +37,7 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     }
     let visit = Visit::begin(app, place, prefers, &request);
     let request = Request::new(request, app.clone(), place, spans);
-    if app.middleware.is_empty() {
+    if (app.routes.scope(place)).is_none_or(|scope| scope.middleware.is_empty()) {
         return answer(app, visit, request);
     }
     Box::pin(visit.attend(async move { Ok(Next::first().run(request).await) }))
@@ -65,19 +67,36 @@ pub(super) fn answer(app: &Arc<App>, visit: Visit, request: Request) -> Response
     Box::pin(apart(app.clone(), tag, exchange, handler))
 }
 
-/// Answers where no route does: OPTIONS, 405, the application's own 404, or ours.
+/// Answers where no route does: OPTIONS, 405, a redirect to the path with the right
+/// slash at its end, the router's own 404, or ours.
 fn unrouted(app: &Arc<App>, visit: Visit, request: Request) -> ResponseFuture {
     let result = match (request.place, request.method()) {
         (Place::Path(path), method) => allowed(app.routes.allow(path), method),
         (_, &Method::OPTIONS) if request.path() == "*" => {
             Ok(Response::new(StatusCode::NO_CONTENT, Body::empty()))
         }
-        _ => match &app.not_found {
+        (Place::Slash(_), _) => moved(request.path(), request.query()),
+        _ => match app
+            .routes
+            .scope(request.place)
+            .and_then(|scope| scope.not_found.clone())
+        {
             Some(endpoint) => return endpoint.call(visit, request),
             None => Err(Error::status(StatusCode::NOT_FOUND)),
         },
     };
     Box::pin(visit.attend(std::future::ready(result)))
+}
+
+fn moved(path: &str, query: Option<&str>) -> Result<Response> {
+    let mut target = toggled(path).unwrap_or_default().into_owned();
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut response = Response::new(StatusCode::PERMANENT_REDIRECT, Body::empty());
+    response.headers_mut().set("Location", target)?;
+    Ok(response)
 }
 
 fn allowed(allow: Option<&str>, method: &Method) -> Result<Response> {

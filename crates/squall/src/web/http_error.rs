@@ -152,6 +152,12 @@ impl<'a> Problem<'a> {
 
 /// Renders an error for a client, and logs what the client does not see.
 pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) -> Response {
+    log(label, error);
+    render(app, error, prefers)
+}
+
+/// Logs what the client does not see.
+pub(super) fn log(label: &str, error: &Error) {
     let status = error.status_code();
     if status.is_server_error() {
         tracing::error!(
@@ -171,7 +177,6 @@ pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) ->
             "a request was refused"
         );
     }
-    render(app, error, prefers)
 }
 
 /// Renders an error for a client.

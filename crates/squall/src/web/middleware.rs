@@ -8,11 +8,14 @@ use super::request::Request;
 use super::respond::IntoResponse;
 use super::visit::Visit;
 
-/// A function around the handlers, given to [`Application::middleware`].
+/// A function around the handlers, given to [`Application::middleware`], to
+/// [`Router::middleware`](crate::Router::middleware) or to
+/// [`MethodRoutes::middleware`](crate::MethodRoutes::middleware).
 ///
-/// The first one that was added is the outermost. It sees every request, also those
-/// that no route fits, and every answer, also those to errors: what
-/// [`Next::run`] gives is always a whole [`Response`](crate::Response).
+/// They are called in that order, the first one that was added to each as the outermost.
+/// One of the application or of a router sees every request below it, also those that no
+/// route fits, and every answer, also those to errors: what [`Next::run`] gives is always
+/// a whole [`Response`](crate::Response).
 ///
 /// ```
 /// use squall::{Application, Next, Request, Response};
@@ -80,7 +83,8 @@ impl Next {
     /// Dropping the future gives the request up.
     pub fn run(self, request: Request) -> ResponseFuture {
         let app = request.shared().clone();
-        if let Some(middleware) = app.middleware.get(self.index) {
+        let scope = app.routes.scope(request.place);
+        if let Some(middleware) = scope.and_then(|scope| scope.middleware.get(self.index)) {
             let next = Self {
                 index: self.index + 1,
             };

@@ -8,6 +8,7 @@ mod application;
 mod compress;
 pub mod cookies;
 mod cross_origin;
+mod etag;
 mod execute;
 pub mod extract;
 mod handler;
@@ -24,6 +25,7 @@ mod service;
 pub mod session;
 mod shed;
 mod static_files;
+mod user;
 mod visit;
 
 pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};
@@ -36,5 +38,9 @@ pub use learned::RunsOn;
 pub use listen::Running;
 pub use middleware::{Middleware, Next};
 pub use request::Request;
-pub use routing::{MethodRoutes, Offload, any, delete, get, head, on, options, patch, post, put};
+pub use routing::{
+    MethodRoutes, Offload, Router, TrailingSlash, UrlArgs, any, delete, get, head, on, options,
+    patch, post, put,
+};
 pub use static_files::StaticFiles;
+pub use user::{CurrentUser, User};

@@ -62,7 +62,7 @@ impl Request {
         self.app.routes.route(self.place).map(|route| &*route.label)
     }
 
-    /// A parameter of the route's path, percent-decoded.
+    /// A parameter of the route's host or path, percent-decoded.
     ///
     /// # Errors
     /// 400 when it is not UTF-8; 500 when the route has no
@@ -75,11 +75,21 @@ impl Request {
         decode(name, raw)
     }
 
-    /// The parameters of the route's path in order, still percent-encoded.
+    /// The parameters of the route's host and path in order, still percent-encoded.
     pub fn raw_params(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        let names = (self.app.routes.route(self.place)).map_or(&[][..], |route| &route.names);
+        let route = self.app.routes.route(self.place);
+        let (names, in_host) = route.map_or((&[][..], 0), |route| (&route.names, route.in_host));
         let path = self.inner.path();
-        (names.iter().map(|name| &**name)).zip(self.spans.iter().map(move |span| span.of(path)))
+        let values = (self.spans.iter().enumerate()).map(move |(at, span)| match at < in_host {
+            true => span.of(self.inner.host().unwrap_or_default()),
+            false => span.of(path),
+        });
+        names.iter().map(|name| &**name).zip(values)
+    }
+
+    /// The shared value of type `T`: the router's, or the application's.
+    pub fn state<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.app.routes.scope(self.place)?.states.get()
     }
 
     /// Runs an extractor by hand.

@@ -234,7 +234,7 @@ pub(super) fn sealed(keys: &Keys, mut cookie: SetCookie) -> Result<SetCookie> {
 
 /// The application's keys.
 pub(crate) fn keys_of(request: &Request) -> Result<Arc<Keys>> {
-    let keys = request.shared().states.get();
+    let keys = request.state();
     keys.ok_or_else(|| Error::internal("there are no keys: give them with Application::keys"))
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use squall_http::{Body, BodyError};
 
 use super::{FromRequest, Rejection, RequestPart};
+use crate::web::handler::Needs;
 use crate::web::request::Request;
 use crate::{Error, Result};
 
@@ -16,6 +17,10 @@ impl FromRequest for Body {
     fn is_absent(request: &Request) -> bool {
         is_absent(request)
     }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
+    }
 }
 
 /// The whole body, up to `max_collected_body`.
@@ -26,6 +31,10 @@ impl FromRequest for Bytes {
 
     fn is_absent(request: &Request) -> bool {
         is_absent(request)
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
     }
 }
 
@@ -40,6 +49,10 @@ impl FromRequest for String {
 
     fn is_absent(request: &Request) -> bool {
         is_absent(request)
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
     }
 }
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FromRequest, RequestPart, args, body};
 use crate::Result;
+use crate::web::handler::Needs;
 use crate::web::request::Request;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -47,6 +48,10 @@ impl<T: DeserializeOwned + Send> FromRequest for Form<T> {
 
     fn is_absent(request: &Request) -> bool {
         body::is_absent(request)
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
     }
 }
 

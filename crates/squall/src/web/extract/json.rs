@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::{FromRequest, Rejection, RequestPart, body};
+use crate::web::handler::Needs;
 use crate::web::request::Request;
 use crate::{Error, Result};
 
@@ -47,6 +48,10 @@ impl<T: DeserializeOwned + Send> FromRequest for Json<T> {
 
     fn is_absent(request: &Request) -> bool {
         body::is_absent(request)
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
     }
 }
 

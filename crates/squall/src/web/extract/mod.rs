@@ -35,7 +35,6 @@ pub use path::Path;
 pub use query::Query;
 pub use rejection::{Rejection, RequestPart};
 pub use state::State;
-pub(crate) use values::Pair;
 
 /// A type that a handler's parameter can be made of.
 ///
@@ -79,6 +78,17 @@ pub trait FromRequest: Sized + Send {
         false
     }
 
+    /// What `Option<Self>` is, for a type that has to be looked up to know.
+    #[doc(hidden)]
+    fn optional(request: &mut Request) -> impl Future<Output = Result<Option<Self>>> + Send {
+        async move {
+            match Self::is_absent(request) {
+                true => Ok(None),
+                false => Self::from_request(request).await.map(Some),
+            }
+        }
+    }
+
     /// Says what the application has to have.
     #[doc(hidden)]
     fn needs(needs: &mut Needs) {
@@ -89,10 +99,7 @@ pub trait FromRequest: Sized + Send {
 /// `None` when the request does not have it. What is there and wrong is still refused.
 impl<T: FromRequest> FromRequest for Option<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        match T::is_absent(request) {
-            true => Ok(None),
-            false => T::from_request(request).await.map(Some),
-        }
+        T::optional(request).await
     }
 }
 

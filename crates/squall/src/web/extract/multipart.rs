@@ -16,6 +16,7 @@ use squall_http::wire::multipart::{
 use squall_http::{Body, BodyError, BodyStream, Headers};
 
 use super::FromRequest;
+use crate::web::handler::Needs;
 use crate::web::request::Request;
 use crate::{Error, Result};
 
@@ -59,6 +60,10 @@ impl FromRequest for Multipart {
                 next: None,
             })),
         })
+    }
+
+    fn needs(needs: &mut Needs) {
+        needs.body::<Self>();
     }
 }
 

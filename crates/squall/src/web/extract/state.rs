@@ -8,7 +8,7 @@ use crate::web::handler::Needs;
 use crate::web::request::Request;
 use crate::{Error, Result};
 
-/// The application's shared value of type `T`.
+/// The shared value of type `T`: the router's, or the application's.
 ///
 /// A value that is missing is reported when the application begins to listen.
 ///
@@ -30,14 +30,14 @@ pub struct State<T>(pub Arc<T>);
 
 impl<T: Send + Sync + 'static> FromRequest for State<T> {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        (request.shared().states.get().map(Self)).ok_or_else(|| {
+        (request.state().map(Self)).ok_or_else(|| {
             let name = std::any::type_name::<T>();
             Error::internal(format!("the application has no state of type {name}"))
         })
     }
 
     fn is_absent(request: &Request) -> bool {
-        request.shared().states.get::<T>().is_none()
+        request.state::<T>().is_none()
     }
 
     fn needs(needs: &mut Needs) {

@@ -53,13 +53,15 @@ pub struct Needs {
     whose: String,
     needs: Vec<Need>,
     provided: Vec<TypeId>,
+    /// The parameters that read the body.
+    bodies: Vec<&'static str>,
     faults: Vec<String>,
 }
 
 struct Need {
     whose: String,
     what: String,
-    is_met: fn(&Needs, &States) -> bool,
+    is_met: fn(&States, &[TypeId]) -> bool,
 }
 
 impl Needs {
@@ -73,19 +75,19 @@ impl Needs {
     pub(crate) fn state<T: Send + Sync + 'static>(&mut self) {
         let name = std::any::type_name::<T>();
         let what = format!("a state of type {name}: add it with Application::state");
-        self.need(what, |_, states| states.get::<T>().is_some());
+        self.need(what, |states, _| states.get::<T>().is_some());
     }
 
     /// The application has to have keys.
     pub(crate) fn keys(&mut self) {
         let what = "keys: give them with Application::keys".to_owned();
-        self.need(what, |_, states| states.get::<Keys>().is_some());
+        self.need(what, |states, _| states.get::<Keys>().is_some());
     }
 
     /// There has to be a middleware that [`provides`](Self::provides) a `T`.
     pub(crate) fn provided<T: 'static>(&mut self, from: &str) {
         let what = format!("the middleware {from}: add it with Application::middleware");
-        self.need(what, |needs, _| needs.provided.contains(&TypeId::of::<T>()));
+        self.need(what, |_, provided| provided.contains(&TypeId::of::<T>()));
     }
 
     /// The middleware attaches a `T` to each request.
@@ -93,12 +95,22 @@ impl Needs {
         self.provided.push(TypeId::of::<T>());
     }
 
+    /// What the middleware attaches.
+    pub(crate) fn all_provided(&self) -> &[TypeId] {
+        &self.provided
+    }
+
+    /// The extractor `T` reads the body, to its end.
+    pub(crate) fn body<T>(&mut self) {
+        self.bodies.push(std::any::type_name::<T>());
+    }
+
     /// What is asked now is wrong in itself.
     pub(crate) fn fault(&mut self, why: &str) {
         self.faults.push(format!("{}: {why}", self.whose));
     }
 
-    fn need(&mut self, what: String, is_met: fn(&Self, &States) -> bool) {
+    fn need(&mut self, what: String, is_met: fn(&States, &[TypeId]) -> bool) {
         self.needs.push(Need {
             whose: self.whose.clone(),
             what,
@@ -106,12 +118,24 @@ impl Needs {
         });
     }
 
-    /// What is missing or wrong, in words.
-    pub(crate) fn missing(&self, states: &States) -> impl Iterator<Item = String> {
+    /// What is missing or wrong, in words, where these values are shared and the
+    /// middleware around provides these.
+    pub(crate) fn missing(
+        &self,
+        states: &States,
+        provided: &[TypeId],
+    ) -> impl Iterator<Item = String> {
         let missing = (self.needs.iter())
-            .filter(|need| !(need.is_met)(self, states))
+            .filter(|need| !(need.is_met)(states, provided))
             .map(|need| format!("{} needs {}", need.whose, need.what));
-        self.faults.iter().cloned().chain(missing)
+        let twice = (self.bodies.len() > 1).then(|| {
+            format!(
+                "{} has several parameters that read the body, which can be read once: {}",
+                self.whose,
+                self.bodies.join(" and ")
+            )
+        });
+        self.faults.iter().cloned().chain(missing).chain(twice)
     }
 }
 

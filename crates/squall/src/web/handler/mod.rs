@@ -4,6 +4,7 @@ mod context;
 mod endpoint;
 mod function;
 mod into_route;
+mod outgoing;
 mod request_handler;
 
 pub use context::Context;

@@ -1,5 +1,6 @@
 //! `get`, `post` and their sisters: which handler answers which method of a path.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use http::Method;
 
 use super::policy::{Offload, Policy};
 use crate::web::handler::{Endpoint, Handler, Plain};
+use crate::web::middleware::Middleware;
 
 /// Handlers by method, for one path.
 ///
@@ -52,6 +54,10 @@ use crate::web::handler::{Endpoint, Handler, Plain};
 pub struct MethodRoutes {
     pub(crate) entries: Vec<(Option<Method>, Arc<dyn Endpoint>)>,
     pub(crate) policy: Policy,
+    /// From the outermost on.
+    pub(super) middleware: Vec<Arc<dyn Middleware>>,
+    /// The name of the path, and where it was given.
+    pub(super) name: Option<(Box<str>, &'static Location<'static>)>,
 }
 
 impl MethodRoutes {
@@ -103,6 +109,34 @@ impl MethodRoutes {
     /// Answers OPTIONS in place of the generated answer.
     pub fn options<M: 'static>(self, handler: impl Handler<M>) -> Self {
         self.on(Method::OPTIONS, handler)
+    }
+
+    /// Names the path, so that [`AppHandle::url`](crate::AppHandle::url) can build it.
+    ///
+    /// ```
+    /// use squall::{AppHandle, Application, Path, Redirect, Result, get};
+    ///
+    /// async fn photo(Path(id): Path<u32>) -> String { format!("photo {id}") }
+    /// async fn newest(app: AppHandle) -> Result<Redirect> {
+    ///     Ok(Redirect::to(app.url("photo", (7,))?))
+    /// }
+    ///
+    /// let application = Application::new()
+    ///     .route("/photos/{id:[0-9]+}", get(photo).name("photo"))
+    ///     .route("/newest", newest);
+    /// ```
+    #[track_caller]
+    #[doc(alias = "URLSpec")]
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some((name.into(), Location::caller()));
+        self
+    }
+
+    /// Puts a function around these handlers alone, inside of the router's and the
+    /// application's. The first one is the outermost.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
     }
 
     /// Where the handlers are polled: default as

@@ -15,8 +15,12 @@ pub(crate) struct Route {
     pub(crate) method: Option<Method>,
     /// `GET /block/{ms}`.
     pub(crate) label: Box<str>,
-    /// The names of the path's parameters, in order.
+    /// The names of the parameters in order: those of the host, then those of the path.
     pub(crate) names: Box<[Box<str>]>,
+    /// How many of them the host has.
+    pub(crate) in_host: usize,
+    /// The number of its scope.
+    pub(super) scope: u32,
     pub(crate) endpoint: Arc<dyn Endpoint>,
     pub(crate) policy: Policy,
     pub(crate) learned: Learned,
@@ -26,25 +30,23 @@ pub(crate) struct Route {
 impl Route {
     pub(super) fn new(
         method: Option<Method>,
-        path: &str,
+        label: Box<str>,
+        names: Names,
+        scope: u32,
         endpoint: Arc<dyn Endpoint>,
-        policy: Policy,
+        (policy, offload): (Policy, Offload),
     ) -> Self {
-        let verb = method.as_ref().map_or("ANY", Method::as_str);
         Self {
-            label: format!("{verb} {path}").into(),
-            names: names(path),
             method,
+            label,
+            names: names.all,
+            in_host: names.in_host,
+            scope,
             endpoint,
             policy,
-            learned: Learned::new(Offload::default()),
+            learned: Learned::new(policy.offload.unwrap_or(offload)),
             requests: AtomicU64::new(0),
         }
-    }
-
-    /// The application runs: what was not said about the route is as the settings say.
-    pub(super) fn settle(&mut self, offload: Offload) {
-        self.learned = Learned::new(self.policy.offload.unwrap_or(offload));
     }
 
     pub(crate) fn count(&self) {
@@ -61,26 +63,10 @@ impl Route {
     }
 }
 
-/// The names in a path like `/a/{id}/{*rest}`; doubled braces are literal.
-fn names(path: &str) -> Box<[Box<str>]> {
-    let mut names = Vec::new();
-    let literal = path.replace("{{", "").replace("}}", "");
-    for piece in literal.split('{').skip(1) {
-        if let Some((name, _)) = piece.split_once('}') {
-            names.push(name.trim_start_matches('*').into());
-        }
-    }
-    names.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::names;
-
-    #[test]
-    fn names_in_order_without_stars_and_literal_braces() {
-        assert_eq!(names("/a/b").len(), 0);
-        assert_eq!(*names("/{a}/x/{*b}"), [Box::from("a"), Box::from("b")]);
-        assert_eq!(*names("/{{a}}/{b}.png"), [Box::from("b")]);
-    }
+/// The names of a route's parameters.
+#[derive(Clone)]
+pub(super) struct Names {
+    pub(super) all: Box<[Box<str>]>,
+    /// How many of them, from the first on, are the host's.
+    pub(super) in_host: usize,
 }

@@ -1,33 +1,61 @@
-//! The table of routes: filled by the builder, frozen, then only read.
+//! The table of routes of a running application: made from a router, then only read.
+
+use std::collections::HashMap;
 
 use http::Method;
 
-use super::methods::MethodRoutes;
-use super::policy::Offload;
+use super::host::HostPattern;
+use super::pattern::Pattern;
+use super::reverse::{self, UrlArgs};
 use super::route::Route;
+use super::router::Site;
+use super::scope::{Scope, Subtree};
+use super::slash::{TrailingSlash, toggled};
 use super::spans::Spans;
-
-/// Routes while the application is being built.
-#[derive(Default)]
-pub(crate) struct Table {
-    tree: matchit::Router<u32>,
-    paths: Vec<(String, Vec<Route>)>,
-    faults: Vec<String>,
-}
+use super::tree::Tree;
+use crate::web::app::States;
+use crate::{Error, Result};
 
 /// Routes of a running application.
+#[derive(Default)]
 pub(crate) struct Routes {
-    tree: matchit::Router<u32>,
-    paths: Box<[Entry]>,
-    routes: Box<[Route]>,
+    /// For every host.
+    pub(super) tree: Tree,
+    /// For some hosts, the strictest pattern first.
+    pub(super) hosts: Vec<Host>,
+    pub(super) paths: Vec<Entry>,
+    pub(super) routes: Vec<Route>,
+    /// The first one is the application's.
+    pub(super) scopes: Vec<Scope>,
+    /// The longest prefix first.
+    pub(super) subtrees: Vec<Subtree>,
+    pub(super) names: HashMap<Box<str>, Named>,
+    pub(super) slash: TrailingSlash,
+}
+
+pub(super) struct Host {
+    pub(super) pattern: HostPattern,
+    pub(super) tree: Tree,
+    /// Its number, as subtrees name it.
+    pub(super) number: u32,
+    /// It answers what none of its routes fits, too.
+    pub(super) answers_all: bool,
 }
 
 /// The methods of one path.
-struct Entry {
+pub(super) struct Entry {
+    pub(super) pattern: Pattern,
+    pub(super) text: Box<str>,
     /// First and last route, by index.
-    routes: std::ops::Range<u32>,
+    pub(super) routes: std::ops::Range<u32>,
     /// The value of `Allow`; `None` where every method is answered.
-    allow: Option<Box<str>>,
+    pub(super) allow: Option<Box<str>>,
+    pub(super) scope: u32,
+}
+
+pub(super) struct Named {
+    pub(super) path: u32,
+    pub(super) site: Site,
 }
 
 /// Where a request was routed to.
@@ -37,7 +65,10 @@ pub(crate) enum Place {
     Route(u32),
     /// To a path, by index, that does not answer the method.
     Path(u32),
-    Nowhere,
+    /// To the same path with one slash more or less at its end, in this scope.
+    Slash(u32),
+    /// To no path, in this scope.
+    Nowhere(u32),
 }
 
 impl Place {
@@ -48,130 +79,72 @@ impl Place {
             _ => 0,
         }
     }
-
-    fn from_tag(tag: u32) -> Self {
-        tag.checked_sub(1).map_or(Self::Nowhere, Self::Route)
-    }
-}
-
-impl Table {
-    /// Adds handlers to a path. What conflicts is kept as a fault.
-    pub(crate) fn add(&mut self, path: &str, methods: MethodRoutes) {
-        if let Err(fault) = self.try_add(path, methods) {
-            self.faults.push(fault);
-        }
-    }
-
-    fn try_add(&mut self, path: &str, methods: MethodRoutes) -> Result<(), String> {
-        if !path.starts_with('/') {
-            return Err(format!("the route {path:?} has to begin with '/'"));
-        }
-        if methods.entries.is_empty() {
-            return Err(format!("the route {path:?} answers no method"));
-        }
-        let at = match self.paths.iter().position(|(known, _)| known == path) {
-            Some(at) => at,
-            None => self.add_path(path)?,
-        };
-        let Some((_, routes)) = self.paths.get_mut(at) else {
-            return Ok(());
-        };
-        for (method, endpoint) in methods.entries {
-            let route = Route::new(method, path, endpoint, methods.policy);
-            if routes.iter().any(|known| known.method == route.method) {
-                return Err(format!("the route {:?} is there twice", route.label));
-            }
-            routes.push(route);
-        }
-        Ok(())
-    }
-
-    fn add_path(&mut self, path: &str) -> Result<usize, String> {
-        let at = self.paths.len();
-        self.tree
-            .insert(path, count(at))
-            .map_err(|error| match error {
-                matchit::InsertError::Conflict { with } => {
-                    format!("the route {path:?} conflicts with the route {with:?}")
-                }
-                other => format!("the route {path:?} is malformed: {other}"),
-            })?;
-        self.paths.push((path.to_owned(), Vec::new()));
-        Ok(at)
-    }
-
-    /// What is wrong with the routes.
-    pub(crate) fn faults(&self) -> &[String] {
-        &self.faults
-    }
-
-    /// Every route, from now on unchangeable.
-    pub(crate) fn freeze(self, offload: Offload) -> Routes {
-        let (mut paths, mut routes) = (Vec::new(), Vec::new());
-        for (_, mut methods) in self.paths {
-            let from = count(routes.len());
-            let allow = allow(&methods);
-            for route in &mut methods {
-                route.settle(offload);
-            }
-            routes.extend(methods);
-            paths.push(Entry {
-                routes: from..count(routes.len()),
-                allow,
-            });
-        }
-        Routes {
-            tree: self.tree,
-            paths: paths.into(),
-            routes: routes.into(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let labels = (self.paths.iter()).flat_map(|(_, routes)| routes.iter().map(|r| &r.label));
-        f.debug_list().entries(labels).finish()
-    }
-}
-
-/// No program has four billion routes.
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
-fn allow(routes: &[Route]) -> Option<Box<str>> {
-    let mut names = Vec::new();
-    for route in routes {
-        let name = route.method.as_ref()?.as_str();
-        names.push(name);
-    }
-    if names.contains(&"GET") && !names.contains(&"HEAD") {
-        names.push("HEAD");
-    }
-    if !names.contains(&"OPTIONS") {
-        names.push("OPTIONS");
-    }
-    Some(names.join(", ").into())
 }
 
 impl Routes {
-    /// Finds who answers `method` at `path`.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> (Place, Spans) {
-        let Ok(found) = self.tree.at(path) else {
-            return (Place::Nowhere, Spans::default());
+    /// Finds who answers `method` at `path`. The host is asked for only if it matters.
+    pub(crate) fn find<'a>(
+        &self,
+        method: &Method,
+        path: &str,
+        host: impl FnOnce() -> Option<&'a str>,
+    ) -> (Place, Spans) {
+        let mut spans = Spans::default();
+        let host = match self.hosts.is_empty() {
+            true => None,
+            false => host(),
         };
-        let spans = Spans::new(path, &found.params);
-        let place = self.at_path(*found.value, method);
-        (place.unwrap_or(Place::Path(*found.value)), spans)
+        if let Some(found) = self.path(path, host, &mut spans) {
+            return (self.at_path(found, method), spans);
+        }
+        if self.slash != TrailingSlash::Strict
+            && let Some(other) = toggled(path)
+            && let Some(found) = self.path(&other, host, &mut spans)
+        {
+            if self.slash == TrailingSlash::Ignore {
+                return (self.at_path(found, method), spans);
+            }
+            if !other.starts_with("//") {
+                let scope = self
+                    .paths
+                    .get(found as usize)
+                    .map_or(0, |entry| entry.scope);
+                return (Place::Slash(scope), Spans::default());
+            }
+        }
+        (Place::Nowhere(self.subtree(path, host)), Spans::default())
     }
 
-    fn at_path(&self, path: u32, method: &Method) -> Option<Place> {
-        let range = self.paths.get(path as usize)?.routes.clone();
+    /// The number of the path that fits, by the strictest host that has one.
+    fn path(&self, path: &str, host: Option<&str>, spans: &mut Spans) -> Option<u32> {
+        if let Some(name) = host {
+            for host in &self.hosts {
+                spans.clear();
+                if !host.pattern.matches(name, spans) {
+                    continue;
+                }
+                let found = host.tree.find(path, spans);
+                if found.is_some() || host.answers_all {
+                    return found;
+                }
+            }
+            spans.clear();
+        }
+        self.tree.find(path, spans)
+    }
+
+    fn at_path(&self, path: u32, method: &Method) -> Place {
+        let range = self
+            .paths
+            .get(path as usize)
+            .map_or(0..0, |entry| entry.routes.clone());
         let mut fallback = None;
         for index in range {
-            match &self.routes.get(index as usize)?.method {
-                Some(known) if known == method => return Some(Place::Route(index)),
+            let Some(route) = self.routes.get(index as usize) else {
+                break;
+            };
+            match &route.method {
+                Some(known) if known == method => return Place::Route(index),
                 Some(known) if *method == Method::HEAD && *known == Method::GET => {
                     fallback = Some(index);
                 }
@@ -179,7 +152,26 @@ impl Routes {
                 Some(_) => {}
             }
         }
-        fallback.map(Place::Route)
+        fallback.map_or(Place::Path(path), Place::Route)
+    }
+
+    /// The scope of a path that no route fits: that of the longest prefix.
+    fn subtree(&self, path: &str, host: Option<&str>) -> u32 {
+        let fits = |subtree: &&Subtree| {
+            let here = match subtree.host {
+                None => true,
+                Some(number) => {
+                    (self.hosts.iter().filter(|known| known.number == number)).any(|known| {
+                        host.is_some_and(|name| known.pattern.matches(name, &mut Spans::default()))
+                    })
+                }
+            };
+            here && subtree.prefix.begins(path)
+        };
+        self.subtrees
+            .iter()
+            .find(fits)
+            .map_or(0, |subtree| subtree.scope)
     }
 
     pub(crate) fn route(&self, place: Place) -> Option<&Route> {
@@ -191,12 +183,35 @@ impl Routes {
 
     /// The route that the engine knows by `tag`.
     pub(crate) fn tagged(&self, tag: u32) -> Option<&Route> {
-        self.route(Place::from_tag(tag))
+        self.routes.get(tag.checked_sub(1)? as usize)
+    }
+
+    /// What is around a place.
+    pub(crate) fn scope(&self, place: Place) -> Option<&Scope> {
+        let scope = match place {
+            Place::Route(index) => self.routes.get(index as usize)?.scope,
+            Place::Path(path) => self.paths.get(path as usize)?.scope,
+            Place::Slash(scope) | Place::Nowhere(scope) => scope,
+        };
+        self.scopes.get(scope as usize)
+    }
+
+    /// The application's own shared values.
+    pub(crate) fn states(&self) -> Option<&States> {
+        self.scopes.first().map(|scope| &scope.states)
     }
 
     /// The value of `Allow` for a path.
     pub(crate) fn allow(&self, path: u32) -> Option<&str> {
         self.paths.get(path as usize)?.allow.as_deref()
+    }
+
+    /// The path of a named route.
+    pub(crate) fn url(&self, name: &str, args: &impl UrlArgs) -> Result<String> {
+        let entry = (self.names.get(name)).and_then(|named| self.paths.get(named.path as usize));
+        let entry = entry.ok_or_else(|| Error::internal(format!("no route is named {name:?}")))?;
+        reverse::path(&entry.pattern, &args.texts())
+            .map_err(|why| Error::internal(format!("the URL {name:?}, {}: {why}", entry.text)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
