@@ -1,4 +1,7 @@
-//! Python's HTTP clients: its own, requests and httpx.
+//! Python's HTTP clients: its own, requests and httpx; and Tornado's signed cookies.
+
+use squall::testing::TestServer;
+use squall::{Application, Keys, SetCookie, SignedCookies};
 
 use super::{program, run, server};
 
@@ -120,4 +123,56 @@ assert connection.getresponse().read() == stream
 assert connection.sock is socket
 ",
     );
+}
+
+/// What a program with Tornado at hand prints. `None` where there is no Tornado.
+fn tornado(script: &str, arguments: &[&str]) -> Option<String> {
+    let mut probe = program("python3", &["--version"])?;
+    probe.args(["-c", "import tornado.web"]);
+    if !run(probe, b"").status.success() {
+        eprintln!("skipped: python3 has no module tornado");
+        return None;
+    }
+    let mut python = program("python3", &["--version"])?;
+    python.args(["-c", script]).args(arguments);
+    let done = run(python, b"");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{errors}");
+    Some(String::from_utf8(done.stdout).expect("text"))
+}
+
+#[test]
+fn tornado_reads_our_signed_cookies_and_we_read_its() {
+    const SECRET: &str = "a secret that both sides know";
+    const SIGN: &str = r"
+import sys
+from tornado.web import create_signed_value
+print(create_signed_value(sys.argv[1], 'user', 'grüße; all', version=2).decode(), end='')
+";
+    let Some(theirs) = tornado(SIGN, &[SECRET]) else {
+        return;
+    };
+    let swap = async |mut cookies: SignedCookies| {
+        let seen = cookies.get("user");
+        cookies.set(SetCookie::new("answer", "ein Tag; über 7"))?;
+        Ok::<_, squall::Error>((cookies, seen))
+    };
+    let keys = Keys::new(SECRET).expect("it is long enough");
+    let server = TestServer::start(Application::new().keys(keys).route("/", swap));
+    let cookie = format!("user={theirs}");
+    let answer = server.send("GET", "/", &[("Cookie", &cookie)], b"");
+    assert_eq!(answer.text(), "grüße; all");
+    let ours = answer.header("set-cookie").unwrap_or_default();
+    let ours = ours.split("; ").next().unwrap_or_default();
+    const VERIFY: &str = r"
+import sys
+from tornado.web import decode_signed_value, get_signature_key_version
+secret, value = sys.argv[1:]
+assert get_signature_key_version(value) == 0
+assert decode_signed_value(secret, 'answer', value, min_version=2) == 'ein Tag; über 7'.encode(), value
+assert decode_signed_value(secret, 'other', value) is None
+assert decode_signed_value(secret + '!', 'answer', value) is None
+";
+    let ours = ours.strip_prefix("answer=").expect("the cookie");
+    tornado(VERIFY, &[SECRET, ours]);
 }

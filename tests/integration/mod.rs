@@ -32,6 +32,7 @@ mod web_cookies;
 mod web_deadlines;
 mod web_extract;
 mod web_learned;
+mod web_middleware;
 mod web_offload;
 mod web_rejections;
 mod web_request_handler;

@@ -18,6 +18,17 @@
 //! }
 //! ```
 
+/// The guide's pages, whose code is tested with this crate's.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/cookies-and-sessions.md")]
+    mod cookies_and_sessions {}
+    #[doc = include_str!("../../../docs/middleware.md")]
+    mod middleware {}
+    #[doc = include_str!("../../../docs/security.md")]
+    mod security {}
+}
+
 pub mod client;
 #[cfg(feature = "compression")]
 pub mod coding;

@@ -5,13 +5,14 @@
 //! | `squall::access` | one line per answer: INFO below 400, WARN for 4xx, ERROR for 5xx |
 //! | `squall::web` | errors behind a 5xx, panics, learned routes, start and stop |
 //! | `squall::loop` | blocked lanes, panics in tasks |
+//! | `squall::trace` | a span per request, with the middleware [`Traces`](crate::middleware::Traces) |
 //!
 //! The library only emits events; which of them are kept, and where, is the program's
 //! choice. While nobody listens to `squall::access`, a line costs next to nothing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::{Method, StatusCode};
@@ -27,6 +28,8 @@ pub(crate) struct AccessLine {
     method: Method,
     path: Kept,
     remote: SocketAddr,
+    /// The request's id, if a middleware gave it one.
+    id: OnceLock<Box<str>>,
     /// Each request has one line, whoever answers it.
     written: AtomicBool,
 }
@@ -48,6 +51,7 @@ impl AccessLine {
             method: request.method().clone(),
             path: Kept::new(request.path()),
             remote: request.exchange().remote_addr(),
+            id: OnceLock::new(),
             written: AtomicBool::new(false),
         }))
     }
@@ -63,9 +67,16 @@ impl AccessLine {
             method: refused.head.map_or_else(unread, |head| head.method.clone()),
             path: Kept::new(refused.head.map_or("-", |head| head.path())),
             remote: refused.remote_addr,
+            id: OnceLock::new(),
             written: AtomicBool::new(false),
         };
         line.log(refused.status);
+    }
+
+    /// Adds the request's id.
+    pub(crate) fn name(&self, id: &str) {
+        // The first name stays.
+        let _ = self.id.set(id.into());
     }
 
     #[inline]
@@ -83,6 +94,7 @@ impl AccessLine {
                     status = status.as_u16(),
                     ms = self.begun.elapsed().as_secs_f64() * 1000.0,
                     remote = %self.remote,
+                    id = self.id.get().map(|id| &**id),
                 )
             };
         }

@@ -109,6 +109,10 @@ impl AppHandle {
         Self { app }
     }
 
+    pub(super) fn shared(&self) -> &App {
+        &self.app
+    }
+
     /// The application's figures at this moment.
     pub fn stats(&self) -> AppStats {
         // Before the routes: a request that is shed late was one of a route's first.

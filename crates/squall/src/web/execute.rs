@@ -36,7 +36,7 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
         return Visit::uncounted(app, place, prefers, &request).shed(setting);
     }
     let visit = Visit::begin(app, place, prefers, &request);
-    let request = Request::new(request, app.clone(), place, spans);
+    let request = Request::new(request, app.clone(), place, spans, visit.line());
     if (app.routes.scope(place)).is_none_or(|scope| scope.middleware.is_empty()) {
         return answer(app, visit, request);
     }

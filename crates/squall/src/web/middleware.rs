@@ -1,4 +1,33 @@
 //! Middleware: `async fn(Request, Next) -> Response`, around every handler.
+//!
+//! [`Application::middleware`](crate::Application::middleware) takes such functions, and
+//! these, which come with the house:
+//!
+//! | type | what it does |
+//! |---|---|
+//! | [`Cors`] | lets pages of other sites read answers |
+//! | [`SecurityHeaders`] | tells browsers what not to do |
+//! | [`RequestIds`] | names each request, in the log and in the answer |
+//! | [`Traces`] | continues W3C traces |
+//! | [`Metrics`] | counts, and shows it to Prometheus |
+//! | [`RateLimit`] | 429 for who sends too much |
+//! | [`ConcurrencyLimit`] | 503 when too much is being answered |
+//! | [`BasicAuth`] | a name and a password in front of everything |
+//! | [`Sessions`](crate::session::Sessions) | remembers visitors |
+//!
+//! Panics are caught without any of them, deadlines are the routes' own
+//! ([`MethodRoutes::timeout`](crate::MethodRoutes::timeout)), and requests of other sites'
+//! pages are refused by default
+//! ([`Settings::cross_origin_protection`](crate::Settings::cross_origin_protection)).
+
+mod basic_auth;
+mod concurrency_limit;
+mod cors;
+mod metrics;
+mod rate_limit;
+mod request_id;
+mod security_headers;
+mod trace_context;
 
 use squall_http::server::ResponseFuture;
 
@@ -7,6 +36,15 @@ use super::handler::Needs;
 use super::request::Request;
 use super::respond::IntoResponse;
 use super::visit::Visit;
+
+pub use basic_auth::{BasicAuth, same_secret};
+pub use concurrency_limit::ConcurrencyLimit;
+pub use cors::Cors;
+pub use metrics::Metrics;
+pub use rate_limit::RateLimit;
+pub use request_id::{RequestId, RequestIds};
+pub use security_headers::SecurityHeaders;
+pub use trace_context::{TraceContext, Traces};
 
 /// A function around the handlers, given to [`Application::middleware`], to
 /// [`Router::middleware`](crate::Router::middleware) or to

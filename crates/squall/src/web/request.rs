@@ -11,6 +11,7 @@ use squall_http::server;
 use super::app::{App, AppHandle};
 use super::extract::{self, FromRequest, Rejection, RequestPart};
 use super::routing::{Place, Spans};
+use crate::log::AccessLine;
 use crate::{Error, Result};
 
 /// A request on its way through the application.
@@ -25,16 +26,31 @@ pub struct Request {
     pub(super) place: Place,
     spans: Spans,
     extensions: Extensions,
+    line: Option<Arc<AccessLine>>,
 }
 
 impl Request {
-    pub(super) fn new(inner: server::Request, app: Arc<App>, place: Place, spans: Spans) -> Self {
+    pub(super) fn new(
+        inner: server::Request,
+        app: Arc<App>,
+        place: Place,
+        spans: Spans,
+        line: Option<Arc<AccessLine>>,
+    ) -> Self {
         Self {
             inner,
             app,
             place,
             spans,
             extensions: Extensions::new(),
+            line,
+        }
+    }
+
+    /// Gives the request's line in the access log an id.
+    pub(super) fn name_in_log(&self, id: &str) {
+        if let Some(line) = &self.line {
+            line.name(id);
         }
     }
 

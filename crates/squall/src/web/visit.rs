@@ -67,6 +67,11 @@ impl Visit {
         }
     }
 
+    /// The visit's line in the access log.
+    pub(super) fn line(&self) -> Option<Arc<AccessLine>> {
+        self.line.clone()
+    }
+
     /// Runs a handler to its answer.
     pub(crate) fn attend<F>(self, handler: F) -> Attended<F>
     where

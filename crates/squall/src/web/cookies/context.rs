@@ -2,7 +2,7 @@
 
 use squall_http::wire::cookie;
 
-use super::jar::{keys_of, opened, overhears_nobody, put, removal, sealed, signed, verified};
+use super::jar::{is_secure, keys_of, opened, put, removal, sealed, signed, verified};
 use super::{MAX_AGE, SetCookie};
 use crate::Result;
 use crate::web::handler::Context;
@@ -20,7 +20,7 @@ impl Context {
     /// # Errors
     /// When name, value or attributes hold what a cookie may not.
     pub fn set_cookie(&mut self, cookie: SetCookie) -> Result<()> {
-        let secure = overhears_nobody(self.request());
+        let secure = is_secure(self.request());
         put(self.headers_mut(), cookie, secure)
     }
 

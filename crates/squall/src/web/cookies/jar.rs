@@ -70,7 +70,7 @@ pub(super) fn removal(name: &str) -> SetCookie {
 }
 
 /// Whether nobody between the client and this program can read along.
-pub(crate) fn overhears_nobody(request: &Request) -> bool {
+pub(crate) fn is_secure(request: &Request) -> bool {
     request.exchange().is_tls()
 }
 
@@ -104,7 +104,7 @@ impl FromRequest for Cookies {
             .collect();
         Ok(Self {
             pairs,
-            secure: overhears_nobody(request),
+            secure: is_secure(request),
             set: Headers::new(),
         })
     }

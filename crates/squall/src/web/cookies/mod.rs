@@ -51,7 +51,7 @@ pub use squall_http::wire::cookie::{InvalidCookie, SameSite, SetCookie};
 pub(crate) use clock::{now, seconds};
 pub(crate) use encrypted::{OVERHEAD, open, seal};
 pub use jar::{Cookies, EncryptedCookies, SignedCookies};
-pub(crate) use jar::{keys_of, overhears_nobody, put};
+pub(crate) use jar::{is_secure, keys_of, put};
 pub use keys::Keys;
 pub(crate) use keys::random;
 

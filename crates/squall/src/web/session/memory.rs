@@ -76,9 +76,8 @@ impl MemoryStore {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, id: &SessionId, record: Bytes, ttl: Duration) {
+    fn put(&self, shelf: &mut Shelf, id: &SessionId, record: Bytes, ttl: Duration) {
         let now = now();
-        let mut shelf = self.shelf();
         shelf.take(id);
         shelf.sweep(now);
         while !shelf.entries.is_empty()
@@ -149,7 +148,7 @@ impl SessionStore for MemoryStore {
         record: Bytes,
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send {
-        self.put(id, record, ttl);
+        self.put(&mut self.shelf(), id, record, ttl);
         ready(Ok(()))
     }
 
@@ -159,9 +158,10 @@ impl SessionStore for MemoryStore {
         record: Bytes,
         ttl: Duration,
     ) -> impl Future<Output = Result<bool>> + Send {
-        let is_there = self.shelf().entries.contains_key(id);
+        let mut shelf = self.shelf();
+        let is_there = shelf.entries.contains_key(id);
         if is_there {
-            self.put(id, record, ttl);
+            self.put(&mut shelf, id, record, ttl);
         }
         ready(Ok(is_there))
     }
@@ -201,23 +201,27 @@ mod tests {
             .collect()
     }
 
+    fn put(store: &MemoryStore, id: &SessionId, record: Bytes, ttl: Duration) {
+        store.put(&mut store.shelf(), id, record, ttl);
+    }
+
     #[test]
     fn it_is_bounded_in_number_and_bytes() {
         let ids: Vec<_> = (0..4).map(|_| Token::fresh().unwrap().id()).collect();
         let hour = Duration::from_secs(3600);
         let store = MemoryStore::new().max_sessions(2);
-        store.put(&ids[0], Bytes::from("a"), hour * 3);
-        store.put(&ids[1], Bytes::from("b"), hour);
-        store.put(&ids[2], Bytes::from("c"), hour * 2);
+        put(&store, &ids[0], Bytes::from("a"), hour * 3);
+        put(&store, &ids[1], Bytes::from("b"), hour);
+        put(&store, &ids[2], Bytes::from("c"), hour * 2);
         assert_eq!(left(&store, &ids), [true, false, true, false]);
         let store = MemoryStore::new().max_bytes(10);
-        store.put(&ids[0], Bytes::from("1234"), hour);
-        store.put(&ids[1], Bytes::from("1234"), hour);
-        store.put(&ids[0], Bytes::from("123456"), hour);
+        put(&store, &ids[0], Bytes::from("1234"), hour);
+        put(&store, &ids[1], Bytes::from("1234"), hour);
+        put(&store, &ids[0], Bytes::from("123456"), hour);
         assert_eq!(left(&store, &ids), [true, true, false, false]);
-        store.put(&ids[2], Bytes::from("12"), hour);
+        put(&store, &ids[2], Bytes::from("12"), hour);
         assert_eq!(left(&store, &ids), [true, false, true, false]);
-        store.put(&ids[3], Bytes::from("more than fits"), hour);
+        put(&store, &ids[3], Bytes::from("more than fits"), hour);
         assert_eq!(left(&store, &ids), [false, false, false, true]);
         assert_eq!(store.shelf().bytes, 14);
         assert_eq!(store.shelf().order.len(), 1);
@@ -227,8 +231,8 @@ mod tests {
     fn what_has_expired_is_swept_out() {
         let ids: Vec<_> = (0..2).map(|_| Token::fresh().unwrap().id()).collect();
         let store = MemoryStore::new();
-        store.put(&ids[0], Bytes::from("a"), Duration::ZERO);
-        store.put(&ids[1], Bytes::from("b"), Duration::from_secs(60));
+        put(&store, &ids[0], Bytes::from("a"), Duration::ZERO);
+        put(&store, &ids[1], Bytes::from("b"), Duration::from_secs(60));
         assert_eq!(left(&store, &ids), [false, true]);
     }
 }

@@ -42,7 +42,8 @@
 //! not know is not taken over, and the store itself sees only its digest. A session ends
 //! after 30 minutes without a request that uses it, and 24 hours after its begin, whatever
 //! happens; both can be set. Requests of one visitor that come at once each see the session
-//! as it was; the last to end wins, but none brings a session back that was flushed.
+//! as it was, and the last to end wins; but one that was flushed meanwhile does not come
+//! back, unless that request rotates it.
 
 mod handle;
 mod memory;

@@ -13,7 +13,7 @@ use super::memory::MemoryStore;
 use super::store::{AnyStore, SessionStore, Token};
 use crate::Result;
 use crate::web::cookies::{
-    Keys, OVERHEAD, SameSite, SetCookie, keys_of, now, open, overhears_nobody, put, seal, seconds,
+    Keys, OVERHEAD, SameSite, SetCookie, is_secure, keys_of, now, open, put, seal, seconds,
 };
 use crate::web::handler::Needs;
 use crate::web::middleware::{Middleware, Next, visit};
@@ -195,8 +195,11 @@ impl Attached {
     fn new(config: Arc<Config>, request: &Request) -> Self {
         let shared = Shared {
             sent: cookie::get(request.headers(), &config.cookie.name).map(str::to_owned),
-            keys: keys_of(request).ok(),
-            secure: overhears_nobody(request),
+            keys: match config.store {
+                Some(_) => None,
+                None => keys_of(request).ok(),
+            },
+            secure: is_secure(request),
             session: Mutex::new(None),
         };
         Self {
@@ -278,7 +281,9 @@ impl Attached {
             if let (Some(store), Some(token)) = (store, token) {
                 store.remove(&token.id()).await?;
             }
-            return match has_cookie {
+            // A cookie that is merely unknown is left alone: a log-in that ran beside this
+            // request may have replaced it already.
+            return match has_cookie && changed {
                 true => self.forget(response.headers_mut()),
                 false => Ok(()),
             };
@@ -294,7 +299,8 @@ impl Attached {
             (Some(store), Some(token)) => {
                 let (id, bytes) = (token.id(), record.bytes().into());
                 if !store.update(&id, bytes, self.config.ttl(&record)).await? {
-                    return self.forget(response.headers_mut());
+                    // It was ended meanwhile, and stays so.
+                    return Ok(());
                 }
                 token.as_str().to_owned()
             }
