@@ -152,6 +152,10 @@ impl FromRequest for RequestId {
         id.ok_or_else(|| Error::internal("there are no request ids: add the middleware RequestIds"))
     }
 
+    fn is_absent(request: &Request) -> bool {
+        request.extensions().get::<Self>().is_none()
+    }
+
     fn needs(needs: &mut Needs) {
         needs.provided::<Self>("middleware::RequestIds");
     }

@@ -219,6 +219,10 @@ impl FromRequest for TraceContext {
         context.ok_or_else(|| Error::internal("there are no traces: add the middleware Traces"))
     }
 
+    fn is_absent(request: &Request) -> bool {
+        request.extensions().get::<Self>().is_none()
+    }
+
     fn needs(needs: &mut Needs) {
         needs.provided::<Self>("middleware::Traces");
     }

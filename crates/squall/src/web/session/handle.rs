@@ -157,6 +157,10 @@ impl FromRequest for Session {
         attached.session().await
     }
 
+    fn is_absent(request: &Request) -> bool {
+        request.extensions().get::<Attached>().is_none()
+    }
+
     fn needs(needs: &mut Needs) {
         needs.provided::<Attached>("session::Sessions");
     }
