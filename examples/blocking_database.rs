@@ -41,7 +41,7 @@ impl Notes {
 
 async fn list(State(notes): State<Notes>) -> Result<Json<Vec<String>>> {
     let texts = notes.with(|connection| {
-        let mut query = connection.prepare_cached("SELECT text FROM notes ORDER BY id")?;
+        let mut query = connection.prepare("SELECT text FROM notes ORDER BY id")?;
         let texts = query.query_map([], |row| row.get(0))?;
         texts.collect()
     })?;

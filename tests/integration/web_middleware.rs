@@ -87,7 +87,7 @@ fn a_preflight_is_answered_with_what_is_allowed() {
         assert_eq!(answer.status, 403, "{origin} {method}");
         assert!(answer.text().contains(why), "{}", answer.text());
         assert_eq!(answer.header("access-control-allow-origin"), None);
-        assert_eq!(answer.header("vary"), Some("Origin"));
+        assert!(all(&answer, "vary").contains(&"Origin"));
     }
     // What is no preflight is answered by the routes.
     let plain = ask(&[("Origin", "https://app.example")]);
