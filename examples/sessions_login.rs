@@ -12,7 +12,7 @@ use serde::Deserialize;
 use squall::middleware::{RateLimit, SecurityHeaders, same_secret};
 use squall::session::{Session, Sessions};
 use squall::{
-    Application, Error, Form, Html, IntoResponse, Redirect, Result, StatusCode, get, post,
+    Application, Error, Form, Html, IntoResponse, Redirect, Response, Result, StatusCode, get, post,
 };
 
 #[derive(Deserialize)]
@@ -51,13 +51,10 @@ fn form(why: &str) -> String {
     )
 }
 
-async fn log_in(
-    session: Session,
-    Form(credentials): Form<Credentials>,
-) -> Result<impl IntoResponse> {
+async fn log_in(session: Session, Form(credentials): Form<Credentials>) -> Result<Response> {
     if !is_known(&credentials) {
         let answer = Html(form("Name or password are wrong."));
-        return Ok((StatusCode::UNAUTHORIZED, answer).into_response()?);
+        return (StatusCode::UNAUTHORIZED, answer).into_response();
     }
     // Another id: whoever knew the one from before the log-in knows nothing now.
     session.rotate();
