@@ -47,6 +47,10 @@ impl Program {
         format!("http://{}", self.address)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn get(&self, target: &str) -> TestResponse {
         self.ask("GET", target, "", "")
     }

@@ -1,5 +1,8 @@
 //! Each example starts, answers, and ends well.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
 use super::program::Program;
 
 #[test]
@@ -60,5 +63,87 @@ fn blocking_database() {
         serde_json::json!(["first", "'); DROP TABLE notes; --"])
     );
     assert_eq!(program.get("/health").text(), "fine\n");
+    program.terminate();
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[test]
+fn json_api() {
+    let program = Program::start("json_api", &["127.0.0.1:0"]);
+    let made = program.ask("POST", "/notes", JSON, "{\"text\":\"buy milk\"}");
+    assert_eq!(
+        (made.status, made.header("location")),
+        (201, Some("/notes/1"))
+    );
+    let found = program.get("/notes?contains=milk&done=false").json();
+    assert_eq!(found[0]["text"], "buy milk");
+    let changed = program.ask("PUT", "/notes/1", JSON, "{\"text\":\"x\",\"done\":true}");
+    assert_eq!(changed.json()["done"], true);
+    let wrong = program.ask("POST", "/notes", JSON, "{\"text\":7}");
+    assert_eq!(
+        (wrong.status, wrong.json()["field"].as_str()),
+        (422, Some("text"))
+    );
+    assert_eq!(program.ask("DELETE", "/notes/1", "", "").status, 204);
+    assert_eq!(program.get("/notes/1").status, 404);
+    program.terminate();
+}
+
+#[test]
+fn upload() {
+    let folder = std::env::temp_dir().join(format!("squall-upload-{}", std::process::id()));
+    let program = Program::start("upload", &["127.0.0.1:0", &folder.display().to_string()]);
+    assert!(program.get("/").text().contains("<form"));
+    let send = |name: &str, kind: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\ncat\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"photo\"; filename=\"{name}\"\r\n\
+             Content-Type: {kind}\r\n\r\nnot really\r\n--b--\r\n"
+        );
+        let kind = "Content-Type: multipart/form-data; boundary=b\r\n";
+        program.ask("POST", "/", kind, &body)
+    };
+    assert_eq!(
+        send("../cat.png", "image/png").text(),
+        "cat is cat.png now, 10 bytes\n"
+    );
+    assert_eq!(send("cat.png", "image/png").status, 409);
+    assert_eq!(send("cat.png", "text/html").status, 415);
+    assert_eq!(send("cat.php", "image/png").status, 415);
+    let photo = program.get("/photos/cat.png");
+    assert_eq!(photo.text(), "not really");
+    let disposition = photo.header("content-disposition");
+    assert_eq!(disposition, Some("attachment; filename=\"cat.png\""));
+    assert_eq!(program.get("/photos/dog.png").status, 404);
+    program.terminate();
+    std::fs::remove_dir_all(folder).expect("the photos");
+}
+
+#[test]
+fn streaming() {
+    let program = Program::start("streaming", &["127.0.0.1:0"]);
+    assert_eq!(program.get("/rows/2").text(), "row 0\nrow 1\n");
+    assert_eq!(program.ask("POST", "/upper", "", "abc").text(), "ABC");
+    assert_eq!(program.ask("PUT", "/count", "", "abc").text(), "3 bytes\n");
+    program.terminate();
+}
+
+#[test]
+fn sse() {
+    let program = Program::start("sse", &["127.0.0.1:0"]);
+    assert!(program.get("/").text().contains("EventSource"));
+    for text in ["one", "two"] {
+        assert_eq!(program.ask("POST", "/say", "", text).status, 204);
+    }
+    let mut listener = TcpStream::connect(program.address()).expect("a connection");
+    let request = "GET /events HTTP/1.1\r\nHost: test\r\nLast-Event-ID: 1\r\n\r\n";
+    listener.write_all(request.as_bytes()).expect("sent");
+    let mut lines = BufReader::new(listener).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    while next() != "data: two" {}
+    assert_eq!(next(), "id: 2");
+    program.ask("POST", "/say", "", "three");
+    while next() != "data: three" {}
     program.terminate();
 }

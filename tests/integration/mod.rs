@@ -18,6 +18,7 @@ mod placement;
 #[cfg(unix)]
 mod process;
 mod queues;
+mod security_input;
 mod security_sessions;
 #[cfg(unix)]
 mod signal;
@@ -40,4 +41,6 @@ mod web_routers;
 mod web_routing;
 mod web_sessions;
 mod web_shedding;
+mod web_sse;
+mod web_uploads;
 mod wire_cases;

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
+use squall::settings::MultipartLimits;
 use squall::testing::{TestResponse, TestServer};
 use squall::{
     Application, Body, Bytes, Cookies, Form, Headers, Json, Method, Multipart, Path, Query,
-    RemoteAddr, Result, Settings, State, post,
+    RemoteAddr, Result, Settings, State, UploadPolicy, post,
 };
 
 #[derive(serde::Deserialize, serde::Serialize)]
@@ -235,7 +236,10 @@ fn parted(parts: &[(&str, &str)]) -> Vec<u8> {
 
 fn uploads() -> TestServer {
     let mut settings = Settings::default();
-    settings.multipart.parts = 3;
+    settings.uploads = UploadPolicy::new().limits(MultipartLimits {
+        parts: 3,
+        ..MultipartLimits::default()
+    });
     TestServer::start(
         Application::new()
             .settings(settings)

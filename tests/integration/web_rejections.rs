@@ -193,7 +193,7 @@ fn each_rejection_says_what_is_wrong_and_where() {
             (400, "json", "syntax", None, "line 1 column"),
         ),
         (
-            ("/json", JSON, b"{} {}"),
+            ("/value", JSON, b"{} {}"),
             (400, "json", "syntax", None, "trailing"),
         ),
         (
@@ -206,7 +206,7 @@ fn each_rejection_says_what_is_wrong_and_where() {
         ),
         (
             ("/json", JSON, b"[]"),
-            (422, "json", "missing", Some("item"), "missing"),
+            (422, "json", "invalid", None, "invalid length"),
         ),
         (
             ("/json", JSON, b"3"),
@@ -218,7 +218,7 @@ fn each_rejection_says_what_is_wrong_and_where() {
                 JSON,
                 b"{\"item\":\"a\",\"item\":\"b\",\"count\":1}",
             ),
-            (422, "json", "invalid", Some("item"), "duplicate"),
+            (422, "json", "repeated", Some("item"), "more than once"),
         ),
         (
             (

@@ -8,9 +8,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
 use http::StatusCode;
 
 use crate::wire::coding::CodingError;
@@ -91,6 +92,17 @@ impl Body {
             next,
             pending: None,
         })
+    }
+
+    /// Streams what a `Stream` of the ecosystem (`futures`, `tokio-stream`, `async-stream`)
+    /// yields, until it ends or fails.
+    pub fn from_stream<S, B, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + Send + 'static,
+        B: Into<Bytes> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        Self::stream(FromStream(Box::pin(stream)))
     }
 
     /// What the content is, unless the headers say otherwise.
@@ -289,6 +301,28 @@ where
 }
 
 impl<F, Fut> Unpin for FromFn<F, Fut> {}
+
+struct FromStream<S>(Pin<Box<S>>);
+
+impl<S, B, E> BodyStream for FromStream<S>
+where
+    S: Stream<Item = Result<B, E>> + Send + 'static,
+    B: Into<Bytes> + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let item = ready!(self.0.as_mut().poll_next(cx));
+            let chunk = item.map(|item| item.map(Into::into).map_err(BodyError::other));
+            if !matches!(&chunk, Some(Ok(bytes)) if bytes.is_empty()) {
+                return Poll::Ready(chunk);
+            }
+        }
+    }
+}
 
 /// Why a body could not be read to its end.
 #[derive(Debug)]

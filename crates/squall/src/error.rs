@@ -426,6 +426,7 @@ fn rejection_of(error: &(dyn StdError + 'static)) -> Option<(RequestPart, Reject
     if let Some(error) = error.downcast_ref::<MultipartError>() {
         let rejection = match error {
             MultipartError::NotMultipart => Rejection::MediaType,
+            MultipartError::TooLarge { .. } => Rejection::TooLarge,
             _ if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Rejection::TooMany,
             _ => Rejection::Syntax,
         };

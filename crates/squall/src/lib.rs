@@ -33,6 +33,7 @@ pub mod client;
 #[cfg(feature = "compression")]
 pub mod coding;
 pub mod error;
+mod file_body;
 pub mod forward;
 pub mod log;
 pub mod settings;
@@ -60,11 +61,25 @@ pub use web::extract::{
     Basic, Bearer, Extension, Form, FromRequest, Header, Host, Json, LastEventId, Multipart, Part,
     Path, Query, Rejection, RemoteAddr, RequestPart, State, TypedHeader, UserAgent,
 };
-pub use web::respond::{Html, IntoResponse, Redirect};
+pub use web::respond::{
+    Attachment, Event, EventSender, File, Html, IntoResponse, NotSent, Redirect, Sse,
+};
 pub use web::session::Session;
+pub use web::upload::{Upload, UploadPolicy, UploadedFile, safe_file_name};
 
 pub use web::{
     AppHandle, Application, Context, CurrentUser, IntoRoute, MethodRoutes, Next, Offload, Problem,
     Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
     middleware, on, options, patch, post, put, session,
 };
+
+/// The guide's code, which has to compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/errors.md")]
+    mod errors {}
+    #[doc = include_str!("../../../docs/extractors.md")]
+    mod extractors {}
+    #[doc = include_str!("../../../docs/uploads.md")]
+    mod uploads {}
+}

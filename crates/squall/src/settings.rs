@@ -5,6 +5,7 @@ use std::time::Duration;
 pub use squall_http::server::Settings as ServerSettings;
 pub use squall_http::wire::multipart::MultipartLimits;
 
+use crate::web::upload::UploadPolicy;
 use crate::web::{Offload, TrailingSlash};
 
 /// What an application may be told. The defaults are the safe ones.
@@ -28,8 +29,8 @@ pub struct Settings {
     pub max_collected_body: u64,
     /// Arguments of a query, and of a form: default 1000, beyond it 400.
     pub max_arguments: usize,
-    /// What an upload may spend on everything but data, beyond it 413.
-    pub multipart: MultipartLimits,
+    /// What an upload may be, beyond it 413 or 415.
+    pub uploads: UploadPolicy,
     /// What is done with a path that only has one slash too many, or too few, at its end:
     /// default [`TrailingSlash::Strict`], 404.
     pub trailing_slash: TrailingSlash,
@@ -70,7 +71,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             max_collected_body: 2 << 20,
             max_arguments: 1000,
-            multipart: MultipartLimits::default(),
+            uploads: UploadPolicy::default(),
             trailing_slash: TrailingSlash::Strict,
             login_url: None,
             offload: Offload::Auto,

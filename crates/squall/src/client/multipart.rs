@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,10 +14,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use squall_http::wire::multipart::{PART_END, closing, part_head, part_len, random_boundary};
 use squall_http::{Body, BodyError, BodyStream, Headers};
-use squall_loop::{JoinHandle, run_on_executor};
+use squall_loop::run_on_executor;
 
-/// How much of a file is read at a time.
-const FILE_STEP: usize = 128 << 10;
+use crate::file_body::{FileBody, open};
+
 /// A form in memory up to this size is one piece, which a redirect may send again.
 const IN_ONE_PIECE: usize = 64 << 10;
 
@@ -91,7 +90,7 @@ impl Multipart {
             .into_owned();
         let opened = run_on_executor(move || open(&path));
         let (file, len) = opened.await.map_err(io::Error::other)??;
-        let body = Body::stream(FileBody::new(file, len));
+        let body = Body::stream(FileBody::new(file, len, ()));
         Ok(self.part(name, &filename, "", body, None))
     }
 
@@ -286,91 +285,4 @@ impl BodyStream for Writer {
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
         None
     }
-}
-
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = File::open(path).map_err(named)?;
-    let meta = file.metadata().map_err(named)?;
-    if !meta.is_file() {
-        return Err(named(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a file",
-        )));
-    }
-    Ok((file, meta.len()))
-}
-
-/// A file that is read on the executor, one step ahead of nobody.
-struct FileBody {
-    state: FileState,
-    left: u64,
-}
-
-enum FileState {
-    Idle(File),
-    Reading(JoinHandle<(File, io::Result<Bytes>)>),
-    Over,
-}
-
-impl FileBody {
-    fn new(file: File, len: u64) -> Self {
-        Self {
-            state: FileState::Idle(file),
-            left: len,
-        }
-    }
-}
-
-impl BodyStream for FileBody {
-    fn poll_chunk(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let this = self.get_mut();
-        if this.left == 0 {
-            // What was appended since it was opened is not part of the form.
-            this.state = FileState::Over;
-            return Poll::Ready(None);
-        }
-        if matches!(this.state, FileState::Idle(_))
-            && let FileState::Idle(file) = std::mem::replace(&mut this.state, FileState::Over)
-        {
-            let step = usize::try_from(this.left).map_or(FILE_STEP, |left| left.min(FILE_STEP));
-            this.state = FileState::Reading(run_on_executor(move || read(file, step)));
-        }
-        let FileState::Reading(reading) = &mut this.state else {
-            return Poll::Ready(None);
-        };
-        let read = ready!(Pin::new(reading).poll(cx));
-        this.state = FileState::Over;
-        let (file, chunk) = read.map_err(BodyError::other)?;
-        let chunk = chunk?;
-        if chunk.is_empty() {
-            return Poll::Ready(Some(Err(failed("a file became shorter while it was sent"))));
-        }
-        this.left -= chunk.len() as u64;
-        this.state = FileState::Idle(file);
-        Poll::Ready(Some(Ok(chunk)))
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        Some(self.left)
-    }
-}
-
-fn read(mut file: File, step: usize) -> (File, io::Result<Bytes>) {
-    let mut chunk = vec![0; step];
-    let mut filled = 0;
-    while let Some(room) = chunk.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match file.read(room) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (file, Err(error)),
-        }
-    }
-    chunk.truncate(filled);
-    (file, Ok(chunk.into()))
 }

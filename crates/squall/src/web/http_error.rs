@@ -117,22 +117,38 @@ impl<'a> Problem<'a> {
         } else {
             Body::from(self.json()).with_content_type("application/problem+json")
         };
-        Response::new(self.status(), body)
+        let mut response = Response::new(self.status(), body);
+        // Caches may keep a 404: which of the two it is depends on what was asked for.
+        let _ = response.headers_mut().set("Vary", "Accept");
+        response
+    }
+
+    /// The members of problem+json (RFC 9457 section 3): `type`, `title`, `status`,
+    /// `detail`; `in`, `reason` and `field` of what an extractor refused; and those of
+    /// [`Error::with_member`].
+    pub fn members(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut members = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        put("type", Some("about:blank".into()));
+        put("title", Some(self.title().into()));
+        put("status", Some(self.status().as_u16().into()));
+        put("detail", self.detail().map(Into::into));
+        put("in", self.error.part().map(|part| part.as_str().into()));
+        put(
+            "reason",
+            self.error.rejection().map(|reason| reason.as_str().into()),
+        );
+        put("field", self.field().map(Into::into));
+        members.extend(self.error.members().clone());
+        members
     }
 
     fn json(&self) -> String {
-        let mut members = serde_json::json!({
-            "type": "about:blank",
-            "title": self.title(),
-            "status": self.status().as_u16(),
-        });
-        if let Some(detail) = self.detail() {
-            members["detail"] = detail.into();
-        }
-        if let Some(field) = self.field() {
-            members["field"] = field.into();
-        }
-        members.to_string()
+        serde_json::Value::Object(self.members()).to_string()
     }
 
     fn page(&self) -> String {

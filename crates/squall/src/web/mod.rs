@@ -25,6 +25,7 @@ mod service;
 pub mod session;
 mod shed;
 mod static_files;
+pub mod upload;
 mod user;
 mod visit;
 

@@ -11,6 +11,7 @@ use squall_http::server;
 use super::app::{App, AppHandle};
 use super::extract::{self, FromRequest, Rejection, RequestPart};
 use super::routing::{Place, Spans};
+use super::upload::{Upload, UploadedFile};
 use crate::log::AccessLine;
 use crate::{Error, Result};
 
@@ -127,6 +128,16 @@ impl Request {
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.into_owned())
             .ok_or_else(|| Error::missing_argument(name).part_of(RequestPart::Query))
+    }
+
+    /// The files of a form that has some, Tornado's `request.files`. Reads the body; its
+    /// fields are lost: take [`Upload`] for both.
+    ///
+    /// # Errors
+    /// Those of [`Upload`].
+    #[doc(alias = "HTTPFile")]
+    pub async fn files(&mut self) -> Result<Vec<UploadedFile>> {
+        Ok(Upload::from_request(self).await?.into_files())
     }
 
     /// The query's arguments in order, decoded.

@@ -22,6 +22,13 @@ pub enum MultipartError {
     Incomplete,
     /// Something else than a line end follows the closing boundary. 400.
     AfterEnd,
+    /// There is more data than a policy allows. 413.
+    TooLarge {
+        /// The name of the limit.
+        setting: &'static str,
+        /// The limit that was passed, in bytes.
+        limit: u64,
+    },
     /// There are more parts than `parts`. 413.
     TooManyParts {
         /// The limit that was passed.
@@ -49,7 +56,8 @@ impl MultipartError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotMultipart => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyParts { .. }
+            Self::TooLarge { .. }
+            | Self::TooManyParts { .. }
             | Self::TooManyHeaders { .. }
             | Self::HeadersTooLong { .. }
             | Self::PreambleTooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -71,6 +79,9 @@ impl fmt::Display for MultipartError {
             Self::Incomplete => f.write_str("the multipart body ended before its closing boundary"),
             Self::AfterEnd => {
                 f.write_str("the closing multipart boundary is not followed by a line end")
+            }
+            Self::TooLarge { setting, limit } => {
+                write!(f, "larger than {limit} bytes (setting: uploads.{setting})")
             }
             Self::TooManyParts { limit } => {
                 write!(f, "more than {limit} parts (setting: uploads.limits.parts)")

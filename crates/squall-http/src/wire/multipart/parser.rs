@@ -147,6 +147,11 @@ impl MultipartParser {
         })
     }
 
+    /// Changes the limits, for what was not read yet.
+    pub fn set_limits(&mut self, limits: MultipartLimits) {
+        self.limits = limits;
+    }
+
     /// Says what stands at the front of `buf`.
     ///
     /// `buf` begins with the first byte that was not dropped yet. No more than

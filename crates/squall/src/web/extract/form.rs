@@ -60,6 +60,12 @@ pub(crate) fn has_form(request: &Request) -> bool {
     body::media_type(request).is_some_and(|media_type| media_type.eq_ignore_ascii_case(FORM))
 }
 
+/// Whether the body is said to be a multipart form.
+pub(crate) fn has_upload(request: &Request) -> bool {
+    let media_type = body::media_type(request);
+    media_type.is_some_and(|found| found.eq_ignore_ascii_case("multipart/form-data"))
+}
+
 impl<T> Deref for Form<T> {
     type Target = T;
 

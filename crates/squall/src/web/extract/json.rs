@@ -84,18 +84,21 @@ fn misfit(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Error 
     if field == "." {
         field.clear();
     }
-    // Serde names a missing field in its message alone.
-    let missing = (text.strip_prefix("missing field `")).and_then(|rest| rest.split_once('`'));
-    let (rejection, shown) = match missing {
-        Some((name, _)) => {
+    // Serde names a missing or repeated member in its message alone.
+    let named = |start: &str| Some(text.strip_prefix(start)?.split_once('`')?.0);
+    let missing = named("missing field `").map(|name| (name, Rejection::Missing));
+    let repeated = named("duplicate field `").map(|name| (name, Rejection::Repeated));
+    let (rejection, shown) = match missing.or(repeated) {
+        Some((name, rejection)) => {
             if !field.is_empty() {
                 field.push('.');
             }
             field.push_str(name);
-            (
-                Rejection::Missing,
-                format!("JSON, field {field:?} is missing"),
-            )
+            let how = match rejection {
+                Rejection::Missing => "is missing",
+                _ => "came more than once",
+            };
+            (rejection, format!("JSON, field {field:?} {how}"))
         }
         None if field.is_empty() => (Rejection::Invalid, format!("JSON: {text}")),
         None => (Rejection::Invalid, format!("JSON, field {field:?}: {text}")),

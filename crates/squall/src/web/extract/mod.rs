@@ -22,11 +22,11 @@ use crate::Result;
 use crate::web::handler::Needs;
 use crate::web::request::Request;
 
-pub(crate) use args::pairs;
+pub(crate) use args::{pairs, read};
 pub(crate) use body::collect;
 pub use extension::Extension;
 pub use form::Form;
-pub(crate) use form::has_form;
+pub(crate) use form::{has_form, has_upload};
 pub use header::{Basic, Bearer, Header, LastEventId, TypedHeader, UserAgent};
 pub use json::Json;
 pub use multipart::{Multipart, Part};
@@ -35,6 +35,7 @@ pub use path::Path;
 pub use query::Query;
 pub use rejection::{Rejection, RequestPart};
 pub use state::State;
+pub(crate) use values::Pair;
 
 /// A type that a handler's parameter can be made of.
 ///

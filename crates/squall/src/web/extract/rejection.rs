@@ -16,7 +16,7 @@ pub enum Rejection {
     Missing,
     /// Something is not what its type takes. 400; in JSON 422.
     Invalid,
-    /// Something that may come once came several times. 400.
+    /// Something that may come once came several times. 400; in JSON 422.
     Repeated,
     /// The whole cannot be read: it is no JSON, no form, no upload. 400.
     Syntax,

@@ -16,6 +16,7 @@ use crate::web::http_error::{self, Prefers};
 use crate::web::request::Request;
 use crate::web::respond::{IntoResponse, Redirect};
 use crate::web::routing::UrlArgs;
+use crate::web::upload::{Upload, UploadedFile};
 use crate::web::user::{self, User};
 use crate::{Error, Result};
 
@@ -29,6 +30,7 @@ pub struct Context {
     written: BytesMut,
     finished: bool,
     form: Option<Vec<(String, String)>>,
+    files: Vec<UploadedFile>,
     outgoing: Arc<Outgoing>,
     /// The status that was sent by a flush.
     begun: Option<StatusCode>,
@@ -43,6 +45,7 @@ impl Context {
             written: BytesMut::new(),
             finished: false,
             form: None,
+            files: Vec::new(),
             outgoing,
             begun: None,
         }
@@ -135,12 +138,27 @@ impl Context {
     }
 
     /// Every value of an argument of the form in the body, trimmed; none when the body is
-    /// no urlencoded form. The body is read with the first call.
+    /// no form. The body is read with the first call, files of the form included.
     ///
     /// # Errors
     /// 413 when the form is too large; 400 when it is not UTF-8.
     #[doc(alias = "get_body_arguments")]
     pub async fn body_arguments(&mut self, name: &str) -> Result<Vec<String>> {
+        Ok(values(self.read_form().await?, name))
+    }
+
+    /// The files of a form that has some (`multipart/form-data`), in order; they may be
+    /// taken out. They are spooled to disk when they are large.
+    ///
+    /// # Errors
+    /// Those of [`Upload`](crate::Upload).
+    pub async fn files(&mut self) -> Result<&mut Vec<UploadedFile>> {
+        self.read_form().await?;
+        Ok(&mut self.files)
+    }
+
+    /// Reads the form in the body, once.
+    async fn read_form(&mut self) -> Result<&[(String, String)]> {
         if self.form.is_none() {
             let mut pairs = Vec::new();
             if extract::has_form(&self.request) {
@@ -151,10 +169,12 @@ impl Context {
                     .into_iter()
                     .map(|(name, value)| (name.into_owned(), value.into_owned()));
                 pairs = owned.collect();
+            } else if extract::has_upload(&self.request) {
+                (pairs, self.files) = self.request.extract::<Upload>().await?.into_parts();
             }
             self.form = Some(pairs);
         }
-        Ok(values(self.form.as_deref().unwrap_or_default(), name))
+        Ok(self.form.as_deref().unwrap_or_default())
     }
 
     /// Who is asking, looked up once per request; see [`User`].

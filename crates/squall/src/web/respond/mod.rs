@@ -1,16 +1,22 @@
 //! Answers: what a handler may return.
 
+mod attachment;
+mod file;
 mod html;
 mod json;
 mod redirect;
+mod sse;
 
 use bytes::Bytes;
 use http::StatusCode;
 use squall_http::server::Response;
 use squall_http::{Body, Headers};
 
+pub use attachment::Attachment;
+pub use file::File;
 pub use html::Html;
 pub use redirect::Redirect;
+pub use sse::{Event, EventSender, NotSent, Sse};
 
 use crate::{Error, Result};
 
@@ -24,6 +30,9 @@ const OCTETS: &str = "application/octet-stream";
 /// | `Vec<u8>`, `Bytes` | `application/octet-stream` |
 /// | [`Json<T>`](crate::Json), [`Html<T>`] | as they say |
 /// | [`Body`] | streamed, as it says |
+/// | [`File`] | a file from disk, streamed |
+/// | [`Sse`] | events, as they happen |
+/// | [`Attachment<T>`] | `T`, to be saved under a name |
 /// | `StatusCode`, `()` | that status, 200; no body |
 /// | `(StatusCode, T)`, `(headers, T)`, `(StatusCode, headers, T)` | `T` with another status and headers |
 /// | [`Redirect`] | 303, or as it says |
