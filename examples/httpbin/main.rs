@@ -73,7 +73,7 @@ fn main() -> Result<()> {
         writeln!(
             stdout,
             "httpbin listening on http://{}",
-            running.local_addr()
+            running.local_addr()?
         )?;
         stdout.flush()?;
         running.until_terminated().await

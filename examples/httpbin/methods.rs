@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use squall::{Form, Multipart, Query, RemoteAddr, Request, Result};
+use squall::{Form, Multipart, Peer, Query, RemoteAddr, Request, Result};
 
 /// A file or a body that is told as a whole.
 const MAX_TOLD: usize = 8 << 20;
@@ -35,7 +35,12 @@ pub(super) async fn headers(request: Request) -> Value {
 }
 
 pub(super) async fn ip(RemoteAddr(peer): RemoteAddr) -> Value {
-    json!({ "origin": peer.ip().to_string() })
+    json!({ "origin": address(peer) })
+}
+
+/// A client over a Unix socket has no address.
+fn address(peer: Peer) -> Value {
+    peer.ip().map(|ip| ip.to_string()).into()
 }
 
 pub(super) async fn user_agent(request: Request) -> Value {
@@ -54,10 +59,7 @@ async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
     let mut object = Map::new();
     object.insert("args".to_owned(), dictionary(args));
     object.insert("headers".to_owned(), header_fields(request));
-    object.insert(
-        "origin".to_owned(),
-        request.exchange().remote_addr().ip().to_string().into(),
-    );
+    object.insert("origin".to_owned(), address(request.remote_addr()));
     object.insert("url".to_owned(), url(request).into());
     let (mut data, mut files, mut form) = (Value::from(""), json!({}), json!({}));
     let mut as_json = Value::Null;

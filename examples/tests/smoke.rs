@@ -147,3 +147,35 @@ fn sse() {
     while next() != "data: three" {}
     program.terminate();
 }
+
+#[test]
+fn graceful_shutdown() {
+    let program = Program::start("graceful_shutdown", &["127.0.0.1:0"]);
+    program.get("/ready").assert_text("ready\n");
+    program.terminate();
+}
+
+#[test]
+fn testing() {
+    let program = Program::start("testing", &["127.0.0.1:0"]);
+    let json = "Content-Type: application/json\r\n";
+    (program.ask("POST", "/greet", json, r#"{"name":"Ann"}"#))
+        .assert_text(r#"{"greeting":"hello, Ann"}"#);
+    program.terminate();
+}
+
+/// Its first address speaks TLS: it refuses what comes in the open.
+#[test]
+fn tls() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let folder = std::env::temp_dir().join(format!("squall-tls-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder");
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    let [cert, key] = [cert, key].map(|path| path.display().to_string());
+    let program = Program::start("tls", &[&cert, &key, "127.0.0.1:0", "127.0.0.1:0"]);
+    program.get("/").assert_status(400);
+    program.terminate();
+    std::fs::remove_dir_all(folder).expect("a folder");
+}

@@ -3,6 +3,8 @@
 //! Each test skips, and says so, where its program is not installed.
 
 mod curl;
+#[cfg(unix)]
+mod front;
 mod load;
 mod python;
 

@@ -7,7 +7,7 @@ use squall::forward::{Forward, forward};
 use squall::testing::TestServer;
 use squall::{Application, Request, Response, any};
 use squall_http::Stream;
-use squall_http::tls::server_config;
+use squall_http::tls::Tls;
 use squall_loop::net::TcpListener;
 
 use super::client_script::{on_loop, script, silent};
@@ -25,7 +25,7 @@ fn identity(names: &[&str]) -> Identity {
 
 fn configured(cert: String, key: &rcgen::KeyPair) -> Identity {
     let key = key.serialize_pem();
-    let config = server_config(cert.as_bytes(), key.as_bytes()).expect("a configuration");
+    let config = Tls::from_pem(&cert, key).expect("a configuration").config();
     Identity { cert, config }
 }
 

@@ -14,16 +14,22 @@ mod forward;
 mod handoff;
 mod ioloop;
 mod latch;
+#[cfg(unix)]
+mod listening;
 mod placement;
 #[cfg(unix)]
 mod process;
+mod proxies;
 mod queues;
 mod security_input;
 mod security_sessions;
+mod server_tls;
+mod shutdown;
 #[cfg(unix)]
 mod signal;
 mod stop;
 mod sync;
+mod testing;
 mod tokio_clients;
 mod tokio_inside;
 #[cfg(unix)]

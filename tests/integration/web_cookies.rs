@@ -1,6 +1,7 @@
 //! Cookies at the wire: plain, signed and encrypted, in functions and in types.
 
 use squall::testing::{TestResponse, TestServer};
+use squall::tls::Tls;
 use squall::web::cookies::SameSite;
 use squall::{
     Application, AsyncHttpClient, Context, Cookies, EncryptedCookies, HttpRequest, IntoResponse,
@@ -138,12 +139,12 @@ fn a_cookie_that_breaks_a_rule_is_an_error_and_sets_nothing() {
 #[test]
 fn over_tls_every_cookie_is_secure() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let tls = squall_http::tls::server_config(
-        made.cert.pem().as_bytes(),
-        made.signing_key.serialize_pem().as_bytes(),
-    );
-    let application = application().listen_tls("127.0.0.1:0", tls.expect("a configuration"));
-    let server = TestServer::start(application.expect("a free port"));
+    let tls = Tls::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+    let application = application()
+        .listen_tls("127.0.0.1:0", tls.expect("a configuration"))
+        .expect("a free port");
+    let address = application.local_addr().expect("an address");
+    let _server = TestServer::start(application);
     for (target, expected) in [
         ("/plain", "a=1; Path=/; Secure; HttpOnly; SameSite=Lax"),
         (
@@ -151,7 +152,7 @@ fn over_tls_every_cookie_is_secure() {
             "a=1; Path=/; Secure; HttpOnly; SameSite=None",
         ),
     ] {
-        let url = format!("https://{}{target}", server.address());
+        let url = format!("https://{address}{target}");
         let answer = on_loop(async move {
             let request = HttpRequest::get(url).validate_cert(false);
             AsyncHttpClient::new()

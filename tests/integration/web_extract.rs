@@ -185,7 +185,7 @@ async fn parts(
         "{method} {:?} {} {} {} {refused:?}",
         headers.get("x-a"),
         cookies.join("|"),
-        remote.ip(),
+        remote.ip().expect("an address"),
         query.is_none(),
     )
 }

@@ -165,10 +165,7 @@ fn security_headers_are_added_unless_a_handler_has_its_own() {
         .set("Permissions-Policy", "camera=()")
         .hsts(Duration::from_secs(3600));
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let tls = squall_http::tls::server_config(
-        made.cert.pem().as_bytes(),
-        made.signing_key.serialize_pem().as_bytes(),
-    );
+    let tls = squall::tls::Tls::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
     let application = || application().route("/own", own).middleware(headers.clone());
     let server = TestServer::start(application());
     let answer = server.get("/own");
@@ -189,8 +186,9 @@ fn security_headers_are_added_unless_a_handler_has_its_own() {
         Some("SAMEORIGIN")
     );
     let secure = application().listen_tls("127.0.0.1:0", tls.expect("a configuration"));
-    let secure = TestServer::start(secure.expect("a free port"));
-    let url = format!("https://{}/", secure.address());
+    let secure = secure.expect("a free port");
+    let url = format!("https://{}/", secure.local_addr().expect("an address"));
+    let _secure = TestServer::start(secure);
     let answer = on_loop(async move {
         let request = HttpRequest::get(url).validate_cert(false);
         AsyncHttpClient::new()

@@ -7,10 +7,13 @@
 mod body;
 pub mod client;
 pub mod server;
+mod socket;
 mod stream;
 pub mod tls;
 pub mod wire;
 
 pub use body::{Body, BodyError, BodyStream};
+pub use socket::Socket;
 pub use stream::Stream;
 pub use wire::headers::Headers;
+pub use wire::{Peer, TrustedPeers};

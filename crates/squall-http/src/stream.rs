@@ -10,9 +10,12 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
-use squall_loop::net::{ReadStream, TcpStream, WriteStream};
+use squall_loop::net::TcpStream;
+#[cfg(unix)]
+use squall_loop::net::UnixStream;
 
-use crate::tls::TlsStream;
+use crate::socket::Socket;
+use crate::tls::{TlsInfo, TlsStream};
 
 /// One connection to a peer.
 #[derive(Debug)]
@@ -20,13 +23,26 @@ pub struct Stream(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpStream),
+    Plain(Socket),
     Tls(Box<TlsStream>),
 }
 
 impl From<TcpStream> for Stream {
-    fn from(tcp: TcpStream) -> Self {
-        Self(Kind::Tcp(tcp))
+    fn from(socket: TcpStream) -> Self {
+        Socket::from(socket).into()
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Socket::from(socket).into()
+    }
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        Self(Kind::Plain(socket))
     }
 }
 
@@ -39,8 +55,20 @@ impl Stream {
     ///
     /// # Cancel safety
     /// Dropping it closes the connection.
-    pub async fn accept_tls(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let tls = TlsStream::accept(tcp, config).await?;
+    pub async fn accept_tls(
+        socket: impl Into<Socket>,
+        config: Arc<ServerConfig>,
+    ) -> io::Result<Self> {
+        Self::accept_tls_begun(socket.into(), config, Vec::new()).await
+    }
+
+    /// The same, of a connection of which something was read already.
+    pub(crate) async fn accept_tls_begun(
+        socket: Socket,
+        config: Arc<ServerConfig>,
+        begun: Vec<u8>,
+    ) -> io::Result<Self> {
+        let tls = TlsStream::accept(socket, config, begun).await?;
         Ok(Self(Kind::Tls(Box::new(tls))))
     }
 
@@ -52,18 +80,18 @@ impl Stream {
     /// # Cancel safety
     /// Dropping it closes the connection.
     pub async fn connect_tls(
-        tcp: TcpStream,
+        socket: impl Into<Socket>,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> io::Result<Self> {
-        let tls = TlsStream::connect(tcp, config, name).await?;
+        let tls = TlsStream::connect(socket.into(), config, name).await?;
         Ok(Self(Kind::Tls(Box::new(tls))))
     }
 
     /// Ready when a read is worth trying; else the task is woken then.
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.poll_readable(cx),
+            Kind::Plain(socket) => socket.poll_readable(cx),
             // What is decrypted already shows only in a read.
             Kind::Tls(_) => Poll::Ready(()),
         }
@@ -75,7 +103,7 @@ impl Stream {
     /// `UnexpectedEof`, not an end.
     pub fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.poll_read(cx, buf),
+            Kind::Plain(socket) => socket.poll_read(cx, buf),
             Kind::Tls(tls) => tls.poll_read(cx, buf),
         }
     }
@@ -86,7 +114,7 @@ impl Stream {
     /// `WouldBlock` when nothing is there; else as [`poll_read`](Self::poll_read).
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.try_read(buf),
+            Kind::Plain(socket) => socket.try_read(buf),
             Kind::Tls(tls) => tls.try_read(buf),
         }
     }
@@ -97,7 +125,7 @@ impl Stream {
     /// [`poll_flush`](Self::poll_flush) or the next read or write moves them on.
     pub fn poll_write(&self, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.poll_write(cx, buf),
+            Kind::Plain(socket) => socket.poll_write(cx, buf),
             Kind::Tls(tls) => tls.poll_write(cx, buf),
         }
     }
@@ -109,7 +137,7 @@ impl Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.poll_write_vectored(cx, bufs),
+            Kind::Plain(socket) => socket.poll_write_vectored(cx, bufs),
             Kind::Tls(tls) => tls.poll_write_vectored(cx, bufs),
         }
     }
@@ -117,7 +145,7 @@ impl Stream {
     /// Brings what was written onto the wire; a plain stream always has.
     pub fn poll_flush(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
-            Kind::Tcp(_) => Poll::Ready(Ok(())),
+            Kind::Plain(_) => Poll::Ready(Ok(())),
             Kind::Tls(tls) => tls.poll_flush(cx),
         }
     }
@@ -128,7 +156,7 @@ impl Stream {
     /// `WouldBlock` when nothing fits.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.try_write(buf),
+            Kind::Plain(socket) => socket.try_write(buf),
             Kind::Tls(tls) => tls.try_write(buf),
         }
     }
@@ -139,7 +167,7 @@ impl Stream {
     /// The system's.
     pub fn close_write(&self) -> io::Result<()> {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Kind::Plain(socket) => socket.shutdown(Shutdown::Write),
             Kind::Tls(tls) => tls.close_write(),
         }
     }
@@ -147,7 +175,7 @@ impl Stream {
     /// Ends both directions now. Reads on other threads see the end.
     pub fn abort(&self) {
         // It may be closed already, which is what is wanted.
-        drop(self.tcp().shutdown(Shutdown::Both));
+        drop(self.socket().shutdown(Shutdown::Both));
     }
 
     /// Starts a task on the lane that this connection lives on.
@@ -160,23 +188,25 @@ impl Stream {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tcp().spawn_here(future, watch)
+        self.socket().spawn_here(future, watch)
     }
 
-    /// The other end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().peer_addr()
+    /// The other end's address and port; a Unix socket has none.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket().peer_addr()
     }
 
-    /// This end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp().local_addr()
+    /// This end's address and port; a Unix socket has none.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket().local_addr()
+    }
+
+    /// What the TLS handshake has settled; `None` on a plain connection.
+    pub fn tls(&self) -> Option<TlsInfo> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(tls) => Some(tls.info()),
+        }
     }
 
     /// Whether the bytes are encrypted.
@@ -184,10 +214,10 @@ impl Stream {
         matches!(self.0, Kind::Tls(_))
     }
 
-    fn tcp(&self) -> &TcpStream {
+    fn socket(&self) -> &Socket {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp,
-            Kind::Tls(tls) => tls.tcp(),
+            Kind::Plain(socket) => socket,
+            Kind::Tls(tls) => tls.socket(),
         }
     }
 }

@@ -14,16 +14,20 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
+mod by_name;
 mod named;
+mod server;
 mod session;
 
 use named::{NamedCertificates, is_ca_used_as_end_entity};
+pub use rustls::pki_types::CertificateDer;
+pub use server::{ClientAuth, Pem, Tls, TlsBuilder};
+pub use session::TlsInfo;
 pub(crate) use session::TlsStream;
 
 const ALPN: &[u8] = b"http/1.1";
@@ -83,29 +87,6 @@ pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigErro
     Ok(Arc::new(config))
 }
 
-/// Makes a server's configuration from its certificate chain and its private key.
-///
-/// Both in PEM; the chain starts with the server's own certificate.
-///
-/// # Errors
-/// [`TlsConfigError`] names the part that is missing, malformed or does not match.
-pub fn server_config(
-    certs_pem: &[u8],
-    key_pem: &[u8],
-) -> Result<Arc<ServerConfig>, TlsConfigError> {
-    let chain = certificates(certs_pem, "the certificate chain")?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|error| TlsConfigError::new("the private key", error))?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsConfigError::new("the protocol versions", error))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| TlsConfigError::new("the certificate and its key", error))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(Arc::new(config))
-}
-
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -125,18 +106,13 @@ fn named(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<NamedCertificates
     Ok(NamedCertificates::new(webpki, named))
 }
 
-fn certificates(
-    pem: &[u8],
-    what: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| TlsConfigError::new(what, error))?;
+        .map_err(|error| TlsConfigError::new(what.to_owned(), error))?;
     if found.is_empty() {
-        return Err(TlsConfigError::new(
-            what,
-            "no CERTIFICATE section in the PEM",
-        ));
+        let why = "no CERTIFICATE section in the PEM";
+        return Err(TlsConfigError::new(what.to_owned(), why));
     }
     Ok(found)
 }
@@ -144,17 +120,17 @@ fn certificates(
 /// A TLS configuration that cannot be used.
 #[derive(Debug)]
 pub struct TlsConfigError {
-    what: &'static str,
+    what: Cow<'static, str>,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl TlsConfigError {
     fn new(
-        what: &'static str,
+        what: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self {
-            what,
+            what: what.into(),
             source: source.into(),
         }
     }
@@ -295,8 +271,7 @@ mod tests {
 
     #[test]
     fn configurations_are_made_from_pem() {
-        let (cert, key) = certificate();
-        assert!(server_config(cert.as_bytes(), key.as_bytes()).is_ok());
+        let (cert, _) = certificate();
         let trusting = ClientTls {
             ca_certs: Some(cert.into_bytes().into()),
             ..ClientTls::default()
@@ -307,16 +282,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_part() {
-        let (cert, key) = certificate();
-        let (_, other_key) = certificate();
-        for (certs, key, part) in [
-            (&*key, &*key, "the certificate chain"),
-            (&cert, "", "the private key"),
-            (&cert, &other_key, "the certificate and its key"),
-        ] {
-            let error = server_config(certs.as_bytes(), key.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains(part), "{error}");
-        }
+        let (_, key) = certificate();
         for pem in ["", "no PEM", &*key] {
             for validate_cert in [true, false] {
                 let nothing = ClientTls {

@@ -47,6 +47,15 @@ pub struct IoLoop {
     shared: Arc<Shared>,
 }
 
+/// Two handles to the same loop are equal.
+impl PartialEq for IoLoop {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for IoLoop {}
+
 /// Everything the lanes of one loop share.
 pub(crate) struct Shared {
     pub(crate) lanes: Arc<[Arc<Lane>]>,

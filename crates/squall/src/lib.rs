@@ -35,9 +35,12 @@ pub mod coding;
 pub mod error;
 mod file_body;
 pub mod forward;
+#[cfg(doctest)]
+mod guide;
 pub mod log;
 pub mod settings;
 pub mod testing;
+pub mod tls;
 pub mod web;
 
 pub use bytes::Bytes;
@@ -46,7 +49,7 @@ pub use error::{Blame, Error, Result};
 pub use http::{Method, StatusCode, Uri};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
-pub use squall_http::{Body, BodyError, BodyStream, Headers};
+pub use squall_http::{Body, BodyError, BodyStream, Headers, Peer, TrustedPeers};
 #[cfg(unix)]
 pub use squall_loop::process;
 pub use squall_loop::{
@@ -68,9 +71,9 @@ pub use web::session::Session;
 pub use web::upload::{Upload, UploadPolicy, UploadedFile, safe_file_name};
 
 pub use web::{
-    AppHandle, Application, Context, CurrentUser, IntoRoute, MethodRoutes, Next, Offload, Problem,
-    Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
-    middleware, on, options, patch, post, put, session,
+    AppHandle, Application, Context, CurrentUser, IntoRoute, Listener, MethodRoutes, Next, Offload,
+    Problem, Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
+    middleware, on, options, patch, post, put, readiness, session,
 };
 
 /// The guide's code, which has to compile.

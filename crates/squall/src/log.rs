@@ -10,14 +10,17 @@
 //! The library only emits events; which of them are kept, and where, is the program's
 //! choice. While nobody listens to `squall::access`, a line costs next to nothing.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::{Method, StatusCode};
+use squall_http::Peer;
 use squall_http::server::{Refused, Request};
+use squall_http::wire::RequestHead;
 use tracing::Level;
+
+use crate::Settings;
 
 /// Paths up to this length need no allocation of their own.
 const INLINE: usize = 62;
@@ -27,7 +30,7 @@ pub(crate) struct AccessLine {
     begun: Instant,
     method: Method,
     path: Kept,
-    remote: SocketAddr,
+    remote: Peer,
     /// The request's id, if a middleware gave it one.
     id: OnceLock<Box<str>>,
     /// Each request has one line, whoever answers it.
@@ -42,31 +45,33 @@ enum Kept {
 impl AccessLine {
     /// `None` while nobody listens.
     #[inline]
-    pub(crate) fn begin(request: &Request) -> Option<Arc<Self>> {
+    pub(crate) fn begin(settings: &Settings, request: &Request) -> Option<Arc<Self>> {
         if !tracing::enabled!(target: "squall::access", Level::ERROR) {
             return None;
         }
+        let peer = request.exchange().remote_addr();
         Some(Arc::new(Self {
             begun: Instant::now(),
             method: request.method().clone(),
             path: Kept::new(request.path()),
-            remote: request.exchange().remote_addr(),
+            remote: settings.told(request.headers(), peer).client,
             id: OnceLock::new(),
             written: AtomicBool::new(false),
         }))
     }
 
     /// The line of what never became a request.
-    pub(crate) fn refused(refused: &Refused<'_>) {
+    pub(crate) fn refused(settings: &Settings, refused: &Refused<'_>) {
         if !tracing::enabled!(target: "squall::access", Level::ERROR) {
             return;
         }
+        let client = |head: &RequestHead| settings.told(&head.headers, refused.remote_addr).client;
         let unread = || Method::from_bytes(b"-").unwrap_or_default();
         let line = Self {
             begun: Instant::now(),
             method: refused.head.map_or_else(unread, |head| head.method.clone()),
             path: Kept::new(refused.head.map_or("-", |head| head.path())),
-            remote: refused.remote_addr,
+            remote: (refused.head).map_or(refused.remote_addr, client),
             id: OnceLock::new(),
             written: AtomicBool::new(false),
         };

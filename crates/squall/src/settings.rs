@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 pub use squall_http::server::Settings as ServerSettings;
+pub use squall_http::wire::forwarded::ForwardedBy;
+use squall_http::wire::forwarded::{Told, told};
 pub use squall_http::wire::multipart::MultipartLimits;
+use squall_http::{Headers, Peer, TrustedPeers};
 
 use crate::web::upload::UploadPolicy;
 use crate::web::{Offload, TrailingSlash};
@@ -52,6 +55,23 @@ pub struct Settings {
     /// How many offloaded handlers may wait for a thread: default 512. Beyond it their
     /// routes are shed, as above.
     pub executor_queue: usize,
+    /// Proxies before us whose word on the client is taken: default none. Theirs are the
+    /// client's address, scheme and host, as [`Request::remote_addr`],
+    /// [`Request::is_https`] and [`Request::host`] tell them.
+    ///
+    /// List proxies that set every field of [`forwarded_by`](Self::forwarded_by)
+    /// themselves: what they leave alone, the client has sent.
+    ///
+    /// [`Request::remote_addr`]: crate::Request::remote_addr
+    /// [`Request::is_https`]: crate::Request::is_https
+    /// [`Request::host`]: crate::Request::host
+    #[doc(alias = "xheaders")]
+    pub trusted_proxies: TrustedPeers,
+    /// In which fields they say it: default `X-Forwarded-For`, `-Proto` and `-Host`.
+    pub forwarded_by: ForwardedBy,
+    /// How long a shutdown goes on as before, while [`readiness`](crate::readiness)
+    /// answers 503 already: default zero. Time for a load balancer to look elsewhere.
+    pub drain_delay: Duration,
     /// How long a shutdown waits for requests that are being answered: default 10 s.
     pub grace: Duration,
     /// Refuse requests with unsafe methods that pages of other sites send, with 403:
@@ -77,10 +97,21 @@ impl Default for Settings {
             offload: Offload::Auto,
             thread_cap: 512,
             executor_queue: 512,
+            trusted_proxies: TrustedPeers::default(),
+            forwarded_by: ForwardedBy::default(),
+            drain_delay: Duration::ZERO,
             grace: Duration::from_secs(10),
             cross_origin_protection: true,
             trusted_origins: Vec::new(),
             debug: false,
         }
+    }
+}
+
+impl Settings {
+    /// What trusted proxies say of a request that has come from this peer.
+    #[inline]
+    pub(crate) fn told<'a>(&self, headers: &'a Headers, peer: Peer) -> Told<'a> {
+        told(headers, peer, &self.trusted_proxies, self.forwarded_by)
     }
 }

@@ -132,11 +132,11 @@ async fn serve(options: Options) -> Result<()> {
         None => None,
     };
 
-    let mut ready = format!("squall listening on http://{}\n", service.local_addr());
+    let mut ready = format!("squall listening on http://{}\n", service.local_addr()?);
     if let Some(stand_in) = &stand_in {
         ready += &format!(
             "third party listening on http://{}\n",
-            stand_in.local_addr()
+            stand_in.local_addr()?
         );
     }
     say(&ready)?;

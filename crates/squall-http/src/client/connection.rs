@@ -43,7 +43,7 @@ impl Connection {
     /// Takes over a connected stream.
     pub fn new(stream: Stream) -> Self {
         Self {
-            peer: stream.peer_addr().ok(),
+            peer: stream.peer_addr(),
             stream,
             input: Input::default(),
             scratch: Vec::new(),

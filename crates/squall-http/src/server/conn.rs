@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
@@ -17,16 +16,20 @@ use squall_loop::time::coarse_nanos;
 use squall_loop::{Blocked, DeadlineScope, Timeout, Watch};
 
 use super::Inner;
+use super::accept::Origin;
 use super::encode;
 use super::phase::{Phase, Turn};
 use super::read::ReadSide;
 use super::recycle;
 use crate::stream::Stream;
+use crate::wire::Peer;
 
 pub(crate) struct Conn {
     pub(super) stream: Stream,
     pub(super) server: Arc<Inner>,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
+    /// The tag of the listener that it came by.
+    pub(super) listener: u32,
     turn: Turn,
     /// What the service calls the current exchange's route.
     pub(super) tag: AtomicU32,
@@ -60,11 +63,12 @@ struct Slow {
 pub(super) type Note = Arc<dyn Any + Send + Sync>;
 
 impl Conn {
-    pub(super) fn new(stream: Stream, peer: SocketAddr, server: Arc<Inner>) -> Self {
+    pub(super) fn new(stream: Stream, origin: Origin, server: Arc<Inner>) -> Self {
         Self {
             stream,
             server,
-            peer,
+            peer: origin.peer,
+            listener: origin.listener,
             turn: Turn::new(),
             tag: AtomicU32::new(0),
             begun: AtomicU64::new(0),

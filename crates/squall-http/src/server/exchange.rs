@@ -12,6 +12,8 @@ use squall_loop::DeadlineScope;
 
 use super::Inner;
 use super::conn::Conn;
+use crate::tls::TlsInfo;
+use crate::wire::Peer;
 
 /// One request together with the answer being written.
 #[derive(Clone)]
@@ -79,6 +81,21 @@ impl Exchange {
         Working { server }
     }
 
+    /// Whether the server shuts down.
+    pub fn is_draining(&self) -> bool {
+        self.conn.server.is_draining()
+    }
+
+    /// Waits until the server shuts down. Whatever goes on for long, such as a stream of
+    /// events, should come to its end then; what has not at the end of the grace is cut.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let server = self.conn.server.clone();
+        async move { server.draining.wait().await }
+    }
+
     /// Keeps something for [`Service::timed_out`](super::Service::timed_out).
     pub fn keep_note(&self, note: Arc<dyn Any + Send + Sync>) {
         self.conn.keep_note(note);
@@ -89,19 +106,30 @@ impl Exchange {
         self.conn.begun()
     }
 
-    /// The peer's address: the client's, or the last proxy's.
-    pub fn remote_addr(&self) -> SocketAddr {
+    /// The peer: the client, or the last proxy before us.
+    pub fn remote_addr(&self) -> Peer {
         self.conn.peer
     }
 
-    /// The address the request came in on.
+    /// The address the request came in on; a Unix socket has none.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.conn.stream.local_addr().ok()
+        self.conn.stream.local_addr()
     }
 
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.conn.stream.is_tls()
+    }
+
+    /// What the connection's TLS handshake has settled, such as the client's certificate;
+    /// `None` on a plain connection.
+    pub fn tls(&self) -> Option<TlsInfo> {
+        self.conn.stream.tls()
+    }
+
+    /// The [`tag`](super::Listener::tag) of the listener that the connection came by.
+    pub fn listener(&self) -> u32 {
+        self.conn.listener
     }
 
     /// Waits until the client is gone, the deadline has passed or the exchange is

@@ -61,6 +61,12 @@ pub(super) async fn drive(conn: &Arc<Conn>) {
     }
 }
 
+/// Answers a connection that cannot be one of HTTP, and closes it.
+pub(super) async fn turn_away(conn: &Arc<Conn>, status: StatusCode, why: &str) {
+    refuse(conn, None, status, why);
+    linger(conn, &mut Deadline::default()).await;
+}
+
 enum Next {
     Request(HeadBox),
     Refused(StatusCode, String),

@@ -1,10 +1,9 @@
 //! What a service is given and what it gives back.
 
-use std::net::SocketAddr;
-
 use http::{Method, StatusCode};
 
 use crate::body::Body;
+use crate::wire::Peer;
 use crate::wire::head::{RequestHead, Version};
 use crate::wire::headers::Headers;
 
@@ -104,8 +103,8 @@ pub struct Refused<'a> {
     pub why: &'a str,
     /// The head, if it could be read.
     pub head: Option<&'a RequestHead>,
-    /// The peer's address.
-    pub remote_addr: SocketAddr,
+    /// The peer.
+    pub remote_addr: Peer,
 }
 
 /// An answer.

@@ -2,11 +2,13 @@
 //!
 //! The engine knows connections and messages; what to answer is a [`Service`]'s.
 
+mod accept;
 mod conn;
 mod encode;
 mod exchange;
 mod h1;
 mod incoming;
+mod listener;
 mod message;
 mod phase;
 mod read;
@@ -17,22 +19,26 @@ mod shutdown;
 use std::any::Any;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use http::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
-use squall_loop::net::{TcpListener, TcpStream};
+use squall_loop::sync::Event;
 use squall_loop::{Blocked, IoLoop, sleep};
 
+use crate::socket::Socket;
 use crate::stream::Stream;
+use crate::wire::Peer;
+use accept::{Handshakes, Origin};
 use conn::{Conn, ConnWatch};
 
 pub use exchange::{Exchange, Working};
+pub use listener::Listener;
 pub use message::{Refused, Request, Response};
 pub use settings::Settings;
 
@@ -92,15 +98,19 @@ pub(crate) struct Inner {
     io_loop: IoLoop,
     /// `handler_timeout` in nanoseconds.
     handler_nanos: u64,
-    draining: AtomicBool,
+    /// Set once the server shuts down.
+    draining: Event,
     requests: AtomicU64,
     late: AtomicU64,
     open: Mutex<Open>,
+    handshakes: Mutex<Handshakes>,
 }
 
 #[derive(Default)]
 struct Open {
     conns: Slab<Weak<Conn>>,
+    /// Listeners that are open.
+    accepting: usize,
     /// Handlers that run on without their connections.
     working: usize,
     /// Who waits for a change: acceptors for the shutdown, the shutdown for the end.
@@ -119,10 +129,11 @@ impl Server {
                 handler_nanos: conn::nanos(settings.handler_timeout),
                 settings,
                 io_loop: IoLoop::current(),
-                draining: AtomicBool::new(false),
+                draining: Event::new(),
                 requests: AtomicU64::new(0),
                 late: AtomicU64::new(0),
                 open: Mutex::default(),
+                handshakes: Mutex::default(),
             }),
         }
     }
@@ -132,15 +143,14 @@ impl Server {
     ///
     /// # Errors
     /// None at present: what fails concerns one connection, or passes.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> io::Result<()> {
+    pub async fn serve(&self, listener: Listener) -> io::Result<()> {
+        let _accepting = Accepting::begin(&self.inner);
+        // Dropped first: when a shutdown is over, nobody listens.
+        let listener = listener;
         loop {
             match self.accept(&listener).await {
                 None => return Ok(()),
-                Some(Ok((tcp, peer))) => self.start(tcp, peer, tls.clone()),
+                Some(Ok((socket, peer))) => accept::start(&self.inner, socket, peer, &listener),
                 Some(Err(error)) if concerns_one_connection(&error) => {}
                 Some(Err(error)) => {
                     tracing::error!(target: "squall::http", %error, "cannot accept connections; trying again");
@@ -151,7 +161,7 @@ impl Server {
     }
 
     /// The next connection; None: the server shuts down.
-    async fn accept(&self, listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    async fn accept(&self, listener: &Listener) -> Option<io::Result<(Socket, Peer)>> {
         let mut accept = pin!(listener.accept());
         std::future::poll_fn(|cx| {
             if self.inner.is_draining() {
@@ -171,26 +181,6 @@ impl Server {
             Poll::Pending
         })
         .await
-    }
-
-    fn start(&self, tcp: TcpStream, peer: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) {
-        let inner = self.inner.clone();
-        let Some(tls) = tls else {
-            return start_on(&inner, peer, Stream::from(tcp));
-        };
-        let limit = inner.settings.header_timeout;
-        let _detached = inner.io_loop.clone().spawn(async move {
-            let handshake = Stream::accept_tls(tcp, tls);
-            match squall_loop::with_timeout(limit, handshake).await {
-                Ok(Ok(stream)) => start_on(&inner, peer, stream),
-                Ok(Err(error)) => {
-                    tracing::debug!(target: "squall::http", %peer, %error, "TLS handshake failed");
-                }
-                Err(_) => {
-                    tracing::debug!(target: "squall::http", %peer, "TLS handshake timed out");
-                }
-            }
-        });
     }
 
     /// Connections that are open.
@@ -215,21 +205,63 @@ impl Server {
     }
 }
 
-/// Gives a connection its driver, on the lane it lives on.
-fn start_on(inner: &Arc<Inner>, peer: SocketAddr, stream: Stream) {
-    let conn = Arc::new(Conn::new(stream, peer, inner.clone()));
-    let key = inner.open().conns.insert(Arc::downgrade(&conn));
+/// A listener that is open; a shutdown waits for it.
+struct Accepting(Arc<Inner>);
+
+impl Accepting {
+    fn begin(inner: &Arc<Inner>) -> Self {
+        inner.open().accepting += 1;
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        let mut open = self.0.open();
+        open.accepting -= 1;
+        self.0.ended(open);
+    }
+}
+
+/// Gives a connection its driver, on the lane it lives on. `begun` is what was read of it
+/// already.
+fn start_on(inner: &Arc<Inner>, origin: Origin, stream: Stream, begun: &[u8]) {
+    let (conn, registered) = register(inner, origin, stream);
+    conn.read().begin_with(begun);
     let watch = Arc::new(ConnWatch(Arc::downgrade(&conn)));
     let driven = conn.clone();
-    let registered = Registered {
-        conn: conn.clone(),
-        key,
-    };
     let task = async move {
         h1::drive(&driven).await;
         drop(registered);
     };
     drop(conn.stream.spawn_here(task, Some(watch)));
+}
+
+/// Answers a connection that does not speak what it should, and closes it.
+fn turn_away(
+    inner: &Arc<Inner>,
+    origin: Origin,
+    stream: Stream,
+    status: StatusCode,
+    why: &'static str,
+) {
+    let (conn, registered) = register(inner, origin, stream);
+    let driven = conn.clone();
+    let task = async move {
+        h1::turn_away(&driven, status, why).await;
+        drop(registered);
+    };
+    drop(conn.stream.spawn_here(task, None));
+}
+
+fn register(inner: &Arc<Inner>, origin: Origin, stream: Stream) -> (Arc<Conn>, Registered) {
+    let conn = Arc::new(Conn::new(stream, origin, inner.clone()));
+    let key = inner.open().conns.insert(Arc::downgrade(&conn));
+    let registered = Registered {
+        conn: conn.clone(),
+        key,
+    };
+    (conn, registered)
 }
 
 /// Takes a connection off its server's books when its driver is gone.
@@ -251,7 +283,7 @@ impl Drop for Registered {
 
 impl Inner {
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.draining.is_set()
     }
 
     /// A handler's result came when nobody waited for it any more.
@@ -281,7 +313,7 @@ impl Inner {
 impl Open {
     /// Nothing is left that a shutdown waits for.
     fn is_empty(&self) -> bool {
-        self.conns.is_empty() && self.working == 0
+        self.conns.is_empty() && self.working == 0 && self.accepting == 0
     }
 }
 

@@ -54,6 +54,20 @@ impl ReadSide {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Takes in what was read of the connection before it was one of HTTP.
+    pub(super) fn begin_with(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.buffer = recycle::take_read_buffer();
+        self.end = bytes.len();
+        let missing = self.end.saturating_sub(self.buffer.len());
+        self.buffer.resize(self.buffer.len() + missing, 0);
+        if let Some(front) = self.buffer.get_mut(..self.end) {
+            front.copy_from_slice(bytes);
+        }
+    }
+
     /// Uses up bytes of the front.
     pub(super) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::wire::TrustedPeers;
 use crate::wire::chunked::ChunkLimits;
 use crate::wire::head::HeadLimits;
 
@@ -22,6 +23,17 @@ pub struct Settings {
     /// This bounds what may stream through; extractors that collect have smaller
     /// limits of their own.
     pub max_body_size: u64,
+    /// Peers whose connections begin with a PROXY header, version 1 or 2, such as
+    /// HAProxy's with `send-proxy`: default none. The client's address is then what it
+    /// says. A connection of theirs without one is closed; one of anybody else's with one
+    /// is a bad request.
+    pub proxy_protocol: TrustedPeers,
+    /// From a connection's begin until its PROXY header is there and its TLS handshake is
+    /// done: default 10 s, then it is closed.
+    pub handshake_timeout: Duration,
+    /// How many connections may be so far: default 1,024. Beyond it the one that has been
+    /// longest is given up.
+    pub max_handshakes: usize,
     /// From the first byte of a head to its last: default 10 s, then 408.
     pub header_timeout: Duration,
     /// Between two pieces of a body: default 30 s, then 408.
@@ -45,6 +57,9 @@ impl Default for Settings {
             max_headers: 100,
             max_target_size: 8 << 10,
             max_body_size: 1 << 30,
+            proxy_protocol: TrustedPeers::default(),
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),

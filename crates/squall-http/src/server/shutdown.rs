@@ -1,15 +1,15 @@
-//! Ending in phases: no new connections, idle ones closed, last answers marked
-//! `Connection: close`, and what is left at the end of the grace is cut.
+//! Ending in phases: no new connections, idle ones closed, streams told, last answers
+//! marked `Connection: close`, and what is left at the end of the grace is cut.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use squall_loop::with_timeout;
 
 use super::Server;
+use super::accept::Handshakes;
 use super::conn::Conn;
 
 impl Server {
@@ -19,11 +19,12 @@ impl Server {
     ///
     /// [`Exchange::working`]: super::Exchange::working
     pub async fn shutdown(&self, grace: Duration) -> usize {
-        self.inner.draining.store(true, Ordering::SeqCst);
+        self.inner.draining.set();
         let waiting = std::mem::take(&mut self.inner.open().waiting);
         for waker in waiting {
             waker.wake();
         }
+        Handshakes::cancel_all(&self.inner.handshakes);
         for conn in self.open_connections() {
             conn.close_if_idle();
         }
@@ -42,6 +43,11 @@ impl Server {
         if working > 0 {
             tracing::warn!(target: "squall::http", working, ?grace, "handlers that run to completion are given up");
         }
+        self.abort()
+    }
+
+    /// Cuts every connection, now. Returns how many there were.
+    pub fn abort(&self) -> usize {
         let cut = self.open_connections();
         for conn in &cut {
             conn.stream.abort();

@@ -1,4 +1,4 @@
-//! A TLS session over a TCP stream, used through `&self` from both directions.
+//! A TLS session over a socket, used through `&self` from both directions.
 //!
 //! `rustls` does no I/O here: it turns ciphertext into plaintext and back, under one
 //! mutex that is never held across a wait. Reading may have to write (a key update's
@@ -17,9 +17,10 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
-use squall_loop::net::{ReadStream, TcpStream, WriteStream};
+
+use crate::socket::Socket;
 
 /// Plaintext and ciphertext that may wait for the socket: back-pressure begins here.
 const OUTGOING: usize = 64 << 10;
@@ -27,7 +28,7 @@ const OUTGOING: usize = 64 << 10;
 const INCOMING: usize = 32 << 10;
 
 pub(crate) struct TlsStream {
-    tcp: TcpStream,
+    socket: Socket,
     session: Mutex<Session>,
     waiting: Arc<Waiting>,
     /// Wakes `waiting`; made once.
@@ -40,6 +41,22 @@ struct Session {
     incoming: Vec<u8>,
     /// How much of `incoming` has been given to `tls`; less than all of it.
     taken: usize,
+}
+
+/// What a TLS handshake has settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The name that the client asked for (SNI), of a server's connection.
+    pub server_name: Option<String>,
+    /// The protocol that was agreed on (ALPN); `None` when none was asked for.
+    pub alpn: Option<Vec<u8>>,
+    /// The certificates that the peer has shown, its own first, in DER. They have been
+    /// checked against the authorities; none when none was asked for or shown.
+    #[doc(alias = "get_ssl_certificate")]
+    pub peer_certificates: Vec<CertificateDer<'static>>,
 }
 
 /// Who waits for room on the socket. Either may have found it full.
@@ -73,28 +90,33 @@ impl Wake for Waiting {
 }
 
 impl TlsStream {
-    pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+    /// `begun` is what was read of the connection already.
+    pub(crate) async fn accept(
+        socket: Socket,
+        config: Arc<ServerConfig>,
+        begun: Vec<u8>,
+    ) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-        Self::shake_hands(tcp, tls.into()).await
+        Self::shake_hands(socket, tls.into(), begun).await
     }
 
     pub(crate) async fn connect(
-        tcp: TcpStream,
+        socket: Socket,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> io::Result<Self> {
         let tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        Self::shake_hands(tcp, tls.into()).await
+        Self::shake_hands(socket, tls.into(), Vec::new()).await
     }
 
-    async fn shake_hands(tcp: TcpStream, mut tls: Connection) -> io::Result<Self> {
+    async fn shake_hands(socket: Socket, mut tls: Connection, begun: Vec<u8>) -> io::Result<Self> {
         tls.set_buffer_limit(Some(OUTGOING));
         let waiting = Arc::new(Waiting::default());
         let stream = Self {
-            tcp,
+            socket,
             session: Mutex::new(Session {
                 tls,
-                incoming: Vec::new(),
+                incoming: begun,
                 taken: 0,
             }),
             room: waiting.clone().into(),
@@ -146,7 +168,7 @@ impl TlsStream {
     /// Reads what is there, without waiting.
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut session = self.lock();
-        self.read_with(&mut session, buf, None, |buf| self.tcp.try_read(buf))
+        self.read_with(&mut session, buf, None, |buf| self.socket.try_read(buf))
     }
 
     fn read_with(
@@ -222,12 +244,12 @@ impl TlsStream {
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut session = self.lock();
         let taken = session.tls.writer().write(buf)?;
-        let sent = session.send(&mut TryWrite(&self.tcp));
+        let sent = session.send(&mut TryWrite(&self.socket));
         match sent {
             _ if taken > 0 => Ok(taken),
             Err(error) => Err(error),
             Ok(()) => session.tls.writer().write(buf).inspect(|_| {
-                let _ = session.send(&mut TryWrite(&self.tcp));
+                let _ = session.send(&mut TryWrite(&self.socket));
             }),
         }
     }
@@ -236,15 +258,33 @@ impl TlsStream {
         let mut session = self.lock();
         session.tls.send_close_notify();
         self.send_alert(&mut session);
-        self.tcp.shutdown(Shutdown::Write)
+        self.socket.shutdown(Shutdown::Write)
     }
 
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// What the handshake has settled.
+    pub(crate) fn info(&self) -> TlsInfo {
+        let session = self.lock();
+        let tls = &session.tls;
+        TlsInfo {
+            version: match tls.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                _ => "TLSv1.3",
+            },
+            server_name: match tls {
+                Connection::Server(server) => server.server_name().map(str::to_owned),
+                Connection::Client(_) => None,
+            },
+            alpn: tls.alpn_protocol().map(<[u8]>::to_vec),
+            peer_certificates: tls.peer_certificates().unwrap_or_default().to_vec(),
+        }
     }
 
     fn read(&self, cx: &Context<'_>, buf: &mut [u8]) -> io::Result<usize> {
-        or_would_block(self.tcp.poll_read(cx, buf))
+        or_would_block(self.socket.poll_read(cx, buf))
     }
 
     /// Sends the ciphertext that waits. Pending: `slot` is woken when there is room.
@@ -259,7 +299,7 @@ impl TlsStream {
         }
         Waiting::set(slot, cx);
         let room = Context::from_waker(&self.room);
-        match session.send(&mut PollWrite(&self.tcp, &room)) {
+        match session.send(&mut PollWrite(&self.socket, &room)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             sent => Poll::Ready(sent),
         }
@@ -267,7 +307,7 @@ impl TlsStream {
 
     /// Sends an alert as far as it fits at once; there is nobody to wait for it.
     fn send_alert(&self, session: &mut Session) {
-        let _ = session.send(&mut TryWrite(&self.tcp));
+        let _ = session.send(&mut TryWrite(&self.socket));
     }
 
     fn lock(&self) -> MutexGuard<'_, Session> {
@@ -344,13 +384,13 @@ thread_local! {
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsStream")
-            .field("tcp", &self.tcp)
+            .field("socket", &self.socket)
             .finish_non_exhaustive()
     }
 }
 
 /// A socket as `rustls` wants it: `WouldBlock` after the waker was left.
-struct PollWrite<'a>(&'a TcpStream, &'a Context<'a>);
+struct PollWrite<'a>(&'a Socket, &'a Context<'a>);
 
 impl Write for PollWrite<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
@@ -367,7 +407,7 @@ impl Write for PollWrite<'_> {
 }
 
 /// A socket that is tried once, without a waker.
-struct TryWrite<'a>(&'a TcpStream);
+struct TryWrite<'a>(&'a Socket);
 
 impl Write for TryWrite<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {

@@ -12,11 +12,14 @@ pub mod cookie;
 pub mod date;
 pub mod encode;
 pub mod form;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
 pub mod headers;
 pub mod multipart;
 mod params;
+pub mod peer;
+pub mod proxy;
 pub mod range;
 pub mod target;
 pub mod uri;
@@ -27,3 +30,4 @@ pub use head::{
     HeadError, HeadLimits, RequestHead, ResponseHead, Version, parse_request, parse_response,
 };
 pub use headers::{Headers, InvalidHeader};
+pub use peer::{InvalidNetwork, Peer, TrustedPeers};

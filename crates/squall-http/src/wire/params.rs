@@ -22,6 +22,11 @@ pub(super) fn split(text: &str) -> (&str, Params<'_>) {
     (first.trim_matches([' ', '\t']), Params { rest })
 }
 
+/// The parameters of a text that begins with the first of them.
+pub(super) fn all(text: &str) -> Params<'_> {
+    Params { rest: text }
+}
+
 /// Iterates over parameters; an `Err` says the text is malformed, and ends it.
 #[derive(Debug, Clone)]
 pub(super) struct Params<'a> {

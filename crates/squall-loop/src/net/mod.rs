@@ -11,7 +11,7 @@
 //! | `TCPClient.connect` | [`resolve`], then [`TcpStream::connect`] |
 //! | `bind_sockets` | [`bind`], or [`TcpListener::bind`] inside a loop |
 //! | `add_accept_handler` | [`TcpListener::accept`] |
-//! | `bind_unix_socket` | [`UnixListener::bind`] |
+//! | `bind_unix_socket` | [`bind_unix`], or [`UnixListener::bind`] inside a loop |
 //! | `DefaultExecutorResolver` | [`resolve`] |
 //!
 //! The Unix ones are there on Unix only.
@@ -35,4 +35,4 @@ pub use resolve::resolve;
 pub use stream::{ReadStream, WriteStream};
 pub use tcp::{TcpListener, TcpStream, bind};
 #[cfg(unix)]
-pub use unix::{UnixListener, UnixStream};
+pub use unix::{BoundUnix, UnixListener, UnixStream, bind_unix};

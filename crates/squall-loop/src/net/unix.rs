@@ -54,13 +54,19 @@ impl UnixListener {
     /// # Errors
     /// As [`bind`](Self::bind).
     pub fn bind_with_mode(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
-        let path = path.as_ref();
         // Without a lane there is nothing to bind for.
         current_lane()?;
-        let (socket, file) = bind(path, mode).map_err(|error| named(path, &error))?;
+        Self::from_bound(bind_unix(path, mode)?)
+    }
+
+    /// Takes over what [`bind_unix`] has bound. Must be called inside the loop.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn from_bound(bound: BoundUnix) -> io::Result<Self> {
         Ok(Self {
-            io: Registered::listening(mio::net::UnixListener::from(socket))?,
-            _file: file,
+            io: Registered::listening(mio::net::UnixListener::from(bound.socket))?,
+            _file: bound.file,
         })
     }
 
@@ -105,6 +111,24 @@ impl Listening for mio::net::UnixListener {
     fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)> {
         self.accept()
     }
+}
+
+/// Binds a listening Unix socket without a loop; [`UnixListener::from_bound`] takes it
+/// over when there is one. As [`UnixListener::bind_with_mode`] otherwise.
+///
+/// # Errors
+/// As [`UnixListener::bind`].
+pub fn bind_unix(path: impl AsRef<Path>, mode: u32) -> io::Result<BoundUnix> {
+    let path = path.as_ref();
+    let (socket, file) = bind(path, mode).map_err(|error| named(path, &error))?;
+    Ok(BoundUnix { socket, file })
+}
+
+/// A Unix socket that listens, and is on no loop yet. Dropping it removes its file.
+#[derive(Debug)]
+pub struct BoundUnix {
+    socket: OwnedFd,
+    file: Option<SocketFile>,
 }
 
 /// A connection over a Unix socket, on one lane.

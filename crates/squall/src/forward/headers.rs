@@ -43,7 +43,8 @@ pub(super) fn to_upstream(outgoing: HttpRequest, request: &Request, trust: bool)
         }
     }
     let exchange = request.exchange();
-    let peer = exchange.remote_addr().ip().to_canonical().to_string();
+    // RFC 7239 section 6.3 has a word for a peer without an address.
+    let peer = (exchange.remote_addr().ip()).map_or("unknown".to_owned(), |ip| ip.to_string());
     let told = |name: &str| {
         let trusted = trust && !incoming.has_token("connection", name);
         trusted.then(|| join(incoming, name)).flatten()

@@ -66,6 +66,46 @@ impl TestResponse {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("no JSON: {error}: {:?}", self.text()))
     }
+
+    /// Checks the status.
+    ///
+    /// # Panics
+    /// When it is another; the message shows the body.
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "the status; the body: {}", self.text());
+        self
+    }
+
+    /// Checks the first header of that name.
+    ///
+    /// # Panics
+    /// When it is not there, or another.
+    #[track_caller]
+    pub fn assert_header(&self, name: &str, value: &str) -> &Self {
+        assert_eq!(self.header(name), Some(value), "the header {name}");
+        self
+    }
+
+    /// Checks the body as text.
+    ///
+    /// # Panics
+    /// When it is another.
+    #[track_caller]
+    pub fn assert_text(&self, text: &str) -> &Self {
+        assert_eq!(self.text(), text);
+        self
+    }
+
+    /// Checks the body as JSON.
+    ///
+    /// # Panics
+    /// When it is another, or none.
+    #[track_caller]
+    pub fn assert_json(&self, value: &serde_json::Value) -> &Self {
+        assert_eq!(self.json(), *value);
+        self
+    }
 }
 
 /// The data of chunks, as far as they are complete.

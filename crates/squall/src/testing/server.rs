@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use squall_loop::IoLoop;
+use squall_loop::{IoLoop, TestClock};
 
+use super::client::TestClient;
 use super::response::TestResponse;
 use crate::web::{AppHandle, Application, Running};
 
@@ -38,7 +39,7 @@ impl TestServer {
     }
 
     /// Starts the application on a loop that was made for the test, such as one with a
-    /// [`TestClock`](squall_loop::TestClock).
+    /// [`TestClock`].
     ///
     /// # Panics
     /// When it is not complete.
@@ -53,9 +54,43 @@ impl TestServer {
             .expect("a served application");
         Self {
             io_loop,
-            address: running.local_addr(),
+            address: *running.local_addrs().last().expect("an address"),
             running: Some(running),
         }
+    }
+
+    /// Starts the application on one lane whose clock stands still until the test turns it
+    /// ([`TestClock::advance`]). What is due by then has happened, or is happening.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use squall::testing::TestServer;
+    /// use squall::{Application, Settings};
+    ///
+    /// let mut settings = Settings::default();
+    /// settings.server.handler_timeout = Duration::from_secs(60);
+    /// let application = Application::new()
+    ///     .settings(settings)
+    ///     .route("/", async || std::future::pending::<&str>().await);
+    /// let (server, clock) = TestServer::start_turned(application);
+    /// let answer = std::thread::scope(|scope| {
+    ///     let answer = scope.spawn(|| server.get("/"));
+    ///     while !answer.is_finished() {
+    ///         clock.advance(Duration::from_secs(1));
+    ///     }
+    ///     answer.join().unwrap()
+    /// });
+    /// assert_eq!(answer.status, 504);
+    /// ```
+    ///
+    /// # Panics
+    /// When it is not complete.
+    #[track_caller]
+    pub fn start_turned(application: Application) -> (Self, TestClock) {
+        let clock = TestClock::new();
+        let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
+        let server = Self::start_on(io_loop.expect("a loop for the test"), application);
+        (server, clock)
     }
 
     /// Where it listens.
@@ -75,6 +110,11 @@ impl TestServer {
     #[track_caller]
     pub fn app(&self) -> &AppHandle {
         self.running.as_ref().expect("it was shut down").app()
+    }
+
+    /// A client that puts requests together step by step, and keeps cookies.
+    pub fn client(&self) -> TestClient<'_> {
+        TestClient::new(self)
     }
 
     /// Sends a GET.

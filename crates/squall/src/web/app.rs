@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use squall_http::server::Response;
@@ -20,6 +20,8 @@ pub(crate) struct App {
     pub(crate) routes: Routes,
     pub(crate) renderer: Option<Renderer>,
     pub(crate) settings: Settings,
+    /// For each listener the port of `https` that it redirects to, if it does.
+    pub(crate) redirects: Vec<Option<u16>>,
     /// For learned routes that burn CPU.
     pub(crate) cores: Executor,
     pub(crate) io_loop: IoLoop,
@@ -31,6 +33,8 @@ pub(crate) struct App {
     /// When that was last said, in nanoseconds of the loop's clock; 0: never.
     pub(crate) shed_said: AtomicU64,
     pub(crate) started: Instant,
+    /// A shutdown has begun.
+    pub(crate) draining: AtomicBool,
 }
 
 impl App {
@@ -111,6 +115,15 @@ impl AppHandle {
 
     pub(super) fn shared(&self) -> &App {
         &self.app
+    }
+
+    /// Whether a shutdown has begun, the `drain_delay` included.
+    pub fn is_draining(&self) -> bool {
+        self.app.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn drain(&self) {
+        self.app.draining.store(true, Ordering::Relaxed);
     }
 
     /// The application's figures at this moment.

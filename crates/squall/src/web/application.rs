@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use squall_http::server::Response;
-use squall_loop::{Executor, IoLoop, net};
+use squall_http::tls::Tls;
+use squall_loop::{Executor, IoLoop};
 
 use super::app::{App, Renderer};
 use super::cookies::Keys;
 use super::cross_origin;
 use super::handler::{Handler, IntoRoute};
 use super::http_error::Problem;
-use super::listen::Listening;
+use super::listener::Listener;
 use super::middleware::Middleware;
 use super::routing::{Router, Routes};
 use crate::{Error, Result, Settings};
@@ -39,7 +40,7 @@ pub struct Application {
     router: Router,
     renderer: Option<Renderer>,
     settings: Settings,
-    pub(super) listening: Vec<Listening>,
+    pub(super) listening: Vec<Listener>,
     pub(super) io_loop: Option<IoLoop>,
 }
 
@@ -176,31 +177,73 @@ impl Application {
     /// # Errors
     /// When the address cannot be bound, when routes conflict, or when a handler needs
     /// a state that is not there. So it comes after all of those.
-    pub fn listen(mut self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Self> {
+    pub fn listen(self, address: impl ToSocketAddrs + std::fmt::Debug) -> Result<Self> {
         self.routes()?;
-        let listener = net::bind(&address).map_err(|error| {
-            Error::internal(error).show(format!("cannot listen on {address:?}"))
-        })?;
-        self.listening.push(Listening {
-            listener,
-            tls: None,
-        });
-        Ok(self)
+        let listener = Listener::tcp(address)?;
+        self.listen_on(listener)
     }
 
     /// Binds an address for TLS at once. Otherwise as [`listen`](Self::listen).
     ///
     /// # Errors
     /// As [`listen`](Self::listen).
+    ///
+    /// ```no_run
+    /// use squall::{Application, Result, tls::Tls};
+    ///
+    /// fn main() -> Result<()> {
+    ///     let tls = Tls::from_pem_files("cert.pem", "key.pem")?;
+    ///     Application::new()
+    ///         .route("/", async || "hello")
+    ///         .listen_tls("0.0.0.0:443", tls)?
+    ///         .redirect_to_https("0.0.0.0:80", 443)?
+    ///         .run()
+    /// }
+    /// ```
     pub fn listen_tls(
-        mut self,
+        self,
         address: impl ToSocketAddrs + std::fmt::Debug,
-        tls: Arc<rustls::ServerConfig>,
+        tls: impl Into<Tls>,
     ) -> Result<Self> {
-        self = self.listen(address)?;
-        if let Some(last) = self.listening.last_mut() {
-            last.tls = Some(tls);
-        }
+        self.routes()?;
+        let listener = Listener::tcp(address)?.tls(tls);
+        self.listen_on(listener)
+    }
+
+    /// Binds a Unix socket at once; see [`Listener::unix`]. Otherwise as
+    /// [`listen`](Self::listen).
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    #[cfg(unix)]
+    pub fn listen_unix(self, path: impl AsRef<std::path::Path>, mode: u32) -> Result<Self> {
+        self.routes()?;
+        let listener = Listener::unix(path, mode)?;
+        self.listen_on(listener)
+    }
+
+    /// Binds an address at once whose requests are all sent to `https` on the same host,
+    /// on this port. Otherwise as [`listen`](Self::listen).
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen).
+    pub fn redirect_to_https(
+        self,
+        address: impl ToSocketAddrs + std::fmt::Debug,
+        port: u16,
+    ) -> Result<Self> {
+        self.routes()?;
+        let listener = Listener::tcp(address)?.redirect_to_https(port);
+        self.listen_on(listener)
+    }
+
+    /// Takes a socket that is bound already.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), but for the binding.
+    pub fn listen_on(mut self, listener: impl Into<Listener>) -> Result<Self> {
+        self.routes()?;
+        self.listening.push(listener.into());
         Ok(self)
     }
 
@@ -219,11 +262,13 @@ impl Application {
 
     /// # Panics
     /// Outside of a loop.
-    pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listening>)> {
+    pub(super) fn freeze(self) -> Result<(Arc<App>, Vec<Listener>)> {
         let routes = self.routes()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = Executor::bounded(cores, self.settings.executor_queue);
+        let redirects = (self.listening.iter().map(Listener::redirect)).collect();
         let app = App {
+            redirects,
             routes,
             renderer: self.renderer,
             settings: self.settings,
@@ -234,6 +279,7 @@ impl Application {
             shed: 0.into(),
             shed_said: 0.into(),
             started: Instant::now(),
+            draining: false.into(),
         };
         Ok((Arc::new(app), self.listening))
     }

@@ -1,42 +1,41 @@
 //! Starting and stopping: listening sockets, signals, and the grace at the end.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use squall_http::server::Server;
-use squall_loop::net::TcpListener;
-use squall_loop::{Builder, IoLoop, signal};
+use squall_loop::{Builder, IoLoop, signal, sleep};
 
 use super::app::{App, AppHandle};
 use super::application::Application;
+use super::listener::Listener;
 use super::panic;
 use super::service::Front;
 use crate::{Error, Result};
 
-/// An address that is bound, and not served yet.
-pub(super) struct Listening {
-    pub(super) listener: std::net::TcpListener,
-    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
-}
-
 impl Application {
-    /// The addresses that are bound, in the order of the calls to `listen`.
+    /// The addresses that are bound, in the order of the calls to `listen`. Unix sockets
+    /// have none.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         (self.listening.iter())
-            .filter_map(|listening| listening.listener.local_addr().ok())
+            .filter_map(Listener::local_addr)
             .collect()
     }
 
     /// The first bound address.
     ///
     /// # Errors
-    /// When nothing is bound.
+    /// When no address is bound.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.local_addrs().first().copied().ok_or_else(no_address)
     }
 
-    /// Serves until SIGTERM or SIGINT, and ends within the grace period.
+    /// Serves until SIGTERM or SIGINT, and ends within the grace period; see
+    /// [`Running::until_terminated`].
     ///
     /// # Errors
     /// When nothing is bound or the loop cannot be built.
@@ -48,13 +47,9 @@ impl Application {
             Some(io_loop) => io_loop,
             None => self.loop_builder().build()?,
         };
-        let grace = self.settings_ref().grace;
         let outcome = io_loop.run(async move {
             let running = self.start().await?;
-            let signal = signal::terminate()?.await;
-            tracing::info!(target: "squall::web", signal, "shutting down");
-            running.shutdown(grace).await;
-            Ok(())
+            running.until_terminated().await
         });
         if owned {
             io_loop.stop();
@@ -80,23 +75,8 @@ impl Application {
             return Err(no_address());
         }
         let mut running = Running::new(app);
-        for Listening { listener, tls } in listening {
-            running.serve(TcpListener::from_std(listener)?, tls)?;
-        }
-        Ok(running)
-    }
-
-    /// Serves a listener that was made elsewhere, from inside a running loop, and what
-    /// is bound already. Returns at once.
-    ///
-    /// # Errors
-    /// When the application is not complete.
-    pub async fn serve(self, listener: TcpListener) -> Result<Running> {
-        let (app, listening) = self.freeze()?;
-        let mut running = Running::new(app);
-        running.serve(listener, None)?;
-        for Listening { listener, tls } in listening {
-            running.serve(TcpListener::from_std(listener)?, tls)?;
+        for listener in listening {
+            running.serve(listener)?;
         }
         Ok(running)
     }
@@ -111,6 +91,8 @@ pub struct Running {
     server: Server,
     app: AppHandle,
     addresses: Vec<SocketAddr>,
+    /// How many there are, those without an address included.
+    listeners: u32,
 }
 
 impl Running {
@@ -121,37 +103,38 @@ impl Running {
             server: Server::new(Arc::new(Front(app.clone())), settings),
             app: AppHandle::new(app),
             addresses: Vec::new(),
+            listeners: 0,
         }
     }
 
-    fn serve(
-        &mut self,
-        listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> Result<()> {
-        let address = listener.local_addr()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        tracing::info!(target: "squall::web", "listening on {scheme}://{address}");
-        self.addresses.push(address);
+    fn serve(&mut self, listener: Listener) -> Result<()> {
+        let label = listener.label();
+        let (address, tag) = (listener.local_addr(), self.listeners);
+        let listener = listener.serve()?.tag(tag);
+        tracing::info!(target: "squall::web", "listening on {label}");
+        self.listeners += 1;
+        self.addresses.extend(address);
         let server = self.server.clone();
         let accepting = async move {
-            if let Err(error) = server.serve(listener, tls).await {
-                tracing::error!(target: "squall::web", %error, %address, "no longer listening");
+            if let Err(error) = server.serve(listener).await {
+                tracing::error!(target: "squall::web", %error, "no longer listening on {label}");
             }
         };
         drop(IoLoop::current().spawn_named("accepting connections", accepting));
         Ok(())
     }
 
-    /// The addresses it is served on.
+    /// The addresses it is served on. Unix sockets have none.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// The first address it is served on.
-    pub fn local_addr(&self) -> SocketAddr {
-        // A running application has at least one.
-        self.addresses[0]
+    ///
+    /// # Errors
+    /// When it is served on Unix sockets alone.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.addresses.first().copied().ok_or_else(no_address)
     }
 
     /// The application: figures, state, settings.
@@ -164,9 +147,24 @@ impl Running {
         self.server.connections()
     }
 
-    /// Accepts nothing more, closes what is idle, and waits at most `grace` for what is
-    /// being answered. Returns how many connections had to be aborted.
+    /// Ends in phases. Returns how many connections had to be aborted.
+    ///
+    /// 1. [`readiness`](crate::readiness) answers 503. For the settings' `drain_delay`
+    ///    everything else goes on.
+    /// 2. Nothing more is accepted, idle connections are closed, streams are told
+    ///    ([`Exchange::draining`](crate::Exchange::draining)), and what is being answered
+    ///    is the last answer of its connection.
+    /// 3. What is left after `grace` is aborted.
+    ///
+    /// # Cancel safety
+    /// Dropped, it leaves the phase that was reached.
+    #[doc(alias = "close_all_connections")]
     pub async fn shutdown(&self, grace: Duration) -> usize {
+        self.app.drain();
+        let delay = self.app.settings().drain_delay;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
         let aborted = self.server.shutdown(grace).await;
         if aborted > 0 {
             tracing::warn!(target: "squall::web", aborted, ?grace, "connections were aborted at the end of the grace");
@@ -174,13 +172,24 @@ impl Running {
         aborted
     }
 
-    /// Waits for SIGTERM or SIGINT, then shuts down within the settings' grace.
+    /// Waits for SIGTERM or SIGINT, then shuts down within the settings' grace. A second
+    /// signal ends it at once.
     ///
     /// # Errors
     /// When the signals cannot be waited for.
     pub async fn until_terminated(&self) -> Result<()> {
-        signal::terminate()?.await;
-        self.shutdown(self.app.settings().grace).await;
+        let signal = signal::terminate()?.await;
+        tracing::info!(target: "squall::web", signal, "shutting down; a second signal ends at once");
+        let mut again = pin!(signal::terminate()?);
+        let mut shutdown = pin!(self.shutdown(self.app.settings().grace));
+        let impatient = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => again.as_mut().poll(cx).map(Some),
+        });
+        if let Some(signal) = impatient.await {
+            let aborted = self.server.abort();
+            tracing::warn!(target: "squall::web", signal, aborted, "ending at once");
+        }
         Ok(())
     }
 }

@@ -15,9 +15,12 @@ mod handler;
 mod http_error;
 mod learned;
 mod listen;
+mod listener;
 pub mod middleware;
 mod offload;
 mod panic;
+mod readiness;
+mod redirect_to_https;
 mod request;
 pub mod respond;
 mod routing;
@@ -37,7 +40,9 @@ pub use handler::{Context, Handler, IntoRoute, RequestHandler};
 pub use http_error::Problem;
 pub use learned::RunsOn;
 pub use listen::Running;
+pub use listener::Listener;
 pub use middleware::{Middleware, Next};
+pub use readiness::readiness;
 pub use request::Request;
 pub use routing::{
     MethodRoutes, Offload, Router, TrailingSlash, UrlArgs, any, delete, get, head, on, options,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use http::Extensions;
 use percent_encoding::percent_decode_str;
+use squall_http::Peer;
 use squall_http::server;
+use squall_http::wire::forwarded::Told;
 
 use super::app::{App, AppHandle};
 use super::extract::{self, FromRequest, Rejection, RequestPart};
@@ -77,6 +79,33 @@ impl Request {
     /// The route's name, such as `GET /block/{ms}`; `None` where no route fits.
     pub fn route(&self) -> Option<&str> {
         self.app.routes.route(self.place).map(|route| &*route.label)
+    }
+
+    /// The client, as the peer or the proxies before us tell it: the address that a
+    /// trusted proxy was connected from ([`Settings::trusted_proxies`]), or else the
+    /// peer itself, which may be a proxy that is not trusted.
+    ///
+    /// [`Settings::trusted_proxies`]: crate::Settings::trusted_proxies
+    #[doc(alias = "remote_ip")]
+    pub fn remote_addr(&self) -> Peer {
+        self.told().client
+    }
+
+    /// Whether the client uses `https`: with us, or with a trusted proxy before us.
+    #[doc(alias = "protocol")]
+    pub fn is_https(&self) -> bool {
+        (self.told().https).unwrap_or_else(|| self.inner.exchange().is_tls())
+    }
+
+    /// The host, with its port if it has one, that the client has asked for: from the
+    /// absolute target or `Host`, or as a trusted proxy before us has received it.
+    pub fn host(&self) -> Option<&str> {
+        self.told().host.or_else(|| self.inner.host())
+    }
+
+    fn told(&self) -> Told<'_> {
+        let peer = self.inner.exchange().remote_addr();
+        self.app.settings.told(self.inner.headers(), peer)
     }
 
     /// A parameter of the route's host or path, percent-decoded.

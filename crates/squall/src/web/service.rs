@@ -1,6 +1,7 @@
 //! The application as the engine sees it.
 
 use std::any::Any;
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::app::App;
 use super::execute::execute;
 use super::http_error::{self, Prefers};
 use super::offload;
+use super::redirect_to_https;
 use crate::Error;
 use crate::log::AccessLine;
 
@@ -22,11 +24,15 @@ pub(super) struct Front(pub(super) Arc<App>);
 
 impl Service for Front {
     fn call(&self, request: Request) -> ResponseFuture {
+        if let Some(port) = redirect_to_https::port(&self.0, &request) {
+            let answer = redirect_to_https::answer(&self.0, &request, port);
+            return Box::pin(ready(answer));
+        }
         execute(&self.0, request)
     }
 
     fn reject(&self, refused: &Refused<'_>) -> Response {
-        AccessLine::refused(refused);
+        AccessLine::refused(&self.0.settings, refused);
         let error = Error::status(refused.status).show(refused.why.to_owned());
         let prefers = (refused.head).map_or(Prefers::Json, |head| Prefers::of(&head.headers));
         http_error::answer(&self.0, "no route", &error, prefers)

@@ -45,7 +45,7 @@ impl Visit {
         prefers: Prefers,
         request: &server::Request,
     ) -> Self {
-        let line = AccessLine::begin(request);
+        let line = AccessLine::begin(&app.settings, request);
         if let Some(line) = &line {
             request.exchange().keep_note(line.clone());
         }

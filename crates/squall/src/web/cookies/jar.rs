@@ -71,7 +71,7 @@ pub(super) fn removal(name: &str) -> SetCookie {
 
 /// Whether nobody between the client and this program can read along.
 pub(crate) fn is_secure(request: &Request) -> bool {
-    request.exchange().is_tls()
+    request.is_https()
 }
 
 /// Writes a cookie into the headers of an answer, in place of the same one.

@@ -1,24 +1,22 @@
 //! Parts of a request that need no decoding: headers, method, addresses.
 
-use std::net::SocketAddr;
-
 use http::{Method, Uri};
-use squall_http::Headers;
 use squall_http::server::Exchange;
+use squall_http::{Headers, Peer};
 
 use super::{FromRequest, Rejection, RequestPart};
 use crate::web::app::AppHandle;
 use crate::web::request::Request;
 use crate::{Error, Result};
 
-/// The address of the peer: the client's, or the last proxy's.
+/// The client's address, as [`Request::remote_addr`] tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[doc(alias = "remote_ip")]
-pub struct RemoteAddr(pub SocketAddr);
+pub struct RemoteAddr(pub Peer);
 
 impl FromRequest for RemoteAddr {
     async fn from_request(request: &mut Request) -> Result<Self> {
-        Ok(Self(request.exchange().remote_addr()))
+        Ok(Self(request.remote_addr()))
     }
 }
 
