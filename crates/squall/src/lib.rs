@@ -85,4 +85,8 @@ mod guide {
     mod extractors {}
     #[doc = include_str!("../../../docs/uploads.md")]
     mod uploads {}
+    #[doc = include_str!("../../../docs/handlers.md")]
+    mod handlers {}
+    #[doc = include_str!("../../../docs/routing.md")]
+    mod routing {}
 }

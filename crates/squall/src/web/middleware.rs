@@ -72,6 +72,7 @@ pub use trace_context::{TraceContext, Traces};
 /// [`Application::middleware`]: crate::Application::middleware
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a middleware",
+    label = "not a middleware",
     note = "a middleware is `async fn(squall::Request, squall::Next) -> squall::Response`; \
             its future has to be `Send`"
 )]

@@ -10,6 +10,7 @@ pub mod cookies;
 mod cross_origin;
 mod etag;
 mod execute;
+pub mod explain;
 pub mod extract;
 mod handler;
 mod http_error;

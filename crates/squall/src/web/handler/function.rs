@@ -15,13 +15,15 @@ use crate::web::respond::IntoResponse;
 /// different parameters apart and is never written.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "this does not fit `Application::route`",
+    label = "not a handler",
     note = "a handler is an `async fn` of up to eight parameters",
     note = "each parameter has to be an extractor (`squall::FromRequest`) such as `Path<T>`, `Query<T>` \
             or `Json<T>`; only the last one may be `Request`",
     note = "its result has to be `squall::IntoResponse`, such as `String`, `Json<T>` or \
             `squall::Result<T>`",
-    note = "its future has to be `Send`: nothing like `Rc` or a lock's guard may live across an `.await`"
+    note = "its future has to be `Send`: nothing like `Rc` or a lock's guard may live across an `.await`",
+    note = "to hear which of these it is, write `squall::web::explain::with_one(f)` for a handler `f` of one \
+            parameter, `with_two(f)` for one of two, and so on"
 )]
 pub trait Handler<M>: Clone + Send + Sync + 'static {
     /// Answers one request.

@@ -12,8 +12,10 @@ use crate::web::routing::MethodRoutes;
     label = "not a handler",
     note = "a handler is an `async fn` of up to eight extractors (`squall::FromRequest`), the last of which \
             may be `Request`, with a result that is `squall::IntoResponse`",
-    note = "`get(f).post(g)` and values of a type that is `squall::RequestHandler` fit, too",
-    note = "its future has to be `Send`: nothing like `Rc` or a lock's guard may live across an `.await`"
+    note = "its future has to be `Send`: nothing like `Rc` or a lock's guard may live across an `.await`",
+    note = "to hear which of these it is, write `squall::web::explain::with_one(f)` for a handler `f` of one \
+            parameter, `with_two(f)` for one of two, and so on",
+    note = "`get(f).post(g)` and values of a type that is `squall::RequestHandler` fit, too"
 )]
 pub trait IntoRoute<M> {
     /// The handlers by method.
@@ -41,12 +43,14 @@ impl<H: Handler<M>, M: 'static> IntoRoute<(Function, M)> for H {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoRoute<ByMethod> for MethodRoutes {
     fn into_route(self) -> MethodRoutes {
         self
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<H: RequestHandler> IntoRoute<Type> for H {
     fn into_route(self) -> MethodRoutes {
         request_handler::routes(self)

@@ -310,6 +310,7 @@ fn extension(coding: Coding) -> &'static str {
 #[doc(hidden)]
 pub enum Static {}
 
+#[diagnostic::do_not_recommend]
 impl IntoRoute<Static> for StaticFiles {
     fn into_route(self) -> MethodRoutes {
         get(move |request: Request| {
