@@ -1,10 +1,15 @@
 //! The `squall` program: what Squall does, from the shell.
 
+mod bench;
 mod demo;
+mod program;
+mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use squall::Result;
 use tracing_subscriber::EnvFilter;
 
 /// Squall: an async web framework that blocking code cannot stall
@@ -17,22 +22,38 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Options),
     Demo(demo::Options),
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
-    let Cli {
-        command: Command::Demo(options),
-    } = Cli::parse();
-    log_to_stderr(options.access_log);
-    match demo::run(options) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             let lines = error.to_string();
             let line: Vec<_> = lines.lines().map(str::trim).collect();
             eprintln!("squall: {}", line.join(" "));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    log_to_stderr(match &command {
+        Command::Bench(_) => false,
+        Command::Demo(options) => options.access_log,
+        Command::Serve(options) => options.access_log,
+    });
+    match command {
+        Command::Bench(options) => match options.fault() {
+            Some(fault) => Cli::command()
+                .error(ErrorKind::ValueValidation, fault)
+                .exit(),
+            None => bench::run(options),
+        },
+        Command::Demo(options) => demo::run(options).map(|()| ExitCode::SUCCESS),
+        Command::Serve(options) => serve::run(options).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -14,7 +14,6 @@ mod third_party;
 mod upload;
 mod upstream;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -23,13 +22,12 @@ use squall::settings::Settings;
 use squall::{Error, IoLoop, Result};
 
 use self::upstream::Upstream;
+use crate::program::{GRACE, host_and_port, say};
 
 /// What a request or an answer may stream through: 16 GiB.
 const MAX_BODY_SIZE: u64 = 16 << 30;
 /// How long an exchange may take that streams such a body: an hour.
 const LONG_EXCHANGE: Duration = Duration::from_secs(3600);
-/// How long requests in flight have, once the program was asked to end.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Run the tutorial's service: handlers that block, and a server that does not mind
 ///
@@ -152,13 +150,6 @@ async fn serve(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Speaks to whoever waits for the program to be ready.
-fn say(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
-}
-
 /// The settings of both servers: large bodies may pass, because none is collected.
 fn settings() -> Settings {
     let mut settings = Settings::default();
@@ -174,14 +165,5 @@ impl From<Offload> for squall::Offload {
             Offload::Always => Self::Always,
             Offload::Never => Self::Never,
         }
-    }
-}
-
-fn host_and_port(text: &str) -> Result<String, &'static str> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-            Ok(text.to_owned())
-        }
-        _ => Err("expected HOST:PORT, such as 127.0.0.1:5000"),
     }
 }
