@@ -179,3 +179,24 @@ fn tls() {
     program.terminate();
     std::fs::remove_dir_all(folder).expect("a folder");
 }
+
+fn static_site() {
+    let dir = std::env::temp_dir().join(format!("squall-static-site-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    std::fs::write(dir.join("app.js"), "console.log(1)").expect("a file");
+    let arguments = [dir.to_str().expect("a path"), "127.0.0.1:0"];
+    let program = Program::start("static_site", &arguments);
+    let page = program.get("/").text();
+    let script = page
+        .split('"')
+        .find(|text| text.starts_with("/static/app.js?v="));
+    let answer = program.get(script.expect("an address with a hash"));
+    assert_eq!(answer.text(), "console.log(1)");
+    assert!(
+        answer
+            .header("cache-control")
+            .is_some_and(|value| value.contains("immutable"))
+    );
+    program.terminate();
+    std::fs::remove_dir_all(&dir).expect("removed");
+}

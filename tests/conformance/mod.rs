@@ -3,6 +3,7 @@
 //! Each test skips, and says so, where its program is not installed.
 
 mod curl;
+mod files;
 #[cfg(unix)]
 mod front;
 mod load;

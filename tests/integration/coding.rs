@@ -225,6 +225,45 @@ fn what_was_given_is_flushed_while_more_is_awaited() {
 }
 
 #[test]
+fn a_flush_that_has_nothing_to_give_is_no_end() {
+    for coding in Coding::ALL {
+        on_loop(async move {
+            let pieces: Arc<Queue<Option<Bytes>>> = Arc::new(Queue::new(1));
+            let source = pieces.clone();
+            let body = Body::from_fn(move || {
+                let source = source.clone();
+                async move { source.get().await.map(Ok) }
+            });
+            let coded = encode(body, coding, Level::Fast);
+            let mut plain = decode(coded, &[coding], &DecodeLimits::default()).expect("one");
+            // Each fills whole blocks, which come out without a flush.
+            for len in [128 << 10, 256 << 10, 8 << 10, 1 << 20] {
+                pieces.put(Some(noise(len).into())).await;
+                let mut come = 0;
+                while come < len {
+                    let chunk = plain.chunk().await.expect("no end yet");
+                    come += chunk.expect("decoded").len();
+                }
+            }
+            pieces.put(None).await;
+            assert!(plain.chunk().await.is_none(), "{coding}");
+        });
+    }
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+#[test]
 fn a_large_body_gives_others_their_turn() {
     let plain = Bytes::from(text(4 * MIB));
     for coding in Coding::ALL {

@@ -21,12 +21,14 @@ mod placement;
 mod process;
 mod proxies;
 mod queues;
+mod security_files;
 mod security_input;
 mod security_sessions;
 mod server_tls;
 mod shutdown;
 #[cfg(unix)]
 mod signal;
+mod static_files;
 mod stop;
 mod sync;
 mod testing;

@@ -7,7 +7,17 @@ macro_rules! pages {
 }
 
 pages! {
+    compression = "../../../docs/compression.md",
+    cookies_and_sessions = "../../../docs/cookies-and-sessions.md",
+    errors = "../../../docs/errors.md",
+    extractors = "../../../docs/extractors.md",
+    handlers = "../../../docs/handlers.md",
+    middleware = "../../../docs/middleware.md",
+    routing = "../../../docs/routing.md",
+    security = "../../../docs/security.md",
     shutdown = "../../../docs/shutdown.md",
+    static_files = "../../../docs/static-files.md",
     testing = "../../../docs/testing.md",
     tls = "../../../docs/tls.md",
+    uploads = "../../../docs/uploads.md",
 }

@@ -18,19 +18,7 @@
 //! }
 //! ```
 
-/// The guide's pages, whose code is tested with this crate's.
-#[cfg(doctest)]
-mod guide {
-    #[doc = include_str!("../../../docs/cookies-and-sessions.md")]
-    mod cookies_and_sessions {}
-    #[doc = include_str!("../../../docs/middleware.md")]
-    mod middleware {}
-    #[doc = include_str!("../../../docs/security.md")]
-    mod security {}
-}
-
 pub mod client;
-#[cfg(feature = "compression")]
 pub mod coding;
 pub mod error;
 mod file_body;
@@ -75,18 +63,3 @@ pub use web::{
     Problem, Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
     middleware, on, options, patch, post, put, readiness, session,
 };
-
-/// The guide's code, which has to compile.
-#[cfg(doctest)]
-mod guide {
-    #[doc = include_str!("../../../docs/errors.md")]
-    mod errors {}
-    #[doc = include_str!("../../../docs/extractors.md")]
-    mod extractors {}
-    #[doc = include_str!("../../../docs/uploads.md")]
-    mod uploads {}
-    #[doc = include_str!("../../../docs/handlers.md")]
-    mod handlers {}
-    #[doc = include_str!("../../../docs/routing.md")]
-    mod routing {}
-}

@@ -8,7 +8,7 @@ use squall_http::wire::coding::{Coding, CodingError};
 use squall_http::{Body, BodyError, BodyStream, Headers};
 use squall_loop::poll_turn;
 
-use super::DecodeLimits;
+use super::codec::DecodeLimits;
 use super::decoder::Decoder;
 
 /// The most that goes into a decoder, and comes out of it, in one step.

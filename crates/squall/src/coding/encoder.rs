@@ -9,7 +9,7 @@ use squall_http::wire::coding::Coding;
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer};
 
-use super::Level;
+use super::codec::Level;
 
 /// zlib's largest window.
 const WINDOW_BITS: u8 = 15;

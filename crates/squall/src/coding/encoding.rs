@@ -8,7 +8,7 @@ use squall_http::wire::coding::Coding;
 use squall_http::{Body, BodyError, BodyStream, Headers};
 use squall_loop::poll_turn;
 
-use super::Level;
+use super::codec::Level;
 use super::encoder::{Encoder, Operation};
 
 /// The most that goes into an encoder in one step.
@@ -20,8 +20,14 @@ const CHUNK: usize = 16 << 10;
 
 pub(super) struct Encoding {
     source: Body,
-    /// `None`: the coding's end is in `out`.
+    coding: Coding,
+    level: Level,
+    /// Of the whole source.
+    len: Option<u64>,
+    /// Made when it is needed: an answer to HEAD has a body that nobody reads.
     encoder: Option<Encoder>,
+    /// The coding's end is in `out`, or was.
+    ended: bool,
     /// What the source gave and the encoder has not taken.
     input: Bytes,
     out: Vec<u8>,
@@ -31,10 +37,13 @@ pub(super) struct Encoding {
 
 impl Encoding {
     pub(super) fn new(source: Body, coding: Coding, level: Level) -> Self {
-        let encoder = Encoder::new(coding, level, source.len());
         Self {
+            len: source.len(),
             source,
-            encoder: Some(encoder),
+            coding,
+            level,
+            encoder: None,
+            ended: false,
             input: Bytes::new(),
             out: Vec::new(),
             holds: false,
@@ -43,10 +52,10 @@ impl Encoding {
 
     fn run(&mut self, piece: &[u8], operation: Operation) -> Result<(), BodyError> {
         self.holds = operation == Operation::Process;
-        match &mut self.encoder {
-            Some(encoder) => Ok(encoder.run(piece, operation, &mut self.out)?),
-            None => Ok(()),
-        }
+        self.ended = operation == Operation::Finish;
+        let (coding, level, len) = (self.coding, self.level, self.len);
+        let encoder = (self.encoder).get_or_insert_with(|| Encoder::new(coding, level, len));
+        Ok(encoder.run(piece, operation, &mut self.out)?)
     }
 
     /// What has come out so far; `None` if nothing has.
@@ -56,13 +65,12 @@ impl Encoding {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        while self.encoder.is_some() && self.out.len() < CHUNK {
+        while !self.ended && self.out.len() < CHUNK {
             if self.input.is_empty() {
                 match self.source.poll_chunk(cx) {
                     Poll::Ready(Some(chunk)) => self.input = chunk?,
                     Poll::Ready(None) => {
                         self.run(&[], Operation::Finish)?;
-                        self.encoder = None;
                         break;
                     }
                     // The source has seen to the waking.
@@ -70,7 +78,6 @@ impl Encoding {
                         self.run(&[], Operation::Flush)?;
                         break;
                     }
-                    Poll::Pending if self.out.is_empty() => return Poll::Pending,
                     Poll::Pending => break,
                 }
             }
@@ -78,7 +85,11 @@ impl Encoding {
             let piece = self.input.split_to(self.input.len().min(STEP));
             self.run(&piece, Operation::Process)?;
         }
-        Poll::Ready(Ok(self.take()))
+        match self.take() {
+            // A flush may find that everything has come out already.
+            None if !self.ended => Poll::Pending,
+            chunk => Poll::Ready(Ok(chunk)),
+        }
     }
 }
 

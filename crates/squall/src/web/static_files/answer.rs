@@ -24,8 +24,9 @@ impl Options {
         path: &str,
         file: File,
     ) -> Result<Response> {
+        let immutable = self.is_by_version(asked.query, path, &file).await;
         let entry = self.choose(asked.headers, path, file).await;
-        let mut headers = self.headers(asked.query, path, &entry).await?;
+        let mut headers = self.headers(&entry, immutable)?;
         let validators = Validators {
             etag: Some(&entry.etag),
             modified: entry.file.modified(),
@@ -96,7 +97,7 @@ impl Options {
     }
 
     /// What every answer with this entry says, 304 too.
-    async fn headers(&self, query: Option<&str>, path: &str, entry: &Entry) -> Result<Headers> {
+    fn headers(&self, entry: &Entry, immutable: bool) -> Result<Headers> {
         let mut headers = Headers::new();
         headers.set("ETag", &entry.etag)?;
         if let Some(modified) = entry.file.modified() {
@@ -109,9 +110,7 @@ impl Options {
         // What the type says is what it is: no guessing, no script in an upload.
         headers.set("X-Content-Type-Options", "nosniff")?;
         match &self.cache_control {
-            _ if self.is_by_version(query, path).await => {
-                headers.set("Cache-Control", IMMUTABLE)?;
-            }
+            _ if immutable => headers.set("Cache-Control", IMMUTABLE)?,
             Some(value) => headers.set("Cache-Control", value)?,
             None => {}
         }
@@ -120,20 +119,17 @@ impl Options {
 
     /// Whether the address holds the hash of the content that is there now. An old hash is
     /// answered, too, but must not be kept: the content is not the one it stands for.
-    async fn is_by_version(&self, query: Option<&str>, path: &str) -> bool {
-        let version = (query.unwrap_or_default())
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("v="));
-        let Some(version) = version else {
+    async fn is_by_version(&self, query: Option<&str>, path: &str, file: &File) -> bool {
+        let asked = (query.unwrap_or_default().split('&')).find_map(|pair| pair.strip_prefix("v="));
+        let Some(asked) = asked else {
             return false;
         };
-        let (versions, source) = (self.versions.clone(), self.source.clone());
-        let path = path.to_owned();
-        let current = self.executor.submit(move || {
-            let file = source.open(&path).ok()?.file()?;
-            versions.of(&path, &file).ok()
-        });
-        current.await.ok().flatten().as_deref() == Some(version)
+        if let Some(version) = self.versions.known(path, file) {
+            return version == asked;
+        }
+        let (versions, path, file) = (self.versions.clone(), path.to_owned(), file.clone());
+        let current = self.executor.submit(move || versions.of(&path, &file));
+        matches!(current.await, Ok(Ok(version)) if version == asked)
     }
 }
 

@@ -31,17 +31,23 @@ struct Known {
 }
 
 impl Versions {
+    /// The version of the file at `path`, if it is known and the file has not changed.
+    pub(super) fn known(&self, path: &str, file: &File) -> Option<String> {
+        let all = self.known.lock();
+        let known = all.get(path)?;
+        let same = (known.len, known.modified) == (file.len(), file.modified());
+        same.then(|| known.version.clone())
+    }
+
     /// The version of the file at `path`, read if it is not the one that is known; blocks.
     ///
     /// # Errors
     /// The file's.
     pub(super) fn of(&self, path: &str, file: &File) -> io::Result<String> {
-        let (len, modified) = (file.len(), file.modified());
-        if let Some(known) = self.known.lock().get(path)
-            && (known.len, known.modified) == (len, modified)
-        {
-            return Ok(known.version.clone());
+        if let Some(version) = self.known(path, file) {
+            return Ok(version);
         }
+        let (len, modified) = (file.len(), file.modified());
         let version = match file {
             File::Embedded(bytes) => hash(bytes),
             File::Open { file, .. } => {
