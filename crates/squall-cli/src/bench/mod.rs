@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use squall::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse, IoLoop, Result};
 use url::Url;
 
@@ -25,7 +25,7 @@ const CANNOT_CONNECT: u8 = 7;
 ///
 /// Status 0: each request was answered. 1: some were not. 7: no connection could be made.
 #[derive(Debug, Args)]
-#[group(id = "length", required = true, multiple = false, args = ["requests", "seconds"])]
+#[command(group(ArgGroup::new("length").required(true).args(["requests", "seconds"])))]
 pub(crate) struct Options {
     /// The address, http or https
     #[arg(value_name = "URL", value_parser = address)]
