@@ -77,10 +77,10 @@ async fn serve(options: Options) -> Result<()> {
     let running = application.listen(options.listen.as_str())?.start().await?;
     say(&format!(
         "squall listening on http://{}\n",
-        running.local_addr()
+        running.local_addr()?
     ))?;
     if options.upload {
-        tracing::info!("the upload form is http://{}{FORM}", running.local_addr());
+        tracing::info!("the upload form is http://{}{FORM}", running.local_addr()?);
     }
     terminated.await;
     running.shutdown(GRACE).await;
