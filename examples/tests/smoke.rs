@@ -180,6 +180,7 @@ fn tls() {
     std::fs::remove_dir_all(folder).expect("a folder");
 }
 
+#[test]
 fn static_site() {
     let dir = std::env::temp_dir().join(format!("squall-static-site-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
