@@ -8,6 +8,8 @@ mod files;
 mod front;
 mod load;
 mod python;
+mod real_servers;
+mod responses;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

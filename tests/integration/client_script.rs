@@ -1,7 +1,7 @@
 //! A scripted server: what it reads and writes is the test's own, byte for byte.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -96,6 +96,17 @@ impl Peer {
     /// Whether the client has closed, or closes soon.
     pub(super) fn is_closed(&mut self) -> bool {
         !matches!(self.tcp.read(&mut [0]), Ok(1..))
+    }
+
+    /// How long it waits for what it reads next.
+    pub(super) fn patience(&mut self, time: Duration) {
+        self.tcp.set_read_timeout(Some(time)).expect("a socket");
+    }
+
+    /// Ends its sending direction, and reads until the client closes.
+    pub(super) fn shut_down(&mut self) {
+        let _ = self.tcp.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut self.tcp, &mut std::io::sink());
     }
 
     pub(super) fn write(&mut self, bytes: impl AsRef<[u8]>) {

@@ -38,7 +38,10 @@ fn requests_are_framed_by_their_bodies() {
     let (head, _) = sent(HttpRequest::new, 0);
     assert_eq!(
         head,
-        format!("GET /a?b=c HTTP/1.1\r\nHost: HOST\r\nUser-Agent: {AGENT}\r\n\r\n")
+        format!(
+            "GET /a?b=c HTTP/1.1\r\nHost: HOST\r\nUser-Agent: {AGENT}\r\n\
+             Accept-Encoding: zstd, br, gzip, deflate\r\n\r\n"
+        )
     );
     let (head, _) = sent(HttpRequest::post, 0);
     assert!(head.ends_with("\r\nContent-Length: 0\r\n\r\n"), "{head}");
@@ -81,6 +84,7 @@ fn what_frames_a_message_cannot_be_set_by_hand() {
         5,
     );
     let expected = "POST /a?b=c HTTP/1.1\r\nHost: other.test\r\nX-A: 1\r\n\
+                    Accept-Encoding: zstd, br, gzip, deflate\r\n\
                     Content-Length: 5\r\nConnection: close\r\n\r\n";
     assert_eq!((head.as_str(), body.as_str()), (expected, "hello"));
 }

@@ -2,9 +2,13 @@
 
 mod blame;
 mod chaos;
+mod client_churn;
 mod client_multipart;
 mod client_pool;
 mod client_redirects;
+mod client_requests;
+mod client_responses;
+mod client_retry;
 mod client_script;
 mod client_tls;
 mod client_wire;

@@ -52,6 +52,11 @@ pub trait BodyStream: Send + 'static {
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
         None
     }
+
+    /// The same body from its start, if this one can be had twice and is still whole.
+    fn replay(&self) -> Option<Body> {
+        None
+    }
 }
 
 impl Body {
@@ -139,12 +144,13 @@ impl Body {
         }
     }
 
-    /// Another body with the same bytes; a stream cannot be read twice.
+    /// Another body with the same bytes; most streams cannot be read twice, see
+    /// [`BodyStream::replay`].
     pub fn try_clone(&self) -> Option<Self> {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,
             Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
-            Kind::Stream(_) => return None,
+            Kind::Stream(stream) => stream.replay()?.kind,
         };
         Some(Self {
             kind,

@@ -14,7 +14,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{ServerName, UnixTime};
+use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -32,8 +32,8 @@ pub(crate) use session::TlsStream;
 
 const ALPN: &[u8] = b"http/1.1";
 
-/// Whom a client trusts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Whom a client trusts, and who it says it is.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClientTls {
     /// Whether the server's certificate has to be valid. Default true.
     ///
@@ -43,6 +43,22 @@ pub struct ClientTls {
     ///
     /// Authorities, and servers' own self-signed certificates.
     pub ca_certs: Option<Arc<[u8]>>,
+    /// For servers that ask for a certificate. Default none.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// Who a client says it is: its certificate chain and its private key, both in PEM.
+pub type ClientIdentity = (Arc<[u8]>, Arc<[u8]>);
+
+/// Says what is there, and shows no key.
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("validate_cert", &self.validate_cert)
+            .field("ca_certs", &self.ca_certs.is_some())
+            .field("identity", &self.identity.is_some())
+            .finish()
+    }
 }
 
 impl Default for ClientTls {
@@ -50,6 +66,7 @@ impl Default for ClientTls {
         Self {
             validate_cert: true,
             ca_certs: None,
+            identity: None,
         }
     }
 }
@@ -58,7 +75,7 @@ impl Default for ClientTls {
 ///
 /// # Errors
 /// [`TlsConfigError`] when `ca_certs` is there and holds no usable certificate, also when
-/// nothing is checked against it.
+/// nothing is checked against it, and when `identity` cannot be used.
 pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigError> {
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -68,20 +85,27 @@ pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigErro
         Some(pem) => Some(named(pem, &provider)?),
         None => None,
     };
-    let mut config = match named {
+    let builder = match named {
         _ if !tls.validate_cert => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
-            .with_no_client_auth(),
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider })),
         Some(named) => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(named))
-            .with_no_client_auth(),
-        None => builder
-            .with_root_certificates(RootCertStore {
-                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-            })
-            .with_no_client_auth(),
+            .with_custom_certificate_verifier(Arc::new(named)),
+        None => builder.with_root_certificates(RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        }),
+    };
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = certificates(chain, "client_cert")?;
+            let key = PrivateKeyDer::from_pem_slice(key)
+                .map_err(|error| TlsConfigError::new("client_key", error))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| TlsConfigError::new("client_cert and client_key", error))?
+        }
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
@@ -288,6 +312,7 @@ mod tests {
                 let nothing = ClientTls {
                     ca_certs: Some(pem.as_bytes().into()),
                     validate_cert,
+                    identity: None,
                 };
                 let error = client_config(&nothing).unwrap_err().to_string();
                 assert!(

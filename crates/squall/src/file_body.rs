@@ -1,17 +1,39 @@
-//! `FileBody`: a file as a body, read in pieces on the executor.
+//! A file from disk as a body: its length is known, and it is read while it is sent.
+//!
+//! What the system has in memory is read at once, the rest on the executor: a disk never
+//! holds up the loop, and a file that was just written costs no switch of threads.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use squall_http::{BodyError, BodyStream};
+use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::{JoinHandle, run_on_executor};
 
 /// How much of a file is read or written at a time.
 pub(crate) const FILE_STEP: usize = 128 << 10;
+/// Buffers that a file goes through: one is read into while another may still be sent.
+const BUFFERS: usize = 2;
+
+/// The file at `path`, of the length that it has now.
+///
+/// # Errors
+/// When it cannot be opened, or is no file.
+pub(crate) async fn file_body(path: &Path) -> io::Result<Body> {
+    let path: Arc<Path> = path.into();
+    let opened = path.clone();
+    let opened = run_on_executor(move || open(&opened));
+    let (file, len) = opened.await.map_err(io::Error::other)??;
+    let body = FileBody {
+        path: Some(path),
+        ..FileBody::new(file, len, ())
+    };
+    Ok(Body::stream(body))
+}
 
 /// Opens a file and tells its length; what is no file is refused. Errors name the path.
 pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
@@ -28,28 +50,80 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, meta.len()))
 }
 
-/// A file that is read on the executor from where it stands, one step ahead of nobody.
+/// A file on its way, from its start.
 pub(crate) struct FileBody<K = ()> {
-    state: State,
+    /// Where it can be had again.
+    path: Option<Arc<Path>>,
+    len: u64,
+    /// What was not handed out yet.
     left: u64,
+    state: State,
+    spares: Spares,
     /// What has to live as long as the file is read.
     _keep: K,
 }
 
 enum State {
-    Idle(File),
-    Reading(JoinHandle<(File, io::Result<Bytes>)>),
+    Idle(Source),
+    Reading(JoinHandle<io::Result<(File, Vec<u8>, usize)>>),
     Over,
 }
 
+/// The file, or where it is once it is needed.
+enum Source {
+    Open(File),
+    At(Arc<Path>),
+}
+
+/// Memory that was sent and may be read into again.
+type Spares = Arc<Mutex<Vec<Vec<u8>>>>;
+
 impl<K> FileBody<K> {
-    /// Reads `len` bytes. What lies behind them is not sent; fewer are an error.
+    /// Sends `len` bytes. What lies behind them is not sent; fewer are an error.
     pub(crate) fn new(file: File, len: u64, keep: K) -> Self {
         Self {
-            state: State::Idle(file),
+            path: None,
+            len,
             left: len,
+            state: State::Idle(Source::Open(file)),
+            spares: Spares::default(),
             _keep: keep,
         }
+    }
+
+    /// How much is read next.
+    fn step(&self) -> usize {
+        usize::try_from(self.left).map_or(FILE_STEP, |left| left.min(FILE_STEP))
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        let spare = lock(&self.spares).pop();
+        spare.unwrap_or_else(|| vec![0; FILE_STEP])
+    }
+
+    /// Reads the next step on the executor.
+    fn read_on(&self, source: Source) -> State {
+        let (step, at) = (self.step(), self.len - self.left);
+        let mut buffer = self.buffer();
+        State::Reading(run_on_executor(move || {
+            let file = match source {
+                Source::Open(file) => file,
+                Source::At(path) => open(&path)?.0,
+            };
+            let read = read_at(&file, buffer.get_mut(..step).unwrap_or_default(), at)?;
+            Ok((file, buffer, read))
+        }))
+    }
+
+    /// Hands out what was read.
+    fn read(&mut self, file: File, buffer: Vec<u8>, len: usize) -> Result<Bytes, BodyError> {
+        if len == 0 {
+            return Err(BodyError::other("a file became shorter while it was sent"));
+        }
+        self.left -= len as u64;
+        self.state = State::Idle(Source::Open(file));
+        let spares = self.spares.clone();
+        Ok(Bytes::from_owner(Sent { buffer, spares }).slice(..len))
     }
 }
 
@@ -60,47 +134,99 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         let this = self.get_mut();
         if this.left == 0 {
+            // What was appended since it was opened is not part of the body.
             this.state = State::Over;
             return Poll::Ready(None);
         }
-        if matches!(this.state, State::Idle(_))
-            && let State::Idle(file) = std::mem::replace(&mut this.state, State::Over)
-        {
-            let step = usize::try_from(this.left).map_or(FILE_STEP, |left| left.min(FILE_STEP));
-            this.state = State::Reading(run_on_executor(move || read(file, step)));
-        }
+        this.state = match std::mem::replace(&mut this.state, State::Over) {
+            State::Idle(Source::Open(file)) => {
+                let (step, at) = (this.step(), this.len - this.left);
+                let mut buffer = this.buffer();
+                let room = buffer.get_mut(..step).unwrap_or_default();
+                match read_now(&file, room, at) {
+                    Ok(Some(len)) => return Poll::Ready(Some(this.read(file, buffer, len))),
+                    Ok(None) => this.read_on(Source::Open(file)),
+                    Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                }
+            }
+            State::Idle(source) => this.read_on(source),
+            state => state,
+        };
         let State::Reading(reading) = &mut this.state else {
             return Poll::Ready(None);
         };
         let read = ready!(Pin::new(reading).poll(cx));
         this.state = State::Over;
-        let (file, chunk) = read.map_err(BodyError::other)?;
-        let chunk = chunk?;
-        if chunk.is_empty() {
-            let shorter = "a file became shorter while it was sent";
-            return Poll::Ready(Some(Err(BodyError::other(shorter))));
-        }
-        this.left -= chunk.len() as u64;
-        this.state = State::Idle(file);
-        Poll::Ready(Some(Ok(chunk)))
+        let (file, buffer, len) = read.map_err(BodyError::other)??;
+        Poll::Ready(Some(this.read(file, buffer, len)))
     }
 
     fn remaining(&self) -> Option<u64> {
         Some(self.left)
     }
+
+    fn replay(&self) -> Option<Body> {
+        let path = self.path.clone()?;
+        Some(Body::stream(FileBody {
+            state: State::Idle(Source::At(path.clone())),
+            path: Some(path),
+            len: self.len,
+            left: self.len,
+            spares: Spares::default(),
+            _keep: (),
+        }))
+    }
 }
 
-fn read(mut file: File, step: usize) -> (File, io::Result<Bytes>) {
-    let mut chunk = vec![0; step];
-    let mut filled = 0;
-    while let Some(room) = chunk.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match file.read(room) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (file, Err(error)),
+/// A buffer on its way out.
+struct Sent {
+    buffer: Vec<u8>,
+    spares: Spares,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let mut spares = lock(&self.spares);
+        if spares.len() < BUFFERS {
+            spares.push(std::mem::take(&mut self.buffer));
         }
     }
-    chunk.truncate(filled);
-    (file, Ok(chunk.into()))
+}
+
+fn lock(spares: &Spares) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    spares.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads what need not come from a disk; `None`: it may have to.
+fn read_now(file: &File, room: &mut [u8], at: u64) -> io::Result<Option<usize>> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+        let mut slices = [io::IoSliceMut::new(room)];
+        match preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT) {
+            // Not in memory; or a file system that cannot tell.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => Ok(None),
+            read => Ok(Some(read?)),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, room, at);
+        Ok(None)
+    }
+}
+
+/// Reads, and waits for the disk if need be.
+fn read_at(file: &File, room: &mut [u8], at: u64) -> io::Result<usize> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_at(file, room, at);
+    #[cfg(windows)]
+    return std::os::windows::fs::FileExt::seek_read(file, room, at);
 }

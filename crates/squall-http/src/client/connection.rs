@@ -1,15 +1,16 @@
 //! A connection between exchanges, and its input buffer.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
+use super::buffers::{self, Pooled};
 use crate::stream::Stream;
 use crate::wire::headers::Headers;
-
-/// What the input buffer shrinks to while a connection is idle.
-const IDLE_BUFFER: usize = 8 << 10;
 
 /// A connection to an origin that carries one exchange after another.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Connection {
     keep_alive: Option<Duration>,
     peer: Option<SocketAddr>,
     born: Instant,
+    salt: u8,
 }
 
 /// Where a connection goes when its exchange ended cleanly.
@@ -50,6 +52,7 @@ impl Connection {
             exchanges: 0,
             keep_alive: None,
             born: Instant::now(),
+            salt: RandomState::new().hash_one(0_u8) as u8,
         }
     }
 
@@ -66,6 +69,11 @@ impl Connection {
     /// How long it has lived.
     pub fn age(&self) -> Duration {
         self.born.elapsed()
+    }
+
+    /// A number of its own, drawn at random, by which connections may be told apart.
+    pub fn salt(&self) -> u8 {
+        self.salt
     }
 
     /// How long the server said it keeps an idle connection (`Keep-Alive: timeout=N`).
@@ -102,7 +110,7 @@ impl Connection {
     }
 }
 
-/// Bytes that were read and not yet understood.
+/// Bytes that were read and not yet understood. Holds no memory while there are none.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     /// Initialised memory; what is in use is `start..end`.
@@ -127,6 +135,22 @@ impl Input {
         }
     }
 
+    /// Takes the first `len` bytes out.
+    ///
+    /// When they are all there is, and much, they are handed over where they lie.
+    pub(super) fn take(&mut self, len: usize) -> Bytes {
+        let all = len == self.end - self.start;
+        if all && len > self.bytes.len() / 2 {
+            let (start, end) = (self.start, self.end);
+            (self.start, self.end) = (0, 0);
+            let whole = Bytes::from_owner(Pooled(std::mem::take(&mut self.bytes)));
+            return whole.slice(start..end);
+        }
+        let bytes = Bytes::copy_from_slice(self.data().get(..len).unwrap_or_default());
+        self.consume(bytes.len());
+        bytes
+    }
+
     /// Reads more, into at least `size` bytes of memory; 0 is the end.
     ///
     /// The memory doubles when it is full, so the caller bounds what it leaves unread.
@@ -136,28 +160,35 @@ impl Input {
         cx: &Context<'_>,
         size: usize,
     ) -> Poll<io::Result<usize>> {
+        // A connection that waits needs no memory for what may come.
+        ready!(stream.poll_readable(cx));
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
         if self.bytes.len() < size {
-            self.bytes.resize(size, 0);
+            let mut larger = buffers::take(size);
+            if let Some(room) = larger.get_mut(..self.end) {
+                room.copy_from_slice(self.data());
+            }
+            buffers::give(std::mem::replace(&mut self.bytes, larger));
         } else if self.end == self.bytes.len() {
             self.bytes.resize(self.end * 2, 0);
         }
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let read = stream.poll_read(cx, room);
-        if let Poll::Ready(Ok(read)) = &read {
-            self.end += read;
+        match &read {
+            Poll::Ready(Ok(read)) => self.end += read,
+            _ => self.shrink(),
         }
         read
     }
 
-    /// Gives memory back before an idle time.
+    /// Gives the memory back, if it holds nothing.
     pub(super) fn shrink(&mut self) {
-        if self.is_empty() && self.bytes.len() > IDLE_BUFFER {
-            self.bytes = Vec::new();
+        if self.is_empty() {
+            buffers::give(std::mem::take(&mut self.bytes));
         }
     }
 }

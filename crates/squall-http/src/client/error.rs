@@ -40,6 +40,8 @@ pub enum ExchangeError {
     TimedOut {
         /// The limit that was reached.
         limit: Duration,
+        /// What rules it.
+        setting: &'static str,
     },
 }
 
@@ -74,8 +76,8 @@ impl fmt::Display for ExchangeError {
             Self::SwitchingProtocols => {
                 f.write_str("the peer switches protocols without having been asked")
             }
-            Self::TimedOut { limit } => {
-                write!(f, "nothing moved for {limit:?} (idle_timeout)")
+            Self::TimedOut { limit, setting } => {
+                write!(f, "nothing moved for {limit:?} ({setting})")
             }
         }
     }

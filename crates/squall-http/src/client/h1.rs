@@ -10,7 +10,11 @@
 //! A server may answer before it has read the request, and may close then. So an upload
 //! that fails does not end the exchange: reading goes on, and what the server said is the
 //! answer (RFC 9112 section 9.5). Only when nothing was said is the failure reported.
+//!
+//! An exchange may ask for another protocol. Nothing but HTTP goes over the connection
+//! until the peer has agreed with 101 (RFC 9931); then it leaves HTTP, see [`Upgraded`].
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -21,6 +25,7 @@ use super::answer::Incoming;
 use super::connection::{Connection, Home};
 use super::error::ExchangeError;
 use super::idle::Idle;
+use super::upgraded::Upgraded;
 use super::upload::Upload;
 use crate::body::Body;
 use crate::wire::chunked::ChunkLimits;
@@ -31,8 +36,11 @@ use crate::wire::{encode, framing};
 /// Memory for an answer's head and, mostly, its body.
 const HEAD_BUFFER: usize = 8 << 10;
 
+/// Is told of each 1xx answer: its status and its own fields.
+pub type OnInformational = dyn Fn(StatusCode, &Headers) + Send + Sync;
+
 /// A request's head without framing: the engine generates that from the body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
     /// The method. Not CONNECT.
     pub method: &'a Method,
@@ -45,10 +53,27 @@ pub struct Outgoing<'a> {
     pub headers: &'a Headers,
     /// The `User-Agent`, where `headers` has none.
     pub user_agent: Option<&'a str>,
+    /// The `Accept-Encoding`, where `headers` has none.
+    pub accept_encoding: Option<&'a str>,
     /// Asks the server to close after this exchange.
     pub close: bool,
     /// Waits for `100 Continue` before the body is sent, at most for so long.
     pub expect_continue: Option<Duration>,
+    /// The protocol to switch to, such as `websocket`.
+    pub upgrade: Option<&'a str>,
+    /// Who is told of 1xx answers.
+    pub on_informational: Option<&'a OnInformational>,
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("host", &self.host)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a server may send, and for how long it may be silent.
@@ -62,6 +87,8 @@ pub struct ExchangeLimits {
     pub informational: usize,
     /// How long nothing may move in either direction. Default `None`: forever.
     pub idle: Option<Duration>,
+    /// How long the answer's head may take once the request is sent, instead of `idle`.
+    pub first_byte: Option<Duration>,
 }
 
 impl Default for ExchangeLimits {
@@ -71,6 +98,7 @@ impl Default for ExchangeLimits {
             chunks: ChunkLimits::default(),
             informational: 10,
             idle: None,
+            first_byte: None,
         }
     }
 }
@@ -107,6 +135,8 @@ pub struct Answer {
     pub body: Body,
     /// The server's address.
     pub peer: Option<SocketAddr>,
+    /// The connection, if the server has switched protocols as it was asked to.
+    pub upgraded: Option<Upgraded>,
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -134,13 +164,14 @@ pub async fn exchange<H: Home>(
     connection.exchanges += 1;
     let mut waiting = Waiting {
         upload: Upload::new(head, body, hold),
-        idle: Idle::new(limits.idle),
+        idle: Idle::new(limits.idle, "idle_timeout"),
         head: ResponseHead::new(),
         informational: 0,
         released: false,
+        sent: false,
         connection,
     };
-    std::future::poll_fn(|cx| waiting.poll(limits, progress, cx)).await?;
+    std::future::poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
     let Waiting {
         upload,
         head,
@@ -150,9 +181,22 @@ pub async fn exchange<H: Home>(
     let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
     connection.note(&head.headers);
     let peer = connection.peer_addr();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Answer {
+            head,
+            body: Body::empty(),
+            peer,
+            upgraded: Some(Upgraded::new(connection, home)),
+        });
+    }
     let persistent = head.keep_alive() && !request.close;
     let body = Incoming::new(connection, home, upload, length, persistent, limits).into_body();
-    Ok(Answer { head, body, peer })
+    Ok(Answer {
+        head,
+        body,
+        peer,
+        upgraded: None,
+    })
 }
 
 /// An exchange that has no answer yet.
@@ -164,19 +208,26 @@ struct Waiting {
     informational: usize,
     /// The upload may go on, and has not been told.
     released: bool,
+    /// The request is sent, and the limit is that on the answer's head.
+    sent: bool,
 }
 
 impl Waiting {
     fn poll(
         &mut self,
+        request: &Outgoing<'_>,
         limits: &ExchangeLimits,
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
         let before = self.upload.written();
         let _ = self.upload.poll(&self.connection.stream, cx);
-        if self.upload.is_done() {
-            progress.written.get_or_insert_with(Instant::now);
+        if self.upload.is_done() && !self.sent {
+            self.sent = true;
+            progress.written = Some(Instant::now());
+            if limits.first_byte.is_some() {
+                self.idle = Idle::new(limits.first_byte, "first_byte_timeout");
+            }
         }
         if let Some(error) = self.upload.take_broken() {
             return Poll::Ready(Err(error));
@@ -187,10 +238,10 @@ impl Waiting {
         if self.upload.written() > before || self.upload.is_starved() {
             self.idle.reset();
         }
-        let read = self.poll_head(limits, progress, cx);
+        let read = self.poll_head(request, limits, progress, cx);
         if read.is_pending() && std::mem::take(&mut self.released) {
             // Nothing else would wake the upload now.
-            return self.poll(limits, progress, cx);
+            return self.poll(request, limits, progress, cx);
         }
         match read {
             // Why the request could not be sent says more than the silence after it.
@@ -198,8 +249,8 @@ impl Waiting {
                 Poll::Ready(Err(self.upload.take_failed().unwrap_or(error)))
             }
             Poll::Pending if !self.upload.is_starved() => {
-                let limit = ready!(self.idle.poll(cx));
-                Poll::Ready(Err(ExchangeError::TimedOut { limit }))
+                let (limit, setting) = ready!(self.idle.poll(cx));
+                Poll::Ready(Err(ExchangeError::TimedOut { limit, setting }))
             }
             read => read,
         }
@@ -208,6 +259,7 @@ impl Waiting {
     /// Reads heads until the final one.
     fn poll_head(
         &mut self,
+        request: &Outgoing<'_>,
         limits: &ExchangeLimits,
         progress: &mut Progress,
         cx: &mut Context<'_>,
@@ -217,10 +269,10 @@ impl Waiting {
             let used = parse_response(data, &limits.head, &mut self.head);
             if let Some(used) = used.map_err(ExchangeError::Head)? {
                 self.connection.input.consume(used);
-                if !self.head.status.is_informational() {
+                if !self.head.status.is_informational() || self.switches_to(request) {
                     return Poll::Ready(Ok(()));
                 }
-                self.informational(limits)?;
+                self.informational(request, limits)?;
                 continue;
             }
             let Connection { input, stream, .. } = &mut self.connection;
@@ -235,8 +287,19 @@ impl Waiting {
         }
     }
 
+    /// Whether the peer switches to the protocol it was asked for.
+    fn switches_to(&self, request: &Outgoing<'_>) -> bool {
+        self.head.status == StatusCode::SWITCHING_PROTOCOLS
+            && self.upload.is_done()
+            && (request.upgrade).is_some_and(|name| self.head.headers.has_token("upgrade", name))
+    }
+
     /// A 1xx answer: has no body, and another head follows.
-    fn informational(&mut self, limits: &ExchangeLimits) -> Result<(), ExchangeError> {
+    fn informational(
+        &mut self,
+        request: &Outgoing<'_>,
+        limits: &ExchangeLimits,
+    ) -> Result<(), ExchangeError> {
         match self.head.status {
             StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
             StatusCode::CONTINUE => {
@@ -249,6 +312,9 @@ impl Waiting {
         if self.informational > limits.informational {
             let limit = limits.informational;
             return Err(ExchangeError::TooManyInformational { limit });
+        }
+        if let Some(tell) = request.on_informational {
+            tell(self.head.status, &self.head.headers);
         }
         self.head.clear();
         Ok(())
@@ -266,6 +332,9 @@ fn write_head(
     if let Some(name) = request.user_agent {
         encode::field(out, "User-Agent", name.as_bytes());
     }
+    if let Some(codings) = request.accept_encoding {
+        encode::field(out, "Accept-Encoding", codings.as_bytes());
+    }
     match body.len() {
         // Only methods whose requests mean something by their body say that it is empty.
         Some(0) if !has_body_by_nature(request.method) => {}
@@ -275,7 +344,10 @@ fn write_head(
     if request.expect_continue.is_some() && !body.is_empty() {
         encode::field(out, "Expect", b"100-continue");
     }
-    if request.close {
+    if let Some(protocol) = request.upgrade {
+        encode::field(out, "Connection", b"Upgrade");
+        encode::field(out, "Upgrade", protocol.as_bytes());
+    } else if request.close {
         encode::field(out, "Connection", b"close");
     }
     encode::end(out);

@@ -6,12 +6,15 @@
 //! [`Home`].
 
 mod answer;
+mod buffers;
 mod connection;
 mod error;
 mod h1;
 mod idle;
+mod upgraded;
 mod upload;
 
 pub use connection::{Connection, Home};
 pub use error::ExchangeError;
-pub use h1::{Answer, ExchangeLimits, Outgoing, Progress, Sent, exchange};
+pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, Sent, exchange};
+pub use upgraded::Upgraded;

@@ -5,10 +5,13 @@
 
 use std::future::Future;
 use std::io;
+#[cfg(unix)]
+use std::net::IpAddr;
 use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::registered::{BACKLOG, Connecting, Listening, Registered};
 use super::stream::{read_stream, write_stream};
@@ -122,6 +125,41 @@ impl TcpStream {
         stream.io().peer_addr()?;
         stream.io().set_nodelay(true)?;
         Ok(Self(stream))
+    }
+
+    /// Connects to one address from an address of this machine.
+    ///
+    /// # Errors
+    /// The system's, such as `AddrNotAvailable` when this machine does not have it.
+    ///
+    /// # Cancel safety
+    /// Dropping it gives the attempt up.
+    #[cfg(unix)]
+    pub async fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let stream = mio::net::TcpStream::from_std(socket.into());
+        let stream = Registered::connected(stream).await?;
+        stream.io().peer_addr()?;
+        stream.io().set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+
+    /// Asks the peer whether it is still there once nothing came for `idle`, and then
+    /// thrice more at that distance, before the connection is given up.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_keepalive(&self, idle: Duration) -> io::Result<()> {
+        let keepalive = TcpKeepalive::new().with_time(idle);
+        #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+        let keepalive = keepalive.with_interval(idle).with_retries(3);
+        SockRef::from(self.0.io()).set_tcp_keepalive(&keepalive)
     }
 
     /// Closes one direction or both, now.

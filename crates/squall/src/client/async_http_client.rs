@@ -16,6 +16,8 @@ use super::fetch;
 use super::pool::{Pool, PoolLimits, PoolStats};
 use super::request::HttpRequest;
 use super::response::HttpResponse;
+use super::retry::{Budget, Retry};
+use super::route::Route;
 
 /// TLS configurations kept: one per set of `ca_certs` that was used.
 const TLS_CONFIGS: usize = 64;
@@ -35,6 +37,7 @@ pub struct AsyncHttpClient {
 pub(super) struct Shared {
     pub(super) pool: Arc<Pool>,
     pub(super) defaults: Defaults,
+    pub(super) budget: Budget,
     tls_configs: Mutex<HashMap<ClientTls, Arc<ClientConfig>>>,
     warned: Mutex<HashSet<String>>,
 }
@@ -50,7 +53,10 @@ pub(super) struct Defaults {
     pub(super) max_redirects: usize,
     pub(super) max_body_size: u64,
     pub(super) user_agent: String,
-    pub(super) tls: ClientTls,
+    pub(super) route: Route,
+    pub(super) tcp_keepalive: Duration,
+    pub(super) raise_error: bool,
+    pub(super) retry: Option<Retry>,
     /// What is wrong with the settings: every fetch says so.
     pub(super) error: Option<String>,
 }
@@ -66,7 +72,10 @@ impl Default for Defaults {
             max_redirects: 10,
             max_body_size: 100 << 20,
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
-            tls: ClientTls::default(),
+            route: Route::default(),
+            tcp_keepalive: Duration::from_secs(15),
+            raise_error: false,
+            retry: None,
             error: None,
         }
     }
@@ -221,8 +230,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How old a connection gets: default 5 minutes, so that a change of a name's address
-    /// is noticed.
+    /// How old a connection gets: default 5 minutes, a tenth more or less, so that a
+    /// change of a name's address is noticed.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.limits.max_age = age;
         self
@@ -276,7 +285,7 @@ impl ClientBuilder {
 
     /// Whether servers' certificates have to be valid: default true.
     pub fn validate_cert(mut self, validate: bool) -> Self {
-        self.defaults.tls.validate_cert = validate;
+        self.defaults.route.tls.validate_cert = validate;
         self
     }
 
@@ -285,7 +294,43 @@ impl ClientBuilder {
     /// Authorities, or a server's own self-signed certificate. Text without a certificate
     /// fails every fetch; [`try_build`](Self::try_build) says so at once.
     pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.defaults.tls.ca_certs = Some(pem.as_ref().into());
+        self.defaults.route.tls.ca_certs = Some(pem.as_ref().into());
+        self
+    }
+
+    /// The client's own certificate chain and its private key, both in PEM, for servers
+    /// that ask for one: default none.
+    ///
+    /// It is shown to every server that asks. Use
+    /// [`HttpRequest::client_cert`] for one server's.
+    pub fn client_cert(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.defaults.route.tls.identity = Some((chain.as_ref().into(), key.as_ref().into()));
+        self
+    }
+
+    /// After how much silence the system asks a peer whether it is still there: default
+    /// 15 s, given up after three more. Zero: never.
+    pub fn tcp_keepalive(mut self, idle: Duration) -> Self {
+        self.defaults.tcp_keepalive = idle;
+        self
+    }
+
+    /// Whether a status of 400 and more is an error: default false. Tornado's is true.
+    pub fn raise_error(mut self, raise: bool) -> Self {
+        self.defaults.raise_error = raise;
+        self
+    }
+
+    /// When fetches are repeated: default never.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.defaults.retry = Some(retry);
+        self
+    }
+
+    /// Connections that are being made at a time, per origin: default 8. More fetches wait
+    /// for one of them, or for a connection that comes free.
+    pub fn max_dials_per_origin(mut self, dials: usize) -> Self {
+        self.limits.dials = dials.max(1);
         self
     }
 
@@ -307,13 +352,16 @@ impl ClientBuilder {
     /// Settings that cannot be used fail every fetch; [`try_build`](Self::try_build) says
     /// so at once.
     pub fn build(mut self) -> AsyncHttpClient {
-        if self.defaults.error.is_none() && self.defaults.tls.ca_certs.is_some() {
-            let made = client_config(&self.defaults.tls);
+        let tls = &self.defaults.route.tls;
+        let given = tls.ca_certs.is_some() || tls.identity.is_some();
+        if self.defaults.error.is_none() && given {
+            let made = client_config(&self.defaults.route.tls);
             self.defaults.error = made.err().map(|error| error.to_string());
         }
         let shared = Shared {
             pool: Pool::new(self.limits),
             defaults: self.defaults,
+            budget: Budget::new(),
             tls_configs: Mutex::default(),
             warned: Mutex::default(),
         };

@@ -3,23 +3,26 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use squall_http::Stream;
 use squall_http::client::Connection;
-use squall_http::tls;
+use squall_http::{Socket, Stream, tls};
+#[cfg(unix)]
+use squall_loop::net::UnixStream;
 use squall_loop::net::{TcpStream, resolve};
 use squall_loop::{Sleep, sleep};
 use url::Url;
 
 use super::async_http_client::Shared;
 use super::error::{Cause, Phase};
-use super::fetch::Trace;
-use squall_http::tls::ClientTls;
+use super::fetch::{Trace, unless_zero};
+use super::request::Waits;
+use super::route::Route;
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -40,49 +43,102 @@ impl fmt::Display for TlsFailure {
 /// Connects to the origin of `url`.
 pub(super) async fn dial(
     shared: &Shared,
+    waits: &Waits,
     url: &Url,
-    trust: &ClientTls,
+    route: &Route,
     trace: &mut Trace,
 ) -> Result<Connection, Cause> {
     let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
     let config = match url.scheme() {
-        "https" => Some(shared.tls_config(trust).map_err(Cause::Config)?),
+        "https" => Some(shared.tls_config(&route.tls).map_err(Cause::Config)?),
         _ => None,
     };
-    trace.enter(Phase::Dns);
-    let addresses = resolve(host, port).await.map_err(Cause::Io)?;
-    trace.marks.resolved();
-    trace.enter(Phase::Connect);
-    let tcp = connect_any(&addresses).await.map_err(Cause::Io)?;
+    let socket = match &route.unix_socket {
+        Some(path) => {
+            trace.enter(Phase::Connect);
+            unix(path).await.map_err(Cause::Io)?
+        }
+        None => tcp(shared, waits, url, route, trace).await?,
+    };
     trace.marks.connected();
     let Some(config) = config else {
-        return Ok(Connection::new(tcp.into()));
+        return Ok(Connection::new(socket.into()));
     };
     trace.enter(Phase::Tls);
-    if !trust.validate_cert {
+    if !route.tls.validate_cert {
         shared.warn_unchecked(host);
     }
+    let host = route.server_name.as_deref().unwrap_or(host);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|_| Cause::Invalid(format!("{host} is no name that a certificate can have")))?;
-    let stream = Stream::connect_tls(tcp, config, name).await;
-    let stream = stream.map_err(|source| {
-        let words = tls::explain(&source).unwrap_or_else(|| source.to_string());
-        Cause::Tls(TlsFailure { words, source })
-    })?;
+    let shaken = async {
+        let stream = Stream::connect_tls(socket, config, name).await;
+        stream.map_err(|source| {
+            let words = tls::explain(&source).unwrap_or_else(|| source.to_string());
+            Cause::Tls(TlsFailure { words, source })
+        })
+    };
+    let stream = unless_zero(waits.tls, "tls_timeout", shaken).await?;
     trace.marks.secured();
     Ok(Connection::new(stream))
+}
+
+/// Connects to one of the host's addresses.
+async fn tcp(
+    shared: &Shared,
+    waits: &Waits,
+    url: &Url,
+    route: &Route,
+    trace: &mut Trace,
+) -> Result<Socket, Cause> {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    trace.enter(Phase::Dns);
+    let resolved = async { resolve(host, port).await.map_err(Cause::Io) };
+    let mut addresses = unless_zero(waits.dns, "dns_timeout", resolved).await?;
+    if let Some(source) = route.source {
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+    }
+    trace.marks.resolved();
+    trace.enter(Phase::Connect);
+    let tcp = connect_any(&addresses, route.source)
+        .await
+        .map_err(Cause::Io)?;
+    let keepalive = shared.defaults.tcp_keepalive;
+    if !keepalive.is_zero() {
+        // A system that cannot is no reason not to fetch.
+        let _ = tcp.set_keepalive(keepalive);
+    }
+    Ok(tcp.into())
+}
+
+#[cfg(unix)]
+async fn unix(path: &Path) -> io::Result<Socket> {
+    Ok(UnixStream::connect(path).await?.into())
+}
+
+#[cfg(not(unix))]
+async fn unix(_: &Path) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Connects to one address, from that of this machine if one is given.
+async fn connect_to(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let connected = match source {
+        #[cfg(unix)]
+        Some(source) => TcpStream::connect_from(source, address).await,
+        _ => TcpStream::connect(address).await,
+    };
+    connected.map_err(|error| at(address, &error))
 }
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// Tries the addresses in order; a slow one does not keep the next one waiting for long.
-async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn connect_any(addresses: &[SocketAddr], source: Option<IpAddr>) -> io::Result<TcpStream> {
     if let [only] = addresses {
-        return TcpStream::connect(*only)
-            .await
-            .map_err(|error| at(*only, &error));
+        return connect_to(*only, source).await;
     }
     let mut rest = addresses.iter().copied();
     let mut running: Vec<Attempt> = Vec::new();
@@ -112,10 +168,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
             }
             match rest.next() {
                 Some(address) => {
-                    running.push(Box::pin(async move {
-                        let connected = TcpStream::connect(address).await;
-                        connected.map_err(|error| at(address, &error))
-                    }));
+                    running.push(Box::pin(connect_to(address, source)));
                     next = Some(Box::pin(sleep(ATTEMPT_DELAY)));
                 }
                 None if running.is_empty() => {

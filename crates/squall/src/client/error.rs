@@ -1,7 +1,7 @@
 //! `FetchError`: where a fetch failed, why, and whether it may be repeated.
 //!
 //! ```text
-//! Queue -> Dns -> Connect -> Tls -> Write -> WaitHead -> Body      (Phase: where)
+//! Queue -> Dns -> Connect -> Tls -> Write -> WaitHead -> Body -> Save   (Phase: where)
 //!   Request (nothing was tried), Redirect, Status (only by rethrow)
 //! ```
 
@@ -37,6 +37,8 @@ pub enum Phase {
     WaitHead,
     /// Reading the answer's body.
     Body,
+    /// Writing the answer's body to a file.
+    Save,
     /// Following a redirect.
     Redirect,
     /// The answer came, and its status is an error ([`HttpResponse::rethrow`]).
@@ -158,6 +160,51 @@ impl FetchError {
         matches!(self.0.phase, Phase::Dns | Phase::Connect | Phase::Tls)
     }
 
+    /// Whether the host's name could not be resolved.
+    pub fn is_dns(&self) -> bool {
+        self.0.phase == Phase::Dns
+    }
+
+    /// Whether the answer came, and its status was the error.
+    pub fn is_status(&self) -> bool {
+        self.status().is_some()
+    }
+
+    /// Whether the request itself was invalid; nothing was tried.
+    pub fn is_request(&self) -> bool {
+        self.0.phase == Phase::Request
+    }
+
+    /// Whether a redirect could not or may not be followed.
+    pub fn is_redirect(&self) -> bool {
+        self.0.phase == Phase::Redirect
+    }
+
+    /// Whether the answer's body failed, after its head had come.
+    pub fn is_body(&self) -> bool {
+        self.0.phase == Phase::Body
+    }
+
+    /// Whether every connection that the limits allow was in use for too long, or too many
+    /// fetches were waiting for one.
+    pub fn is_pool(&self) -> bool {
+        self.0.phase == Phase::Queue
+    }
+
+    /// Whether it may go well another time: the network's fault, or the server's.
+    pub(super) fn may_pass(&self) -> bool {
+        match &self.0.cause {
+            Cause::Io(_) => self.0.phase != Phase::Save,
+            Cause::Timeout { setting, .. } => {
+                matches!(*setting, "connect_timeout" | "dns_timeout" | "tls_timeout")
+            }
+            Cause::Exchange(error) => {
+                error.is_disconnect() || matches!(error, ExchangeError::TimedOut { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the TLS handshake failed; the text says why.
     pub fn is_tls(&self) -> bool {
         self.0.phase == Phase::Tls
@@ -214,6 +261,7 @@ impl Phase {
             Self::Write => "sending the request",
             Self::WaitHead => "waiting for the answer",
             Self::Body => "reading the answer's body",
+            Self::Save => "saving the answer's body",
             Self::Redirect => "following a redirect",
             Self::Status => "the answer is an error",
         }

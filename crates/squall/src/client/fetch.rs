@@ -2,30 +2,36 @@
 
 use std::time::{Duration, Instant};
 
-use http::Method;
+use http::{Method, StatusCode};
+use squall_http::Body;
 use squall_http::client::{
-    Answer, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
+    Answer, Connection, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
 };
+use squall_http::wire::head::ResponseHead;
 use squall_loop::{IoLoop, remaining, with_timeout};
 use url::{Position, Url};
 
 use super::async_http_client::Shared;
-use super::connect;
 use super::error::{Cause, FetchError, Phase};
-use super::pool::{Acquired, Lease};
-use super::redirect;
-use super::request::{HttpRequest, origin};
-use super::response::HttpResponse;
+use super::pool::{Acquired, Lease, Turn};
+use super::request::{HttpRequest, Waits, origin};
+use super::response::{Hop, HttpResponse};
+use super::retry::{self, Retry};
+use super::route::Route;
 use super::time_info::Marks;
+use super::{connect, digest, netrc, redirect};
 
 /// A redirect's body up to this size is read, so that its connection can be used again.
 const REDIRECT_BODY: u64 = 64 << 10;
 
+/// How often a request is sent anew because its connection was closed under it.
+const SAFE_REPEATS: u32 = 3;
+
 /// What a fetch leaves of its handler's deadline: a tenth, and at most this.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 
-/// Fetches: a place in the pool, a connection, one exchange; again for each redirect, and
-/// once more where an idle connection turned out to be closed.
+/// Fetches: a place in the pool, a connection, one exchange; again for each redirect, for
+/// a challenge, and where an idle connection turned out to be closed.
 async fn run(
     shared: &Shared,
     request: &mut HttpRequest,
@@ -33,36 +39,34 @@ async fn run(
     trace: &mut Trace,
 ) -> Result<(Answer, bool), Cause> {
     let defaults = &shared.defaults;
-    let trust = request.trust(defaults);
     let limits = limits(request, shared);
     let mut redirects_left = request.max_redirects.unwrap_or(defaults.max_redirects);
-    let mut stale = false;
+    let mut challenges = 0;
+    let mut stale = 0;
+    if request.said().is_some_and(|said| said.netrc.is_some()) {
+        Box::pin(log_in(request, url)).await?;
+    }
     loop {
         let replay = request.body.try_clone();
         let body = std::mem::take(&mut request.body);
         let repeatable = replay.is_some() && is_idempotent(request);
 
         trace.enter(Phase::Queue);
-        let trusted = if url.scheme() == "https" {
-            &*trust
-        } else {
-            &defaults.tls
-        };
-        let lease = place(shared, origin(url), trusted).await?;
+        let route = request.route(defaults, url);
+        let lease = place(shared, request.waits(defaults).pool, url, &route).await?;
         trace.marks.queued();
 
         // A request that could not be repeated asks the system whether the line is up.
-        let idle = if stale {
-            None
-        } else {
-            lease.take_idle(!repeatable)
+        let idle = match stale {
+            0 => lease.take_idle(!repeatable),
+            _ => None,
         };
         let connection = match idle {
             Some(connection) => connection,
             None => {
-                let limit = request.connect_timeout.unwrap_or(defaults.connect_timeout);
-                let dialled = connect::dial(shared, url, trusted, trace);
-                unless_zero(limit, "connect_timeout", dialled).await?
+                let waits = request.waits(defaults);
+                // On the heap, so that a fetch that needs no new connection stays small.
+                Box::pin(open(shared, &waits, url, &route, &lease, trace)).await?
             }
         };
         let reused = connection.exchanges() > 0;
@@ -70,24 +74,48 @@ async fn run(
         trace.enter(Phase::Write);
         let target = request.target(url);
         let host = request.host.as_deref();
+        let said = request.said();
         let outgoing = Outgoing {
             method: &request.method,
             target: &target,
             host: host.unwrap_or(&url[Position::BeforeHost..Position::AfterPort]),
             headers: &request.headers,
             user_agent: request.default_agent(defaults),
+            accept_encoding: request.accepted_codings(),
             close: request.close,
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
+            upgrade: said.and_then(|said| said.upgrade.as_deref()),
+            on_informational: said.and_then(|said| said.on_informational.as_deref()),
         };
         let progress = &mut trace.progress;
         let answer = match exchange(connection, lease, &outgoing, body, &limits, progress).await {
-            Err(error) if reused && trace.may_repeat(&error, repeatable, replay.is_some()) => {
+            Err(error)
+                if reused
+                    && stale < SAFE_REPEATS
+                    && trace.may_repeat(&error, repeatable, replay.is_some()) =>
+            {
                 request.body = replay.unwrap_or_default();
-                stale = true;
+                stale += 1;
+                trace.repeats += 1;
+                trace.marks.again();
                 continue;
             }
             answer => answer.map_err(Cause::Exchange)?,
         };
+        stale = 0;
+
+        if let Some(proof) = meet_challenge(request, &answer.head, &target, challenges)
+            && let Some(body) = &replay
+            && let Some(body) = body.try_clone()
+        {
+            (request.headers.set("Authorization", proof))
+                .map_err(|error| Cause::Invalid(error.to_string()))?;
+            request.body = body;
+            challenges += 1;
+            Box::pin(drain(answer)).await;
+            trace.answered_once();
+            continue;
+        }
 
         let leads_to = match request.follow_redirects {
             true => {
@@ -104,18 +132,39 @@ async fn run(
             return Err(Cause::TooManyRedirects { limit });
         };
         redirects_left = left;
-        if redirect::rewrite(request, answer.head.status, url, &next) {
+        let status = answer.head.status;
+        if redirect::rewrite(request, status, url, &next) {
             request.body = replay.ok_or_else(|| not_replayable(&next))?;
         }
-        drain(answer).await;
-        *url = next;
-        trace.redirected = true;
-        stale = false;
+        Box::pin(drain(answer)).await;
+        let url = std::mem::replace(url, next);
+        trace.history.push(Hop { url, status });
+        trace.answered_once();
+        challenges = 0;
+    }
+}
+
+/// Fetches, with the repeats and the errors that the request or the client ask for.
+pub(super) async fn fetch(
+    shared: &Shared,
+    request: HttpRequest,
+) -> Result<HttpResponse, FetchError> {
+    let raise = request.raise_error.unwrap_or(shared.defaults.raise_error);
+    let outcome = match request.policy().or(shared.defaults.retry.as_ref()).cloned() {
+        Some(retry) => Box::pin(retry::attempts(shared, request, &retry)).await,
+        None if request.hedge_delay().is_some() => {
+            Box::pin(retry::attempts(shared, request, &Retry::times(0))).await
+        }
+        None => once(shared, request).await,
+    };
+    match raise {
+        true => outcome?.rethrow(),
+        false => outcome,
     }
 }
 
 /// Fetches within the request's time, and tells the whole story if that fails.
-pub(super) async fn fetch(
+pub(super) async fn once(
     shared: &Shared,
     mut request: HttpRequest,
 ) -> Result<HttpResponse, FetchError> {
@@ -134,17 +183,95 @@ pub(super) async fn fetch(
     };
     let (answer, reused) =
         fetched.map_err(|cause| trace.error(cause, shown_target(&request, &url)))?;
+    let (head, body) = plain(&request, answer.head, answer.body).map_err(|cause| {
+        trace.enter(Phase::Body);
+        trace.error(cause, shown_target(&request, &url))
+    })?;
     Ok(HttpResponse {
         time_info: trace.marks.finish(&trace.progress),
         marks: trace.marks,
         remote_addr: answer.peer,
         reused,
-        head: answer.head,
-        body: answer.body,
+        retries: trace.repeats,
+        history: trace.history,
+        upgraded: answer.upgraded,
+        head,
+        body,
         url,
         max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
         total,
     })
+}
+
+/// The answer without content codings, unless the request wants it as it comes.
+fn plain(
+    request: &HttpRequest,
+    head: ResponseHead,
+    body: Body,
+) -> Result<(ResponseHead, Body), Cause> {
+    #[cfg(feature = "compression")]
+    if request.decompress != Some(false) {
+        let mut head = head;
+        let body = super::decode::decoded(&mut head, body)?;
+        return Ok((head, body));
+    }
+    let _ = request;
+    Ok((head, body))
+}
+
+/// A connection of one's own, or one that came free before it was one's turn to dial.
+async fn open(
+    shared: &Shared,
+    waits: &Waits,
+    url: &Url,
+    route: &Route,
+    lease: &Lease,
+    trace: &mut Trace,
+) -> Result<Connection, Cause> {
+    let opened = async {
+        let _dialling = match lease.turn().await {
+            Turn::Connection(connection) => return Ok(connection),
+            Turn::Dial(dialling) => dialling,
+        };
+        connect::dial(shared, waits, url, route, trace).await
+    };
+    unless_zero(waits.connect, "connect_timeout", opened).await
+}
+
+/// Puts the credentials of a `.netrc` file on, if that is asked for.
+async fn log_in(request: &mut HttpRequest, url: &Url) -> Result<(), Cause> {
+    let Some(path) = request.said().and_then(|said| said.netrc.clone()) else {
+        return Ok(());
+    };
+    if request.headers.contains("authorization") {
+        return Ok(());
+    }
+    let host = url.host_str().unwrap_or_default();
+    let found = netrc::look_up(path, host).await;
+    let found = found.map_err(|error| Cause::Invalid(format!("netrc: {error}")))?;
+    if let Some((login, password)) = found {
+        request.put_basic(login.as_bytes(), password.as_bytes());
+    }
+    Ok(())
+}
+
+/// The proof that a 401 asks for. A second one only where the first was late, not wrong.
+fn meet_challenge(
+    request: &HttpRequest,
+    head: &ResponseHead,
+    target: &str,
+    met: u32,
+) -> Option<String> {
+    let credentials = request.said()?.digest.as_ref()?;
+    if head.status != StatusCode::UNAUTHORIZED || met > 1 {
+        return None;
+    }
+    let challenge = digest::challenge(&head.headers)?;
+    if met > 0 && !challenge.stale {
+        return None;
+    }
+    let cnonce = squall_http::wire::multipart::random_boundary().ok()?;
+    Some(challenge.answer(credentials, &request.method, target, &cnonce))
 }
 
 /// How long a whole fetch may take, and who says so.
@@ -196,8 +323,10 @@ pub(super) struct Trace {
     phase: Phase,
     pub(super) marks: Marks,
     progress: Progress,
-    /// A server has had the request already.
-    redirected: bool,
+    /// A server has had the request already, and answered with a redirect or a challenge.
+    answered: bool,
+    history: Vec<Hop>,
+    repeats: u32,
 }
 
 impl Trace {
@@ -206,7 +335,9 @@ impl Trace {
             phase: Phase::Request,
             marks: Marks::begin(),
             progress: Progress::default(),
-            redirected: false,
+            answered: false,
+            history: Vec::new(),
+            repeats: 0,
         }
     }
 
@@ -215,6 +346,12 @@ impl Trace {
             self.progress = Progress::default();
         }
         self.phase = phase;
+    }
+
+    /// The answer is not the last one.
+    fn answered_once(&mut self) {
+        self.answered = true;
+        self.marks.again();
     }
 
     /// Whether the server closed an idle connection just then, and repeating is safe.
@@ -241,7 +378,7 @@ impl Trace {
             _ => self.phase,
         };
         let time_info = self.marks.finish(&self.progress);
-        let sent = match self.redirected {
+        let sent = match self.answered {
             true => self.progress.sent.max(Sent::Maybe),
             false => self.progress.sent,
         };
@@ -249,15 +386,10 @@ impl Trace {
     }
 }
 
-async fn place(
-    shared: &Shared,
-    origin: &str,
-    trust: &squall_http::tls::ClientTls,
-) -> Result<Lease, Cause> {
-    match shared.pool.acquire(origin, trust) {
+async fn place(shared: &Shared, limit: Duration, url: &Url, route: &Route) -> Result<Lease, Cause> {
+    match shared.pool.acquire(origin(url), route) {
         Ok(Acquired::Now(lease)) => Ok(lease),
         Ok(Acquired::Later(waiting)) => {
-            let limit = shared.defaults.pool_timeout;
             unless_zero(limit, "pool_timeout", async { Ok(waiting.await) }).await
         }
         Err(limit) => Err(Cause::PoolFull { limit }),
@@ -275,7 +407,7 @@ async fn within<T>(
 }
 
 /// As [`within`], where a setting of zero is no limit.
-async fn unless_zero<T>(
+pub(super) async fn unless_zero<T>(
     limit: Duration,
     setting: &'static str,
     future: impl Future<Output = Result<T, Cause>>,
@@ -290,6 +422,7 @@ fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
     let idle = request.idle_timeout.unwrap_or(shared.defaults.idle_timeout);
     ExchangeLimits {
         idle: (!idle.is_zero()).then_some(idle),
+        first_byte: request.said().and_then(|said| said.first_byte_timeout),
         ..ExchangeLimits::default()
     }
 }
@@ -300,7 +433,7 @@ pub(super) fn now() -> Instant {
 }
 
 /// RFC 9110 section 9.2.2; a key makes any request so.
-fn is_idempotent(request: &HttpRequest) -> bool {
+pub(super) fn is_idempotent(request: &HttpRequest) -> bool {
     matches!(
         request.method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE

@@ -14,24 +14,36 @@
 //! # }
 //! ```
 //! A fetch runs inside the future that awaits it; dropping that cancels it. Bodies stream
-//! both ways with back-pressure. `Accept-Encoding` is only sent when the caller sets it,
-//! and answers are not decoded.
+//! both ways with back-pressure; compressed answers are asked for, and decoded as they
+//! come (feature `compression`, on by default).
 
 mod async_http_client;
 mod connect;
+#[cfg(feature = "compression")]
+mod decode;
+mod digest;
 mod error;
 mod fetch;
 mod multipart;
+mod netrc;
 mod pool;
+mod producer;
 mod redirect;
+mod replay;
 mod request;
 mod response;
+mod retry;
+mod route;
+mod save;
 mod time_info;
 
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
 pub use error::{FetchError, Phase, RequestSent};
 pub use multipart::{Multipart, MultipartError};
 pub use pool::PoolStats;
+pub use producer::BodyWriter;
 pub use request::HttpRequest;
-pub use response::HttpResponse;
+pub use response::{Hop, HttpResponse};
+pub use retry::Retry;
+pub use squall_http::client::Upgraded;
 pub use time_info::TimeInfo;

@@ -1,7 +1,6 @@
 //! `Multipart`: a form with files, written as it is sent.
 //!
-//! Nothing is collected: a file is opened when its turn comes and read in pieces on the
-//! executor, a stream is asked for its next chunk when the last one is on the wire. When
+//! Nothing is collected: a file is read in pieces on the executor, a stream is asked for its next chunk when the last one is on the wire. When
 //! every length is known, so is the whole's, and the request has a `Content-Length`.
 
 use std::collections::VecDeque;
@@ -14,11 +13,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use squall_http::wire::multipart::{PART_END, closing, part_head, part_len, random_boundary};
 use squall_http::{Body, BodyError, BodyStream, Headers};
-use squall_loop::run_on_executor;
 
-use crate::file_body::{FileBody, open};
+use crate::file_body::file_body;
 
-/// A form in memory up to this size is one piece, which a redirect may send again.
+/// A form in memory up to this size is one piece.
 const IN_ONE_PIECE: usize = 64 << 10;
 
 /// A `multipart/form-data` form.
@@ -82,15 +80,13 @@ impl Multipart {
     /// # Cancel safety
     /// Dropping it drops the form.
     pub async fn file(self, name: &str, path: impl AsRef<Path>) -> io::Result<Self> {
-        let path = path.as_ref().to_owned();
+        let path = path.as_ref();
         let filename = path
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let opened = run_on_executor(move || open(&path));
-        let (file, len) = opened.await.map_err(io::Error::other)??;
-        let body = Body::stream(FileBody::new(file, len, ()));
+        let body = file_body(path).await?;
         Ok(self.part(name, &filename, "", body, None))
     }
 
@@ -180,6 +176,7 @@ impl Multipart {
             stage: Stage::Head,
             closing,
             left,
+            begun: false,
             error: self.error,
         })
     }
@@ -222,6 +219,7 @@ struct Writer {
     stage: Stage,
     closing: Bytes,
     left: Option<u64>,
+    begun: bool,
     error: Option<String>,
 }
 
@@ -271,6 +269,7 @@ impl BodyStream for Writer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         let this = self.get_mut();
+        this.begun = true;
         let next = ready!(this.poll_next(cx));
         if let (Some(left), Ok(Some(chunk))) = (&mut this.left, &next) {
             *left = left.saturating_sub(chunk.len() as u64);
@@ -284,5 +283,27 @@ impl BodyStream for Writer {
 
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
         None
+    }
+
+    /// Forms of text, bytes and files can be sent twice.
+    fn replay(&self) -> Option<Body> {
+        if self.begun {
+            return None;
+        }
+        let again = |part: &Part| {
+            Some(Part {
+                head: part.head.clone(),
+                body: part.body.try_clone()?,
+                len: part.len,
+            })
+        };
+        Some(Body::stream(Self {
+            parts: self.parts.iter().map(again).collect::<Option<_>>()?,
+            stage: Stage::Head,
+            closing: self.closing.clone(),
+            left: self.left,
+            begun: false,
+            error: self.error.clone(),
+        }))
     }
 }

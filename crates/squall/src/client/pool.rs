@@ -4,6 +4,9 @@
 //! acquire --room--> Lease --(idle connection or dial)--> exchange --clean--> idle
 //!    `-- no room --> Waiting --granted, in order--> Lease      `-- else --> closed
 //! ```
+//! Whoever has a permit and no idle connection dials; at most some at a time, the others
+//! stand in line for their turn or for a connection that comes free.
+//!
 //! A [`Lease`] is a permit: one per connection in use, given back by dropping it wherever
 //! a fetch is cancelled. Limits count connections in use, per origin and in total; idle
 //! ones are bounded apart. The youngest idle connection is used first, so that the
@@ -18,10 +21,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use squall_http::client::{Connection, Home};
-use squall_http::tls::ClientTls;
 use squall_loop::IoLoop;
 
 use super::fetch::now;
+use super::route::Route;
 
 /// The pool's bounds; see the builder of the client for what each is for.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,7 @@ pub(super) struct PoolLimits {
     pub(super) idle_per_origin: usize,
     pub(super) idle_total: usize,
     pub(super) waiters: usize,
+    pub(super) dials: usize,
     pub(super) idle_timeout: Duration,
     pub(super) max_age: Duration,
 }
@@ -43,6 +47,7 @@ impl Default for PoolLimits {
             idle_per_origin: 32,
             idle_total: 512,
             waiters: 4096,
+            dials: 8,
             idle_timeout: Duration::from_secs(15),
             max_age: Duration::from_secs(300),
         }
@@ -72,7 +77,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// By scheme, host and port; then by whom is trusted.
+    /// By scheme, host and port; then by the way there.
     origins: HashMap<String, Vec<Origin>>,
     /// Permits given out, over all origins.
     active: usize,
@@ -81,7 +86,15 @@ struct State {
     next_ticket: u64,
     /// Tickets that were granted and not yet taken.
     granted: HashSet<u64>,
+    /// What those who waited for their turn to dial were given and have not taken.
+    handed: HashMap<u64, Handed>,
     reaping: bool,
+}
+
+/// What ends the wait for a connection of one's own.
+enum Handed {
+    Connection(Connection),
+    Dial,
 }
 
 struct Origin {
@@ -91,6 +104,10 @@ struct Origin {
     idle: Vec<Idle>,
     /// By ticket, so oldest first too.
     waiters: BTreeMap<u64, Waker>,
+    /// Connections that are being made.
+    dialling: usize,
+    /// Those who have a permit and wait until they may dial; by ticket.
+    line: BTreeMap<u64, Waker>,
 }
 
 struct Idle {
@@ -102,7 +119,7 @@ struct Idle {
 #[derive(Debug, PartialEq, Eq)]
 struct Key {
     origin: String,
-    tls: ClientTls,
+    route: Route,
 }
 
 impl Pool {
@@ -126,7 +143,7 @@ impl Pool {
     pub(super) fn acquire(
         self: &Arc<Self>,
         origin: &str,
-        tls: &ClientTls,
+        route: &Route,
     ) -> Result<Acquired, usize> {
         let mut state = self.lock();
         let State {
@@ -138,9 +155,9 @@ impl Pool {
         let Some(group) = origins.get_mut(origin) else {
             return Err(self.limits.waiters);
         };
-        let at = group.iter().position(|found| found.key.tls == *tls);
+        let at = group.iter().position(|found| found.key.route == *route);
         let at = at.unwrap_or_else(|| {
-            group.push(Origin::new(origin, tls));
+            group.push(Origin::new(origin, route));
             group.len() - 1
         });
         let Some(found) = group.get_mut(at) else {
@@ -206,8 +223,15 @@ impl Pool {
         let Some(life) = self.idle_life(&connection) else {
             return;
         };
-        let until = now() + life;
         let mut state = self.lock();
+        if let Some((ticket, waker)) =
+            (state.origin(key)).and_then(|origin| origin.line.pop_first())
+        {
+            state.handed.insert(ticket, Handed::Connection(connection));
+            drop(state);
+            return waker.wake();
+        }
+        let until = now() + life;
         if state.idle >= self.limits.idle_total {
             return;
         }
@@ -228,7 +252,9 @@ impl Pool {
 
     /// How long a connection may be idle; `None`: it is not worth keeping.
     fn idle_life(&self, connection: &Connection) -> Option<Duration> {
-        let rest = self.limits.max_age.checked_sub(connection.age())?;
+        // Between 0.9 and 1.1 times, so that what was opened together is not closed together.
+        let share = 0.9 + 0.2 * f64::from(connection.salt()) / 255.0;
+        let rest = (self.limits.max_age.mul_f64(share)).checked_sub(connection.age())?;
         let idle = match connection.keep_alive() {
             Some(told) => told
                 .checked_sub(ADVERTISED_MARGIN)?
@@ -303,15 +329,17 @@ impl State {
 }
 
 impl Origin {
-    fn new(origin: &str, tls: &ClientTls) -> Self {
+    fn new(origin: &str, route: &Route) -> Self {
         Self {
             key: Arc::new(Key {
                 origin: origin.to_owned(),
-                tls: tls.clone(),
+                route: route.clone(),
             }),
             active: 0,
             idle: Vec::new(),
             waiters: BTreeMap::new(),
+            dialling: 0,
+            line: BTreeMap::new(),
         }
     }
 
@@ -399,6 +427,111 @@ impl Lease {
                 return Some(idle.connection);
             }
         }
+    }
+}
+
+/// What a fetch without an idle connection gets.
+pub(super) enum Turn {
+    /// It may dial, while it holds this.
+    Dial(Dialling),
+    /// A connection came free before.
+    Connection(Connection),
+}
+
+impl Lease {
+    /// Waits for the turn to dial, or for a connection that comes free.
+    pub(super) async fn turn(&self) -> Turn {
+        let ticket = {
+            let mut state = self.pool.lock();
+            let ticket = state.next_ticket;
+            let Some(origin) = state.origin(&self.key) else {
+                return Turn::Dial(self.dialling());
+            };
+            if origin.dialling < self.pool.limits.dials && origin.line.is_empty() {
+                origin.dialling += 1;
+                return Turn::Dial(self.dialling());
+            }
+            origin.line.insert(ticket, Waker::noop().clone());
+            state.next_ticket += 1;
+            ticket
+        };
+        let place = InLine {
+            lease: self,
+            ticket,
+        };
+        std::future::poll_fn(|cx| place.poll(cx)).await
+    }
+
+    /// Its share of `dialling` was counted.
+    fn dialling(&self) -> Dialling {
+        Dialling {
+            pool: self.pool.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+/// A place in the line of those who want to dial. Dropping it passes on what was handed.
+struct InLine<'a> {
+    lease: &'a Lease,
+    ticket: u64,
+}
+
+impl InLine<'_> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Turn> {
+        let mut state = self.lease.pool.lock();
+        match state.handed.remove(&self.ticket) {
+            Some(Handed::Connection(connection)) => {
+                return Poll::Ready(Turn::Connection(connection));
+            }
+            Some(Handed::Dial) => return Poll::Ready(Turn::Dial(self.lease.dialling())),
+            None => {}
+        }
+        let origin = state.origin(&self.lease.key);
+        if let Some(waker) = origin.and_then(|origin| origin.line.get_mut(&self.ticket)) {
+            waker.clone_from(cx.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lease.pool.lock();
+        if let Some(origin) = state.origin(&self.lease.key) {
+            origin.line.remove(&self.ticket);
+        }
+        let handed = state.handed.remove(&self.ticket);
+        drop(state);
+        match handed {
+            Some(Handed::Connection(connection)) => {
+                self.lease.pool.keep(&self.lease.key, connection);
+            }
+            Some(Handed::Dial) => drop(self.lease.dialling()),
+            None => {}
+        }
+    }
+}
+
+/// One of the dials that are allowed at a time. Dropping it lets the next one begin.
+pub(super) struct Dialling {
+    pool: Arc<Pool>,
+    key: Arc<Key>,
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        let Some(origin) = state.origin(&self.key) else {
+            return;
+        };
+        let Some((ticket, waker)) = origin.line.pop_first() else {
+            origin.dialling = origin.dialling.saturating_sub(1);
+            return;
+        };
+        state.handed.insert(ticket, Handed::Dial);
+        drop(state);
+        waker.wake();
     }
 }
 

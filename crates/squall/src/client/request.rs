@@ -1,18 +1,26 @@
 //! `HttpRequest`: what to fetch and how, in Tornado's words.
 
+mod auth;
+mod body;
+mod options;
+mod timeouts;
+
 use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use serde::Serialize;
-use squall_http::tls::ClientTls;
+use squall_http::client::OnInformational;
 use squall_http::{Body, Headers};
 use url::{Position, Url};
 
 use super::async_http_client::Defaults;
-use super::multipart::Multipart;
+use super::digest::Credentials;
+use super::retry::Retry;
+use super::route::{Detour, Route};
+pub(super) use timeouts::Waits;
 
 /// A request to be fetched.
 ///
@@ -45,10 +53,37 @@ pub struct HttpRequest {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) inherit_deadline: bool,
     pub(super) max_body_size: Option<u64>,
-    validate_cert: Option<bool>,
-    ca_certs: Option<std::sync::Arc<[u8]>>,
+    pub(super) raise_error: Option<bool>,
+    pub(super) decompress: Option<bool>,
     user_agent: bool,
     error: Option<String>,
+    /// Apart, so that the other requests stay small.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few requests say.
+#[derive(Clone, Default)]
+pub(super) struct Rare {
+    pub(super) detour: Option<Detour>,
+    pub(super) digest: Option<Credentials>,
+    /// `Some(None)`: the file is where it usually is.
+    pub(super) netrc: Option<Option<PathBuf>>,
+    pub(super) on_informational: Option<Arc<OnInformational>>,
+    pub(super) upgrade: Option<String>,
+    pub(super) retry: Option<Retry>,
+    pub(super) hedge_after: Option<Duration>,
+    pub(super) pool_timeout: Option<Duration>,
+    pub(super) dns_timeout: Option<Duration>,
+    pub(super) tls_timeout: Option<Duration>,
+    pub(super) first_byte_timeout: Option<Duration>,
+}
+
+impl fmt::Debug for Rare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rare")
+            .field("detour", &self.detour)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpRequest {
@@ -76,10 +111,11 @@ impl HttpRequest {
             idle_timeout: None,
             inherit_deadline: true,
             max_body_size: None,
-            validate_cert: None,
-            ca_certs: None,
+            raise_error: None,
+            decompress: None,
             user_agent: true,
             error: None,
+            rare: None,
         };
         request.take_credentials();
         request
@@ -198,165 +234,27 @@ impl HttpRequest {
         self
     }
 
-    /// The body: bytes, text, or a [`Body`] that streams.
-    ///
-    /// A body of unknown length goes in chunks. One that streams cannot be sent twice, so
-    /// a redirect that would have to is an error.
-    pub fn body(mut self, body: impl Into<Body>) -> Self {
-        self.body = body.into();
-        self
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
-    /// A JSON body, with its `Content-Type`.
-    pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
-        match serde_json::to_vec(value) {
-            Ok(json) => self.typed_body(json.into(), "application/json"),
-            Err(error) => {
-                self.fail(format!("the body cannot be JSON: {error}"));
-                self
-            }
-        }
+    fn detour(&mut self) -> &mut Detour {
+        self.rare().detour.get_or_insert_default()
     }
 
-    /// A form body, as browsers send it, with its `Content-Type`.
-    pub fn form<N: AsRef<str>, V: AsRef<str>>(
-        self,
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        let form = squall_http::wire::form::encode(pairs);
-        self.typed_body(
-            form.into_bytes().into(),
-            "application/x-www-form-urlencoded",
-        )
-    }
-
-    /// A form with files, with its `Content-Type`. It streams: see [`Multipart`].
-    pub fn multipart(self, form: Multipart) -> Self {
-        let content_type = form.content_type();
-        self.typed_body(form.into_body(), &content_type)
-    }
-
-    fn typed_body(mut self, body: Body, content_type: &str) -> Self {
-        if let Err(error) = self.headers.set("Content-Type", content_type) {
-            self.fail(error.to_string());
-        }
-        self.body = body;
-        self
-    }
-
-    /// Basic authentication (RFC 7617).
-    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        if user.contains(':') {
-            self.fail("a user name with a colon cannot be sent".to_owned());
-        }
-        let token = STANDARD.encode(format!("{user}:{password}"));
-        self.authorize(&format!("Basic {token}"));
-        self
-    }
-
-    /// Authentication with a bearer token (RFC 6750).
-    pub fn bearer(mut self, token: &str) -> Self {
-        self.authorize(&format!("Bearer {token}"));
-        self
-    }
-
-    fn authorize(&mut self, value: &str) {
-        if let Err(error) = self.headers.set("Authorization", value) {
-            self.fail(error.to_string());
-        }
-    }
-
-    /// The `User-Agent` instead of the client's. Empty: none is sent.
-    pub fn user_agent(mut self, name: &str) -> Self {
-        self.headers.remove("user-agent");
-        self.user_agent = false;
-        if !name.is_empty() {
-            self.put_header("User-Agent", name.as_bytes());
-        }
-        self
-    }
-
-    /// Whether the server's certificate has to be valid: default true.
-    ///
-    /// Without it anybody on the way can read and change everything. Said once per host
-    /// in the log.
-    pub fn validate_cert(mut self, validate: bool) -> Self {
-        self.validate_cert = Some(validate);
-        self
-    }
-
-    /// Certificates in PEM to trust instead of the public authorities.
-    ///
-    /// Authorities, or the server's own self-signed certificate. Text without a certificate
-    /// is an error of [`Phase::Request`](super::Phase::Request).
-    pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.ca_certs = Some(pem.as_ref().into());
-        self
-    }
-
-    /// How long name, connection and handshake may take: default 10 s. Zero: no limit.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = Some(limit);
-        self
-    }
-
-    /// How long the whole fetch may take: default 20 s. Zero: no limit.
-    ///
-    /// Counts everything until the head of the answer, the request's body and redirects
-    /// included, and for `bytes`, `text` and `json` the answer's body. Reading chunk by
-    /// chunk has no such limit, only [`idle_timeout`](Self::idle_timeout).
-    pub fn request_timeout(mut self, limit: Duration) -> Self {
-        self.request_timeout = Some(limit);
-        self
-    }
-
-    /// How long nothing may move in either direction: default 30 s. Zero: no limit.
-    ///
-    /// Waiting for a request's body that streams does not count.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.idle_timeout = Some(limit);
-        self
-    }
-
-    /// Whether a fetch inside of a handler ends with the handler's deadline: default true.
-    ///
-    /// It gives up a little before it (a tenth of what is left, at most 100 ms), so that
-    /// the handler can still answer; the error says that the deadline ruled. What runs
-    /// in a task of its own, such as [`fetch_with`](super::AsyncHttpClient::fetch_with)
-    /// or inside of `spawn`, has no deadline to inherit.
-    pub fn inherit_deadline(mut self, inherit: bool) -> Self {
-        self.inherit_deadline = inherit;
-        self
-    }
-
-    /// Whether redirects are followed: default true.
-    ///
-    /// Credentials are left behind when a redirect leads to another origin; one from
-    /// `https` to `http` is an error.
-    pub fn follow_redirects(mut self, follow: bool) -> Self {
-        self.follow_redirects = follow;
-        self
-    }
-
-    /// How many redirects are followed: default 10.
-    pub fn max_redirects(mut self, redirects: usize) -> Self {
-        self.max_redirects = Some(redirects);
-        self
-    }
-
-    /// Whether the server is asked before the body is sent: default false.
-    ///
-    /// Without an answer the body is sent after 1 s; a refusal costs no body.
-    #[doc(alias = "expect_100_continue")]
-    pub fn expect_continue(mut self, expect: bool) -> Self {
-        self.expect_continue = expect;
-        self
-    }
-
-    /// How large an answer may be that is read as a whole: default 100 MiB.
-    pub fn max_body_size(mut self, bytes: u64) -> Self {
-        self.max_body_size = Some(bytes);
-        self
+    /// The same request once more; `None` when its body cannot be had twice.
+    pub fn try_clone(&self) -> Option<Self> {
+        Some(Self {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            raw_target: self.raw_target.clone(),
+            host: self.host.clone(),
+            headers: self.headers.clone(),
+            body: self.body.try_clone()?,
+            error: self.error.clone(),
+            rare: self.rare.clone(),
+            ..*self
+        })
     }
 
     /// Sends this path and query byte for byte, whatever the address says.
@@ -367,19 +265,6 @@ impl HttpRequest {
 
     fn fail(&mut self, what: String) {
         self.error.get_or_insert(what);
-    }
-
-    fn take_credentials(&mut self) {
-        let Ok(url) = &mut self.url else { return };
-        if url.username().is_empty() && url.password().is_none() {
-            return;
-        }
-        let decode = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-        let user = decode(url.username());
-        let password = decode(url.password().unwrap_or_default());
-        strip_credentials(url);
-        let token = STANDARD.encode([user.as_slice(), b":", password.as_slice()].concat());
-        self.authorize(&format!("Basic {token}"));
     }
 
     /// Takes the address, or what was wrong with the request.
@@ -402,17 +287,49 @@ impl HttpRequest {
         Some(defaults.user_agent.as_str()).filter(|name| wanted && !name.is_empty())
     }
 
-    pub(super) fn trust<'a>(&self, defaults: &'a Defaults) -> Cow<'a, ClientTls> {
-        if self.validate_cert.is_none() && self.ca_certs.is_none() {
-            return Cow::Borrowed(&defaults.tls);
+    /// By which way `url` is reached.
+    pub(super) fn route<'a>(&self, defaults: &'a Defaults, url: &Url) -> Cow<'a, Route> {
+        match self.said().and_then(|rare| rare.detour.as_ref()) {
+            None => Cow::Borrowed(&defaults.route),
+            Some(detour) => detour.apply(&defaults.route, url),
         }
-        Cow::Owned(ClientTls {
-            validate_cert: self.validate_cert.unwrap_or(defaults.tls.validate_cert),
-            ca_certs: self
-                .ca_certs
-                .clone()
-                .or_else(|| defaults.tls.ca_certs.clone()),
-        })
+    }
+
+    /// What few requests say, if this one says any of it.
+    pub(super) fn said(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    pub(super) fn policy(&self) -> Option<&Retry> {
+        self.said()?.retry.as_ref()
+    }
+
+    pub(super) fn hedge_delay(&self) -> Option<Duration> {
+        self.said()?.hedge_after
+    }
+
+    /// Forgets what is for one origin only.
+    pub(super) fn leave_origin(&mut self) {
+        self.host = None;
+        if let Some(rare) = &mut self.rare {
+            rare.digest = None;
+            rare.netrc = None;
+            if let Some(detour) = &mut rare.detour {
+                detour.leave_origin();
+            }
+        }
+    }
+
+    /// The `Accept-Encoding`, unless the request has one or wants none.
+    pub(super) fn accepted_codings(&self) -> Option<&'static str> {
+        #[cfg(feature = "compression")]
+        if self.decompress != Some(false)
+            && !self.headers.contains("accept-encoding")
+            && !self.headers.contains("range")
+        {
+            return super::decode::ACCEPTED;
+        }
+        None
     }
 
     /// What goes onto the request line.

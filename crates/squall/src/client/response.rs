@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use squall_http::client::Sent;
+use squall_http::client::{Sent, Upgraded};
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, Headers};
 use squall_loop::with_timeout;
@@ -15,6 +16,7 @@ use url::Url;
 
 use super::error::{Cause, FetchError, Phase};
 use super::fetch::{Total, shown};
+use super::save::save;
 use super::time_info::{Marks, TimeInfo};
 
 /// An answer. Dropping it before the body's end closes its connection.
@@ -25,11 +27,24 @@ pub struct HttpResponse {
     pub(super) url: Url,
     pub(super) remote_addr: Option<SocketAddr>,
     pub(super) reused: bool,
+    pub(super) retries: u32,
+    pub(super) history: Vec<Hop>,
+    pub(super) upgraded: Option<Upgraded>,
     pub(super) marks: Marks,
     pub(super) time_info: TimeInfo,
     pub(super) max_body_size: u64,
     /// Until when the whole body has to be read.
     pub(super) total: Option<Total>,
+}
+
+/// A redirect that was followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// The address that was asked.
+    pub url: Url,
+    /// Its answer's status, such as 302.
+    pub status: StatusCode,
 }
 
 impl HttpResponse {
@@ -69,6 +84,28 @@ impl HttpResponse {
     /// Whether the connection had carried another request before.
     pub fn reused(&self) -> bool {
         self.reused
+    }
+
+    /// How often the request was sent again: because an idle connection turned out to be
+    /// closed, or because a [`Retry`](super::Retry) policy said so.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// The redirects that were followed, in order.
+    pub fn history(&self) -> &[Hop] {
+        &self.history
+    }
+
+    /// How long the body is, if the server has said it and it comes as it is.
+    pub fn content_length(&self) -> Option<u64> {
+        self.body.len()
+    }
+
+    /// The connection after a 101, which the request has asked for with
+    /// [`upgrade`](super::HttpRequest::upgrade).
+    pub fn into_upgraded(self) -> Option<Upgraded> {
+        self.upgraded
     }
 
     /// How long the fetch took: to the head, or to the end once the body was read.
@@ -166,6 +203,37 @@ impl HttpResponse {
         chunk.map_err(|error| self.error(Phase::Body, Cause::Body(error)))
     }
 
+    /// Reads the body into the file at `path`, and says how long it is.
+    ///
+    /// It grows beside its place, under a hidden name that ends with `.part`, and is moved
+    /// there when it is whole: a file that was there before is replaced at once, or not at
+    /// all. Memory holds no more than some pieces.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk); [`Phase::Save`] when it cannot be written.
+    ///
+    /// # Cancel safety
+    /// What was written so far is removed.
+    pub async fn save_to(&mut self, path: impl AsRef<Path>) -> Result<u64, FetchError> {
+        self.save_with_progress(path, |_, _| ()).await
+    }
+
+    /// As [`save_to`](Self::save_to), and tells after each piece how many bytes have come,
+    /// and of how many if that is known.
+    ///
+    /// # Errors
+    /// As [`save_to`](Self::save_to).
+    ///
+    /// # Cancel safety
+    /// As [`save_to`](Self::save_to).
+    pub async fn save_with_progress(
+        &mut self,
+        path: impl AsRef<Path>,
+        on_progress: impl FnMut(u64, Option<u64>),
+    ) -> Result<u64, FetchError> {
+        save(self, path.as_ref(), on_progress).await
+    }
+
     /// The body, to be passed on as it comes.
     pub fn into_body(self) -> Body {
         self.body
@@ -180,7 +248,7 @@ impl HttpResponse {
         (self.head.status, self.head.headers, self.body)
     }
 
-    fn error(&self, phase: Phase, cause: Cause) -> FetchError {
+    pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
         FetchError::new(shown(&self.url), phase, Sent::Yes, self.time_info, cause)
     }
 }

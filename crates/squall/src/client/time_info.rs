@@ -26,6 +26,8 @@ pub struct TimeInfo {
     pub starttransfer: f64,
     /// The head was complete, or the body once it was read as a whole.
     pub total: f64,
+    /// All redirects, challenges and repeats were behind, and the last request began.
+    pub redirect: f64,
 }
 
 /// The marks from which a [`TimeInfo`] is made.
@@ -50,6 +52,7 @@ impl Marks {
     pub(super) fn queued(&mut self) {
         let now = self.now();
         self.info = TimeInfo {
+            redirect: self.info.redirect,
             queue: now,
             namelookup: now,
             connect: now,
@@ -57,6 +60,11 @@ impl Marks {
             pretransfer: now,
             ..TimeInfo::default()
         };
+    }
+
+    /// Another request of the same fetch begins.
+    pub(super) fn again(&mut self) {
+        self.info.redirect = self.now();
     }
 
     pub(super) fn resolved(&mut self) {

@@ -47,6 +47,8 @@ pub async fn forward(
     let mut request = request.into();
     let target = upstream.target(request.path(), request.query())?;
     let mut outgoing = HttpRequest::new(upstream.base())
+        // What is coded for the client is none of ours.
+        .decompress(false)
         .method(request.method().clone())
         .raw_target(target)
         .user_agent("")

@@ -1,0 +1,97 @@
+//! Memory to read into, between uses: some per thread, so that idle connections have none.
+//!
+//! It is kept initialised, so that it need not be cleared for every read.
+
+use std::cell::RefCell;
+
+/// Up to this size it is for heads.
+const SMALL: usize = 16 << 10;
+/// Above this size it is not kept.
+const LARGE: usize = 256 << 10;
+/// How many of each kind a thread keeps.
+const KEPT: [usize; 2] = [16, 4];
+
+thread_local! {
+    static SPARES: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+fn kind(size: usize) -> usize {
+    usize::from(size > SMALL)
+}
+
+/// At least `size` initialised bytes, of any value.
+pub(super) fn take(size: usize) -> Vec<u8> {
+    let spare = SPARES.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        spares.get_mut(kind(size)).and_then(Vec::pop)
+    });
+    let mut bytes = spare.ok().flatten().unwrap_or_default();
+    if bytes.len() < size {
+        bytes = vec![0; size];
+    }
+    bytes
+}
+
+/// Takes memory back.
+pub(super) fn give(bytes: Vec<u8>) {
+    if bytes.is_empty() || bytes.len() > LARGE {
+        return;
+    }
+    let kind = kind(bytes.len());
+    // On a thread that ends there is nothing to keep it for.
+    let _ = SPARES.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        if let (Some(kept), Some(most)) = (spares.get_mut(kind), KEPT.get(kind))
+            && kept.len() < *most
+        {
+            kept.push(bytes);
+        }
+    });
+}
+
+/// Memory that goes back when its last reader has dropped it.
+pub(super) struct Pooled(pub(super) Vec<u8>);
+
+impl AsRef<[u8]> for Pooled {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn memory_comes_back_once_nobody_reads_it() {
+        let bytes = take(64 << 10);
+        let at = bytes.as_ptr();
+        let whole = Bytes::from_owner(Pooled(bytes));
+        let part = whole.slice(10..20);
+        drop(whole);
+        let other = take(64 << 10);
+        assert_ne!(other.as_ptr(), at);
+        drop(part);
+        let again = take(64 << 10);
+        assert_eq!(again.as_ptr(), at);
+    }
+
+    #[test]
+    fn a_thread_keeps_a_few_of_each_kind() {
+        for size in [8 << 10, 64 << 10, 1 << 20] {
+            for _ in 0..100 {
+                give(vec![0; size]);
+            }
+        }
+        let kept = SPARES.with(|spares| spares.borrow().each_ref().map(Vec::len));
+        assert_eq!(kept, KEPT);
+    }
+}

@@ -1,0 +1,72 @@
+//! Who a request says it is.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::digest::Credentials;
+use super::{HttpRequest, strip_credentials};
+
+impl HttpRequest {
+    /// Basic authentication (RFC 7617).
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        if user.contains(':') {
+            self.fail("a user name with a colon cannot be sent".to_owned());
+        }
+        self.put_basic(user.as_bytes(), password.as_bytes());
+        self
+    }
+
+    pub(in crate::client) fn put_basic(&mut self, user: &[u8], password: &[u8]) {
+        let token = STANDARD.encode([user, b":", password].concat());
+        self.authorize(&format!("Basic {token}"));
+    }
+
+    /// Digest authentication (RFC 7616): MD5 or SHA-256, `qop=auth`.
+    ///
+    /// The request is sent without it first, and again once the server has said what it
+    /// wants to be proved. A body that cannot be sent twice ends with that first 401.
+    #[doc(alias = "auth_mode")]
+    pub fn digest_auth(mut self, user: &str, password: &str) -> Self {
+        self.rare().digest = Some(Credentials {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        });
+        self
+    }
+
+    /// Basic authentication with what a `.netrc` file says about the host, if it says
+    /// anything and the request has no `Authorization`.
+    ///
+    /// `None`: the file that `$NETRC` names, else `~/.netrc`. A redirect to another origin
+    /// leaves the credentials behind, and does not look that host up.
+    pub fn netrc(mut self, path: Option<&Path>) -> Self {
+        self.rare().netrc = Some(path.map(Path::to_owned));
+        self
+    }
+
+    /// Authentication with a bearer token (RFC 6750).
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.authorize(&format!("Bearer {token}"));
+        self
+    }
+
+    fn authorize(&mut self, value: &str) {
+        if let Err(error) = self.headers.set("Authorization", value) {
+            self.fail(error.to_string());
+        }
+    }
+
+    pub(super) fn take_credentials(&mut self) {
+        let Ok(url) = &mut self.url else { return };
+        if url.username().is_empty() && url.password().is_none() {
+            return;
+        }
+        let decode = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+        let user = decode(url.username());
+        let password = decode(url.password().unwrap_or_default());
+        strip_credentials(url);
+        self.put_basic(&user, &password);
+    }
+}

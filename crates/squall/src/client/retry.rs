@@ -1,0 +1,266 @@
+//! Policy retries and hedging: both off until they are asked for.
+//!
+//! ```text
+//! attempt --error or status that a repeat may mend--> budget --> pause --> attempt
+//!    `-- still silent after hedge_after (idempotent only) --> budget --> a second beside it
+//! ```
+//! The budget is the client's: repeats add at most a fifth to the load of what is fetched,
+//! so that an upstream in trouble is not trampled by those who wait for it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::StatusCode;
+use squall_loop::{sleep, with_timeout};
+
+use super::async_http_client::Shared;
+use super::error::{FetchError, RequestSent};
+use super::fetch::{is_idempotent, now, once};
+use super::request::HttpRequest;
+use super::response::HttpResponse;
+
+/// The first pause; each further one may be twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause that nobody asked for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// When a fetch is repeated, and how often.
+///
+/// Repeated are idempotent requests (RFC 9110 section 9.2.2, or those with an
+/// `Idempotency-Key`) whose body can be sent again: after a failure to connect, to send or
+/// to get an answer, a timeout of the connection, and the statuses 408, 429, 502, 503 and
+/// 504. Other methods only when nothing of them was sent. The pauses are 50 ms, 100 ms and
+/// so on up to 2 s, each shortened at random, or what `Retry-After` says.
+///
+/// ```
+/// use squall::client::{HttpRequest, Retry};
+/// let request = HttpRequest::new("http://a.test/").retry(Retry::times(2));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Retry {
+    times: u32,
+    max_retry_after: Duration,
+    statuses: Vec<u16>,
+}
+
+impl Retry {
+    /// At most so many repeats. Zero: none.
+    pub fn times(times: u32) -> Self {
+        Self {
+            times,
+            max_retry_after: Duration::from_secs(10),
+            statuses: vec![408, 429, 502, 503, 504],
+        }
+    }
+
+    /// The longest `Retry-After` that is waited for: default 10 s. A longer one ends the
+    /// fetch with the answer that said it.
+    pub fn max_retry_after(mut self, limit: Duration) -> Self {
+        self.max_retry_after = limit;
+        self
+    }
+
+    /// The statuses that are repeated: default 408, 429, 502, 503 and 504.
+    pub fn statuses(mut self, statuses: impl Into<Vec<u16>>) -> Self {
+        self.statuses = statuses.into();
+        self
+    }
+
+    /// How long to wait before the next attempt; `None`: there is none.
+    fn pause(
+        &self,
+        done: u32,
+        idempotent: bool,
+        outcome: &Result<HttpResponse, FetchError>,
+    ) -> Option<Duration> {
+        let backoff = FIRST_PAUSE
+            .saturating_mul(1 << done.min(16))
+            .min(LONGEST_PAUSE);
+        let backoff = backoff.mul_f64(random());
+        match outcome {
+            Ok(response) => {
+                if !idempotent || !self.statuses.contains(&response.code()) {
+                    return None;
+                }
+                match retry_after(response) {
+                    Some(wait) => (wait <= self.max_retry_after).then_some(wait.max(backoff)),
+                    None => Some(backoff),
+                }
+            }
+            Err(error) => {
+                let safe = idempotent || error.request_sent() == RequestSent::No;
+                (safe && error.may_pass()).then_some(backoff)
+            }
+        }
+    }
+}
+
+/// How long the server asks us to wait (RFC 9110 section 10.2.3).
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    if !matches!(
+        response.status(),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
+        return None;
+    }
+    let value = response.headers().get("retry-after")?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until: SystemTime = squall_http::wire::date::parse(value)?;
+    Some(until.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// Between 0 and 1.
+fn random() -> f64 {
+    let drawn = RandomState::new().hash_one(0_u8) >> 11;
+    drawn as f64 / (1_u64 << 53) as f64
+}
+
+/// How many repeats are left: a fifth of the fetches, and a few in any case.
+#[derive(Debug)]
+pub(super) struct Budget {
+    state: Mutex<(f64, Instant)>,
+}
+
+/// What each fetch adds.
+const SHARE: f64 = 0.2;
+/// What each second adds, and the most that is saved up.
+const PER_SECOND: f64 = 10.0;
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new((PER_SECOND, Instant::now())),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (f64, Instant)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A fetch that may be repeated begins.
+    fn deposit(&self) {
+        let mut state = self.lock();
+        state.0 += SHARE;
+    }
+
+    /// Takes one repeat, if there is one left.
+    fn withdraw(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let passed = now.saturating_duration_since(state.1).as_secs_f64();
+        // What the time gives is capped; what the fetches gave is capped with it.
+        let most = PER_SECOND.max(state.0);
+        state.0 = (state.0 + passed * PER_SECOND)
+            .min(most)
+            .min(100.0 * PER_SECOND);
+        state.1 = now;
+        if state.0 < 1.0 {
+            return false;
+        }
+        state.0 -= 1.0;
+        true
+    }
+}
+
+/// Fetches, again where the policy says so and the time allows.
+pub(super) async fn attempts(
+    shared: &Shared,
+    mut request: HttpRequest,
+    retry: &Retry,
+) -> Result<HttpResponse, FetchError> {
+    shared.budget.deposit();
+    let idempotent = is_idempotent(&request);
+    let whole = request
+        .request_timeout
+        .unwrap_or(shared.defaults.request_timeout);
+    let begun = now();
+    let left = || whole.saturating_sub(now().saturating_duration_since(begun));
+    let mut done = 0;
+    loop {
+        let next = (done < retry.times).then(|| request.try_clone()).flatten();
+        let mut outcome = hedged(shared, request).await;
+        if let Ok(response) = &mut outcome {
+            response.retries += done;
+        }
+        let Some(mut next) = next else { return outcome };
+        let Some(pause) = retry.pause(done, idempotent, &outcome) else {
+            return outcome;
+        };
+        if (!whole.is_zero() && left() <= pause) || !shared.budget.withdraw(now()) {
+            return outcome;
+        }
+        // Frees the connection before the wait.
+        drop(outcome);
+        sleep(pause).await;
+        if !whole.is_zero() {
+            next.request_timeout = Some(left().max(Duration::from_millis(1)));
+        }
+        request = next;
+        done += 1;
+    }
+}
+
+/// Fetches, and beside it once more if the first is silent for `hedge_after`.
+async fn hedged(shared: &Shared, request: HttpRequest) -> Result<HttpResponse, FetchError> {
+    let delay = request.hedge_delay();
+    let second = delay
+        .filter(|_| is_idempotent(&request))
+        .zip(request.try_clone());
+    let mut first = Box::pin(once(shared, request));
+    let Some((delay, second)) = second else {
+        return first.await;
+    };
+    if let Ok(outcome) = with_timeout(delay, first.as_mut()).await {
+        return outcome;
+    }
+    if !shared.budget.withdraw(now()) {
+        return first.await;
+    }
+    let mut second = Box::pin(once(shared, second));
+    let (mut failed, mut first_over, mut second_over) = (None, false, false);
+    // The first answer is the answer; the other is cancelled by dropping it.
+    std::future::poll_fn(|cx| {
+        if !first_over && let Poll::Ready(outcome) = first.as_mut().poll(cx) {
+            first_over = true;
+            if outcome.is_ok() || second_over {
+                return Poll::Ready(outcome);
+            }
+            failed = Some(outcome);
+        }
+        if !second_over && let Poll::Ready(outcome) = second.as_mut().poll(cx) {
+            second_over = true;
+            return match failed.take() {
+                Some(first) if outcome.is_err() => Poll::Ready(first),
+                _ if outcome.is_ok() || first_over => Poll::Ready(outcome),
+                _ => Poll::Pending,
+            };
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_are_a_share_of_the_fetches() {
+        let budget = Budget::new();
+        let begin = budget.lock().1;
+        let drain = |now| {
+            let had = std::iter::repeat_with(|| budget.withdraw(now));
+            had.take(1000).take_while(|had| *had).count()
+        };
+        assert_eq!(drain(begin), 10);
+        for _ in 0..100 {
+            budget.deposit();
+        }
+        assert_eq!(drain(begin), 20);
+        assert_eq!(drain(begin + Duration::from_millis(500)), 5);
+        assert_eq!(drain(begin + Duration::from_secs(60)), 10);
+    }
+}

@@ -1,0 +1,264 @@
+//! Bodies in all their kinds, and who a request says it is.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+
+use squall::client::{AsyncHttpClient, HttpRequest, Multipart};
+use squall::{Body, BodyError, Bytes};
+use squall_tests::TempDir;
+
+use super::client_script::{Peer, on_loop, script};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const AGAIN: &str = "HTTP/1.1 307 Go\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
+
+/// The body of a request, however it is framed.
+fn body(peer: &mut Peer, head: &str) -> String {
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse().expect("a length"))
+    });
+    match length {
+        Some(length) => String::from_utf8(peer.read(length)).expect("text"),
+        None if head.contains("Transfer-Encoding") => peer.read_until("0\r\n\r\n"),
+        None => String::new(),
+    }
+}
+
+/// Sends a request that is redirected once; the heads and bodies that came.
+fn redirected<F>(make: impl FnOnce(String) -> F + Send + 'static) -> Vec<(String, String)>
+where
+    F: Future<Output = HttpRequest> + Send + 'static,
+{
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let body = body(&mut peer, &head);
+            let first = !head.contains(" /again ");
+            let _ = seen.send((head, body));
+            peer.write(if first { AGAIN } else { OK });
+        }
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let request = make(url).await;
+        let response = AsyncHttpClient::new().fetch(request).await;
+        assert_eq!(response.expect("an answer").code(), 200);
+    });
+    sees.try_iter().collect()
+}
+
+fn stream(text: &'static str) -> Body {
+    let mut pieces = text.split_inclusive(' ');
+    Body::from_fn(move || {
+        let piece = pieces
+            .next()
+            .map(|piece| Ok::<_, BodyError>(Bytes::from(piece)));
+        async move { piece }
+    })
+}
+
+#[test]
+fn bodies_that_can_be_made_anew_are_sent_anew() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = made.clone();
+    let requests = redirected(async move |url| {
+        HttpRequest::post(url).body_with(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            stream("a b")
+        })
+    });
+    let bodies: Vec<_> = requests.iter().map(|(_, body)| body.as_str()).collect();
+    assert_eq!(bodies, ["2\r\na \r\n1\r\nb\r\n0\r\n\r\n"; 2]);
+    assert_eq!(made.load(Ordering::SeqCst), 2);
+
+    let dir = TempDir::create();
+    let path = dir.path().join("page.html");
+    std::fs::write(&path, "<p>").expect("written");
+    let file = path.clone();
+    let requests =
+        redirected(async move |url| HttpRequest::put(url).file(file).await.expect("a file"));
+    for (head, body) in &requests {
+        assert!(head.contains("\r\nContent-Length: 3\r\n"), "{head}");
+        assert!(head.contains("\r\nContent-Type: text/html\r\n"), "{head}");
+        assert_eq!(body, "<p>");
+    }
+    assert_eq!(requests.len(), 2);
+
+    let requests = redirected(async move |url| {
+        let form = Multipart::new().text("a", "b").file("page", path).await;
+        HttpRequest::post(url).multipart(form.expect("a file"))
+    });
+    let [(_, first), (_, second)] = requests.as_slice() else {
+        panic!("{requests:?}");
+    };
+    assert!(
+        first.contains("<p>") && first == second,
+        "{first}\n{second}"
+    );
+}
+
+#[test]
+fn a_producer_is_only_as_fast_as_the_connection() {
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        peer.head();
+        let _ = seen.send(peer.read_until("0\r\n\r\n"));
+        peer.write(OK);
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let request = HttpRequest::post(&url).body_producer(|mut body| async move {
+            for piece in ["one ", "two"] {
+                body.write(piece).await?;
+                squall::yield_now().await;
+            }
+            Ok(())
+        });
+        let client = AsyncHttpClient::new();
+        client.fetch(request).await.expect("an answer");
+        assert_eq!(
+            sees.recv().expect("a body"),
+            "4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"
+        );
+
+        let request = HttpRequest::post(&url).body_producer(|mut body| async move {
+            body.write("one ").await?;
+            Err(BodyError::other("no more"))
+        });
+        let error = client.fetch(request).await.expect_err("it failed");
+        assert!(error.to_string().contains("no more"), "{error}");
+    });
+}
+
+/// Asks for a digest, and checks nothing but that there is one.
+fn challenging(challenge: &'static str) -> (super::client_script::Script, mpsc::Receiver<String>) {
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let body = body(&mut peer, &head);
+            let proved = head.contains("\r\nAuthorization: Digest ");
+            let _ = seen.send(format!("{head}{body}"));
+            match proved {
+                true => peer.write(OK),
+                false => peer.write(format!(
+                    "HTTP/1.1 401 No\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 0\r\n\r\n"
+                )),
+            }
+        }
+    });
+    (server, sees)
+}
+
+#[test]
+fn a_digest_is_given_when_it_is_asked_for() {
+    let (server, sees) = challenging("Digest realm=\"r\", nonce=\"n\", qop=\"auth\", opaque=\"o\"");
+    let url = server.url("/a?b=c");
+    on_loop(async move {
+        let request = HttpRequest::post(url).body("text").digest_auth("u", "p");
+        let response = AsyncHttpClient::new().fetch(request).await;
+        assert_eq!(response.expect("an answer").code(), 200);
+    });
+    let first = sees.recv().expect("a request");
+    assert!(!first.contains("Authorization"), "{first}");
+    let second = sees.recv().expect("another");
+    for part in [
+        "username=\"u\"",
+        "realm=\"r\"",
+        "nonce=\"n\"",
+        "uri=\"/a?b=c\"",
+        "opaque=\"o\"",
+        "qop=auth, nc=00000001, cnonce=\"",
+        "\r\n\r\ntext",
+    ] {
+        assert!(second.contains(part), "{part}: {second}");
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn a_digest_that_is_wrong_or_cannot_be_given_ends_with_the_401() {
+    let server = script(|_, mut peer| {
+        while peer.head().is_some() {
+            peer.write(
+                "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n\
+                 Content-Length: 0\r\n\r\n",
+            );
+        }
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let request = HttpRequest::new(url).digest_auth("u", "wrong");
+        let response = AsyncHttpClient::new().fetch(request).await;
+        assert_eq!(response.expect("an answer").code(), 401);
+    });
+    let (server, _sees) = challenging("Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512-256");
+    let url = server.url("/");
+    on_loop(async move {
+        let request = HttpRequest::new(url).digest_auth("u", "p");
+        let response = AsyncHttpClient::new().fetch(request).await;
+        assert_eq!(response.expect("an answer").code(), 401);
+    });
+}
+
+#[test]
+fn a_netrc_file_is_asked_where_that_is_wanted_and_for_the_first_origin_only() {
+    let (seen, sees) = mpsc::channel();
+    let saw = seen.clone();
+    let elsewhere = script(move |_, mut peer| {
+        let _ = saw.send(peer.head().expect("a head"));
+        peer.write(OK);
+    });
+    let there = elsewhere.url("/");
+    let server = script(move |_, mut peer| {
+        let _ = seen.send(peer.head().expect("a head"));
+        peer.write(format!(
+            "HTTP/1.1 302 Go\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        peer.is_closed();
+    });
+    let dir = TempDir::create();
+    let path = dir.path().join("netrc");
+    std::fs::write(&path, "machine 127.0.0.1 login u password p\n").expect("written");
+    let url = server.url("/");
+    on_loop(async move {
+        let request = HttpRequest::new(url).netrc(Some(&path));
+        let response = AsyncHttpClient::new().fetch(request).await;
+        assert_eq!(response.expect("an answer").code(), 200);
+    });
+    let first = sees.recv().expect("a request");
+    assert!(
+        first.contains("\r\nAuthorization: Basic dTpw\r\n"),
+        "{first}"
+    );
+    // The other port is another origin, though the file knows the host.
+    let second = sees.recv().expect("another");
+    assert!(!second.contains("Authorization"), "{second}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_comes_from_the_address_it_was_given() {
+    let server = script(|_, mut peer| {
+        while peer.head().is_some() {
+            peer.write(OK);
+        }
+    });
+    let url = server.url("/");
+    let source: IpAddr = [127, 0, 0, 9].into();
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        client.fetch(&url).await.expect("an answer");
+        let from = |source| HttpRequest::new(&url).source_address(source);
+        // Only Linux has all of 127/8.
+        if cfg!(target_os = "linux") {
+            let response = client.fetch(from(source)).await.expect("an answer");
+            // Nothing of the first connection may be used: it comes from elsewhere.
+            assert!(!response.reused());
+        }
+        let error = client.fetch(from([192, 0, 2, 1].into())).await;
+        assert!(error.expect_err("not ours").is_connect());
+    });
+}

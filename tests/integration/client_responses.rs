@@ -1,0 +1,228 @@
+//! What an answer offers beside its body's bytes.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
+use squall_tests::TempDir;
+
+use super::client_script::{answering, on_loop, script};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn informational_answers_are_shown_and_counted() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n";
+    let server = script(move |number, mut peer| {
+        peer.head();
+        let many = if number == 0 { 2 } else { 11 };
+        peer.write(hints.repeat(many));
+        peer.write(OK);
+        peer.is_closed();
+    });
+    let (few, many) = (server.url("/"), server.url("/"));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sees = seen.clone();
+    let (code, error) = on_loop(async move {
+        let client = AsyncHttpClient::builder().max_idle_per_origin(0).build();
+        let request = HttpRequest::new(few).on_informational(move |status, headers| {
+            let link = headers.get("link").map(str::to_owned);
+            sees.lock().expect("a list").push((status.as_u16(), link));
+        });
+        let response = client.fetch(request).await.expect("an answer");
+        assert!(!response.headers().contains("link"), "it has its own");
+        let error = client.fetch(many).await.expect_err("a flood");
+        (response.code(), error)
+    });
+    let hint = (103, Some("<a>".to_owned()));
+    assert_eq!(*seen.lock().expect("a list"), [hint.clone(), hint]);
+    assert_eq!(code, 200);
+    assert!(error.to_string().contains("informational"), "{error}");
+}
+
+#[test]
+fn the_way_to_an_answer_is_told() {
+    let server = script(|_, mut peer| {
+        while let Some(head) = peer.head() {
+            match head.split(' ').nth(1) {
+                Some("/a") => {
+                    peer.write("HTTP/1.1 302 Go\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
+                }
+                Some("/b") => {
+                    peer.write("HTTP/1.1 307 Go\r\nLocation: /c\r\nContent-Length: 0\r\n\r\n")
+                }
+                _ => peer.write(OK),
+            }
+        }
+    });
+    let url = server.url("/a");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let response = client.fetch(url).await.expect("an answer");
+        let way: Vec<_> = (response.history().iter())
+            .map(|hop| (hop.url.path(), hop.status.as_u16()))
+            .collect();
+        assert_eq!(way, [("/a", 302), ("/b", 307)]);
+        assert_eq!(response.effective_url().path(), "/c");
+        let time = response.time_info();
+        assert!(
+            time.redirect > 0.0 && time.redirect <= time.queue,
+            "{time:?}"
+        );
+        assert_eq!(response.retries(), 0);
+    });
+}
+
+#[test]
+fn trailers_come_after_the_body() {
+    let server = answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    let url = server.url("/");
+    on_loop(async move {
+        let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
+        assert!(response.take_trailers().is_none());
+        while response.chunk().await.expect("a chunk").is_some() {}
+        let trailers = response.take_trailers().expect("trailers");
+        assert_eq!(trailers.get("x-sum"), Some("1"));
+        assert!(!response.headers().contains("x-sum"));
+    });
+}
+
+#[test]
+fn a_body_is_saved_whole_or_not_at_all() {
+    let body = "x".repeat(300_000);
+    let sent = format!("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n{body}");
+    let server = script(move |number, mut peer| {
+        peer.head();
+        match number {
+            0 => peer.write(&sent),
+            _ => peer.write(&sent[..200_000]),
+        }
+    });
+    let (whole, cut) = (server.url("/"), server.url("/"));
+    let dir = TempDir::create();
+    let path = dir.path().join("saved");
+    let saved = path.clone();
+    let (told, error) = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let mut response = client.fetch(whole).await.expect("an answer");
+        let mut told = Vec::new();
+        let progress = |done, of| told.push((done, of));
+        let len = response.save_with_progress(&saved, progress).await;
+        assert_eq!(len.expect("saved"), 300_000);
+        let mut response = client.fetch(cut).await.expect("an answer");
+        let error = response.save_to(&saved).await.expect_err("cut off");
+        (told, error)
+    });
+    assert_eq!(told.last(), Some(&(300_000, Some(300_000))));
+    assert!(told.is_sorted(), "{told:?}");
+    assert_eq!(error.phase(), Phase::Body);
+    // The file of before is still there, and nothing else.
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), body);
+    assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let url = answering(OK).url("/");
+    let error = on_loop(async move {
+        let mut response = AsyncHttpClient::new().fetch(url).await?;
+        response.save_to("/nowhere/at/all").await.map(drop)
+    });
+    let error: FetchError = error.expect_err("no such directory");
+    assert_eq!(error.phase(), Phase::Save);
+    assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+}
+
+#[test]
+fn an_error_status_is_an_error_where_that_is_wanted() {
+    let url = answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").url("/");
+    on_loop(async move {
+        let tornado = AsyncHttpClient::builder().raise_error(true).build();
+        let error = tornado.fetch(&url).await.expect_err("an error");
+        assert!(error.is_status() && error.code() == 503, "{error}");
+        let request = HttpRequest::new(&url).raise_error(false);
+        assert_eq!(tornado.fetch(request).await.expect("an answer").code(), 503);
+        let response = AsyncHttpClient::new().fetch(&url).await;
+        assert_eq!(response.expect("an answer").code(), 503);
+    });
+}
+
+#[test]
+fn a_connection_switches_to_the_protocol_that_was_asked_for_and_no_other() {
+    let (heard, hears) = mpsc::channel();
+    let server = script(move |number, mut peer| {
+        let head = peer.head().expect("a head");
+        assert!(head.contains("\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"));
+        let other = if number == 0 { "ECHO" } else { "other" };
+        peer.write(format!(
+            "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: {other}\r\n\r\nhello"
+        ));
+        if number == 0 {
+            let _ = heard.send(peer.read(3));
+        }
+        peer.is_closed();
+    });
+    let (agreed, other) = (server.url("/"), server.url("/"));
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let request = HttpRequest::new(agreed).upgrade("echo");
+        let response = client.fetch(request).await.expect("an answer");
+        assert_eq!(response.code(), 101);
+        let upgraded = response.into_upgraded().expect("a stream");
+        let (read_ahead, stream, keep) = upgraded.into_parts();
+        let mut got = read_ahead.to_vec();
+        let mut buffer = [0; 16];
+        while got.len() < 5 {
+            let read = std::future::poll_fn(|cx| stream.poll_read(cx, &mut buffer)).await;
+            got.extend_from_slice(&buffer[..read.expect("bytes")]);
+        }
+        assert_eq!(got, b"hello");
+        let written = std::future::poll_fn(|cx| stream.poll_write(cx, b"bye")).await;
+        assert_eq!(written.expect("written"), 3);
+        assert_eq!(hears.recv().expect("heard"), b"bye");
+        // It is in use, until what came with it is dropped, and never idle.
+        assert_eq!((client.stats().open, client.stats().idle), (1, 0));
+        drop((stream, keep));
+        assert_eq!(client.stats().open, 0);
+
+        let request = HttpRequest::new(other).upgrade("echo");
+        let error = client.fetch(request).await.expect_err("another protocol");
+        assert!(error.to_string().contains("switches protocols"), "{error}");
+    });
+}
+
+/// `hello`, five bytes, as gzip makes it.
+const HELLO: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\x00\x00\x00";
+
+#[test]
+fn a_compressed_answer_is_decoded_unless_it_is_wanted_as_it_comes() {
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let _ = seen.send(head);
+            let coding = "Content-Encoding: gzip\r\nContent-Length: 25\r\n\r\n";
+            peer.write(format!("HTTP/1.1 200 OK\r\n{coding}"));
+            peer.write(HELLO);
+        }
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let mut response = client.fetch(&url).await.expect("an answer");
+        assert_eq!(response.text().await.expect("text"), "hello");
+        let headers = response.headers();
+        assert_eq!(headers.get("x-consumed-content-encoding"), Some("gzip"));
+        assert!(!headers.contains("content-encoding"));
+        assert!(!headers.contains("content-length"));
+        let raw = HttpRequest::new(&url).decompress(false);
+        let mut response = client.fetch(raw).await.expect("an answer");
+        assert_eq!(response.bytes().await.expect("bytes"), HELLO);
+        assert_eq!(response.headers().get("content-encoding"), Some("gzip"));
+        assert!(response.reused());
+    });
+    let head = sees.recv().expect("a request");
+    assert!(head.contains("\r\nAccept-Encoding: zstd, br, gzip, deflate\r\n"));
+    assert!(!sees.recv().expect("another").contains("Accept-Encoding"));
+}

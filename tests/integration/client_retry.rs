@@ -1,0 +1,146 @@
+//! Repeats by policy, and hedging: off, until they are asked for.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use squall::client::{AsyncHttpClient, HttpRequest, RequestSent, Retry};
+use squall_tests::{finished, turned};
+
+use super::client_script::{Script, on_loop, script};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Is busy for the first `times` requests, each on a connection of its own.
+fn busy(times: usize, head: &'static str) -> Script {
+    script(move |number, mut peer| {
+        peer.head();
+        match number < times {
+            true => peer.write(head),
+            false => peer.write(OK),
+        }
+    })
+}
+
+const BUSY: &str = "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn nothing_is_repeated_unless_it_is_asked_for() {
+    let server = busy(1, BUSY);
+    let url = server.url("/");
+    let code = on_loop(async move { AsyncHttpClient::new().fetch(url).await.map(|r| r.code()) });
+    assert_eq!(code.expect("an answer"), 503);
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn what_may_be_repeated_is_repeated_so_often() {
+    for (make, busy_for, code, connections) in [
+        (HttpRequest::new as fn(String) -> HttpRequest, 2, 200, 3),
+        (HttpRequest::new, 9, 503, 4),
+        (HttpRequest::put, 1, 200, 2),
+        // Whoever is busy may still have acted on it.
+        (HttpRequest::post, 1, 503, 1),
+    ] {
+        let server = busy(busy_for, BUSY);
+        let url = server.url("/");
+        let (got, retries) = on_loop(async move {
+            let client = AsyncHttpClient::builder().retry(Retry::times(3)).build();
+            let response = client.fetch(make(url)).await.expect("an answer");
+            (response.code(), response.retries())
+        });
+        assert_eq!((got, server.accepted()), (code, connections));
+        assert_eq!(retries as usize, connections - 1);
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_is_tried_anew_and_a_post_is_not() {
+    for (method, repeated) in [("GET", true), ("POST", false)] {
+        let server = script(|number, mut peer| {
+            peer.head();
+            if number > 0 {
+                peer.write(OK);
+            }
+        });
+        let url = server.url("/");
+        let result = on_loop(async move {
+            let request = HttpRequest::new(url).method(method.parse().expect("one"));
+            AsyncHttpClient::new()
+                .fetch(request.retry(Retry::times(1)))
+                .await
+        });
+        match result {
+            Ok(response) => assert!(repeated && response.retries() == 1),
+            Err(error) => assert!(!repeated && error.request_sent() == RequestSent::Maybe),
+        }
+    }
+}
+
+#[test]
+fn the_server_says_when_and_the_limit_says_how_long() {
+    let later =
+        "HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let server = busy(1, later);
+    let (io_loop, clock) = turned();
+    let url = server.url("/");
+    let task = io_loop.spawn(async move {
+        let begun = squall::IoLoop::current().now();
+        let request = HttpRequest::new(url).retry(Retry::times(1));
+        let code = AsyncHttpClient::new()
+            .fetch(request)
+            .await
+            .map(|r| r.code());
+        (code, squall::IoLoop::current().now() - begun)
+    });
+    while !task.is_finished() {
+        clock.advance(Duration::from_millis(100));
+        io_loop.run(async {}).expect("the loop has seen the time");
+    }
+    let (code, time) = finished(&io_loop, task);
+    assert_eq!(code.expect("an answer"), 200);
+    assert!(time >= Duration::from_secs(3), "{time:?}");
+    io_loop.stop();
+
+    let server = busy(1, later);
+    let url = server.url("/");
+    let code = on_loop(async move {
+        let retry = Retry::times(1).max_retry_after(Duration::from_secs(2));
+        let request = HttpRequest::new(url).retry(retry);
+        AsyncHttpClient::new()
+            .fetch(request)
+            .await
+            .map(|r| r.code())
+    });
+    assert_eq!((code.expect("an answer"), server.accepted()), (429, 1));
+}
+
+#[test]
+fn a_silent_server_is_asked_twice_where_that_is_wanted() {
+    for (method, asked) in [("GET", 2), ("POST", 1)] {
+        let (free, is_free) = mpsc::channel::<()>();
+        let is_free = std::sync::Mutex::new(is_free);
+        let server = script(move |number, mut peer| {
+            let head = peer.head().expect("a head");
+            if number == 0 && head.starts_with("GET") {
+                // Silent, until the client gives it up.
+                assert!(peer.is_closed());
+                let _ = is_free.lock().expect("it").recv();
+                return;
+            }
+            peer.write(OK);
+        });
+        let url = server.url("/");
+        let code = on_loop(async move {
+            let request = HttpRequest::new(url)
+                .method(method.parse().expect("one"))
+                .hedge_after(Duration::from_millis(1));
+            AsyncHttpClient::new()
+                .fetch(request)
+                .await
+                .map(|r| r.code())
+        });
+        drop(free);
+        assert_eq!(code.expect("an answer"), 200);
+        assert_eq!(server.accepted(), asked, "{method}");
+    }
+}
