@@ -24,6 +24,26 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
     let mut wakers = Vec::new();
     let mut due = Vec::new();
     loop {
+        lane.post.no_task();
+        // Before all else, also on a lane that was just taken over: it ends with
+        // `awake`, and from then on the monitor looks.
+        wait(&shared.clock, lane, &mut wakers, &mut due);
+        if !(wakers.is_empty() && due.is_empty()) {
+            // A waker may be anybody's code, so this counts as a poll too.
+            lane.post.ownership.enter(&mut claim);
+            for waker in wakers.drain(..) {
+                waker.wake();
+            }
+            for due in due.drain(..) {
+                match due {
+                    Due::Wake(waker) => waker.wake(),
+                    Due::Call(call) => drop(lane.spawn(async move { call() }, None)),
+                }
+            }
+            if !lane.post.ownership.leave(&claim) {
+                return shared.monitor.stuck.released();
+            }
+        }
         for _ in 0..BATCH {
             let Some(runnable) = lane.queue.pop() else {
                 break;
@@ -32,27 +52,8 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
                 return shared.monitor.stuck.released();
             }
         }
-        lane.post.no_task();
         if lane.stopping.load(Ordering::SeqCst) {
             return lane.drain();
-        }
-        wait(&shared.clock, lane, &mut wakers, &mut due);
-        if wakers.is_empty() && due.is_empty() {
-            continue;
-        }
-        // A waker may be anybody's code, so this counts as a poll too.
-        lane.post.ownership.enter(&mut claim);
-        for waker in wakers.drain(..) {
-            waker.wake();
-        }
-        for due in due.drain(..) {
-            match due {
-                Due::Wake(waker) => waker.wake(),
-                Due::Call(call) => drop(lane.spawn(async move { call() }, None)),
-            }
-        }
-        if !lane.post.ownership.leave(&claim) {
-            return shared.monitor.stuck.released();
         }
     }
 }

@@ -123,7 +123,7 @@ impl Builder {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let lanes = self.lanes.unwrap_or(cores);
         let cap = self.thread_cap.unwrap_or(THREAD_CAP).max(lanes * 2 + 2);
-        let monitor = Monitor::new(Blame::new(self.blame));
+        let monitor = Monitor::new(Blame::new(self.blame))?;
         let gate = monitor.gate.clone();
         let mut made = Vec::with_capacity(lanes);
         let mut claims = Vec::with_capacity(lanes);

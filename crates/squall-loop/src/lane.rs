@@ -114,7 +114,7 @@ impl Lane {
     /// The carrier is up.
     pub(crate) fn awake(&self) {
         self.doze.awake();
-        self.gate.carrier_woke();
+        self.gate.carrier_woke(self.id);
     }
 
     pub(crate) fn arm(&self, deadline: Nanos, due: Due) -> TimerKey {

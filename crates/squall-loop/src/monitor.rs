@@ -6,12 +6,17 @@
 //! the kernel, or how much CPU did this poll burn?) so that a carrier which was
 //! merely descheduled is left alone.
 //!
+//! Looks are nearly all that the monitor costs, so there are few. While every lane
+//! sleeps it is parked; the first carrier that wakes sets its alarm and does not wake
+//! it. Where that carrier then blocks, the alarm's look is the only one.
+//!
 //! Blocking polls come in storms. After a hand-off the monitor looks faster for a
 //! while, and with each further one more threads relieve the stuck lane: they poll
 //! what waits on it, all at the same time, so that the n-th blocker in its queue does
-//! not wait n times as long. While every lane sleeps, so does the monitor.
+//! not wait n times as long.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -23,31 +28,30 @@ use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::post::Post;
 use crate::stuck::{Stuck, StuckList};
-use crate::sys::{self, Activity};
+use crate::sys::{self, Activity, Inspector};
 use crate::threads::{Job, Pressure, RESERVE};
 use crate::watch::Blocked;
 
 /// How closely the monitor looks.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// Between two looks; a poll that waits in the kernel is caught at the second.
+    /// Between two looks, and from a wake to the first one.
     tick: Duration,
+    /// How long a poll must have been seen that waits in the kernel.
+    waits: Duration,
     /// CPU time that a poll may burn.
     cpu: Duration,
-    /// Idle time before the monitor parks, so that steady traffic does not wake it.
-    linger: Duration,
 }
 
 const CALM: Pace = Pace {
-    tick: Duration::from_millis(2),
+    tick: Duration::from_millis(4),
+    waits: Duration::from_millis(1),
     cpu: Duration::from_millis(4),
-    linger: Duration::from_millis(20),
 };
 const STORM: Pace = Pace {
     tick: Duration::from_micros(500),
+    waits: Duration::from_micros(500),
     cpu: Duration::from_millis(1),
-    // Looks are most of what a hand-off costs, so there is none while nothing moves.
-    linger: Duration::from_micros(500),
 };
 /// How long after a hand-off the next one is expected.
 const STORM_LASTS: Duration = Duration::from_secs(1);
@@ -56,7 +60,6 @@ const WIDEST: usize = 32;
 /// A trouble that comes again within this time is the same.
 const SAME_TROUBLE: Duration = Duration::from_secs(10);
 
-#[derive(Default)]
 pub(crate) struct Monitor {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stuck: StuckList,
@@ -64,11 +67,12 @@ pub(crate) struct Monitor {
 }
 
 impl Monitor {
-    pub(crate) fn new(blame: Blame) -> Self {
-        Self {
+    pub(crate) fn new(blame: Blame) -> io::Result<Self> {
+        Ok(Self {
+            gate: Arc::new(Gate::new()?),
+            stuck: StuckList::default(),
             blame,
-            ..Self::default()
-        }
+        })
     }
 }
 
@@ -77,6 +81,7 @@ impl Monitor {
 struct Suspect {
     seen: Seen,
     since: Instant,
+    /// What the thread had burned by then. None: not asked, or nobody can tell.
     cpu: Option<Duration>,
 }
 
@@ -93,6 +98,10 @@ impl Storm {
         self.until.is_some_and(|until| now < until)
     }
 
+    fn pace(&self, now: Instant) -> Pace {
+        if self.rages(now) { STORM } else { CALM }
+    }
+
     fn grows(&mut self, now: Instant) {
         self.width = if self.rages(now) {
             (self.width * 2).clamp(1, WIDEST)
@@ -105,71 +114,107 @@ impl Storm {
 
 /// The monitor thread's life. It ends when the loop is gone or stops.
 pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
-    let mut lanes: Vec<Option<Suspect>> = Vec::new();
+    let mut suspects: Vec<Option<Suspect>> = Vec::new();
     let mut reliefs: HashMap<u64, Option<Suspect>> = HashMap::new();
+    let mut inspector = Inspector::default();
     let mut storm = Storm::default();
     let mut troubles = Troubles::default();
     let mut last = Instant::now();
-    let mut busy = last;
     loop {
         let Some(strong) = shared.upgrade().filter(|shared| !shared.is_stopping()) else {
             return;
         };
-        lanes.resize(strong.lanes.len(), None);
+        suspects.resize(strong.lanes.len(), None);
         let now = Instant::now();
-        let rages = storm.rages(now);
-        let pace = if rages { STORM } else { CALM };
+        let pace = storm.pace(now);
         if now.duration_since(last) > pace.tick * 8 {
             // The monitor itself did not run: what it measured means nothing.
-            lanes.fill(None);
+            suspects.fill(None);
             reliefs.clear();
         }
         last = now;
-        for (lane, suspect) in strong.lanes.iter().zip(&mut lanes) {
-            let caught = look(&lane.post, suspect, now, pace);
-            (lane.suspect).store(suspect.is_some_and(|it| it.since < now), Ordering::Relaxed);
-            if let Some(caught) = caught
-                && hand_over(&strong, lane, &caught)
-            {
-                *suspect = None;
-                storm.grows(now);
-                let width = storm.width.min(lane.queue.len());
-                strong.threads.relieve(shared, lane, width);
+        let mut again = pace.tick;
+        for (lane, suspect) in strong.lanes.iter().zip(&mut suspects) {
+            match look(&lane.post, suspect, &mut inspector, now, pace) {
+                Look::Fine => {}
+                Look::Suspicious => again = pace.waits,
+                Look::Blocks(caught) => {
+                    if hand_over(&strong, lane, &caught) {
+                        *suspect = None;
+                        storm.grows(now);
+                        let width = storm.width.min(lane.queue.len());
+                        strong.threads.relieve(shared, lane, width);
+                    }
+                }
             }
+            (lane.suspect).store(suspect.is_some_and(|it| it.since < now), Ordering::Relaxed);
         }
-        look_at_reliefs(&strong, &mut reliefs, now, pace);
-        if rages {
+        look_at_reliefs(&strong, &mut reliefs, &mut inspector, now, pace);
+        if storm.rages(now) {
             strong.threads.warm(shared, RESERVE + storm.width);
         }
         troubles.report(&strong, shared, now);
         let relief_polls = reliefs.values().any(Option::is_some);
-        if !strong.all_asleep() || strong.threads.has_queued() || relief_polls {
-            busy = now;
-        }
-        if now.duration_since(busy) < pace.linger {
+        if !strong.all_asleep() || relief_polls || strong.threads.has_queued() {
             drop(strong);
-            std::thread::sleep(pace.tick);
-        } else {
-            let all = strong.lanes.clone();
-            drop(strong);
-            gate.park(|| all.iter().all(|lane| asleep(lane)));
-            lanes.fill(None);
-            last = Instant::now();
-            busy = last;
+            std::thread::sleep(again);
+            continue;
         }
+        let lanes = strong.lanes.clone();
+        drop(strong);
+        if !storm.rages(now) {
+            inspector.rest();
+        }
+        let before: Vec<Seen> = (lanes.iter().map(|lane| lane.post.ownership.observe())).collect();
+        let woken = gate.park(storm.pace(now).tick, || {
+            lanes.iter().all(|lane| asleep(lane))
+        });
+        suspects.fill(None);
+        if let Some((lane, since)) = woken {
+            suspects[lane] = blocks_since(&lanes[lane], before[lane], since);
+        }
+        last = Instant::now();
     }
 }
 
+/// Whether a lane sleeps, or has no carrier yet that could do anything else first.
 pub(crate) fn asleep(lane: &Lane) -> bool {
     lane.doze.is_asleep() && !lane.stopping.load(Ordering::SeqCst)
 }
 
-/// Looks at one post. Some: the poll that was seen there blocks.
-fn look(post: &Post, suspect: &mut Option<Suspect>, now: Instant, pace: Pace) -> Option<Caught> {
+/// A lane woke, and is still in what it did first: in the wakers' turn or in the task
+/// that they woke.
+fn blocks_since(lane: &Lane, before: Seen, since: Instant) -> Option<Suspect> {
+    let seen = lane.post.ownership.observe();
+    let first = seen.generation() == before.generation()
+        && seen.polls().saturating_sub(before.polls()) <= 2;
+    (seen.in_poll() && first).then_some(Suspect {
+        seen,
+        since,
+        cpu: None,
+    })
+}
+
+/// What a look at a post has found.
+enum Look {
+    Fine,
+    /// It waits in the kernel, since when is not known.
+    Suspicious,
+    Blocks(Caught),
+}
+
+/// Looks at one post.
+fn look(
+    post: &Post,
+    suspect: &mut Option<Suspect>,
+    inspector: &mut Inspector,
+    now: Instant,
+    pace: Pace,
+) -> Look {
     let seen = post.ownership.observe();
     if !seen.in_poll() {
         *suspect = None;
-        return None;
+        return Look::Fine;
     }
     let thread = post.thread();
     let Some(known) = suspect.filter(|known| known.seen == seen) else {
@@ -178,27 +223,34 @@ fn look(post: &Post, suspect: &mut Option<Suspect>, now: Instant, pace: Pace) ->
             since: now,
             cpu: sys::thread_cpu_time(thread),
         });
-        return None;
+        let worth_it = pace.waits < pace.tick;
+        return match worth_it.then(|| inspector.inspect(thread)).flatten() {
+            Some(Activity::Waiting(_)) => Look::Suspicious,
+            _ => Look::Fine,
+        };
     };
     let lasts = now.duration_since(known.since);
-    if lasts < pace.tick {
-        return None;
+    if lasts < pace.waits {
+        return Look::Suspicious;
     }
-    let (syscall, on_cpu) = match sys::inspect(thread) {
+    let (syscall, on_cpu) = match inspector.inspect(thread) {
         Some(Activity::Waiting(syscall)) => (syscall, false),
         Some(Activity::Runnable) => {
-            let burned = sys::thread_cpu_time(thread)
-                .zip(known.cpu)
-                .map_or(lasts, |(now, then)| now.saturating_sub(then));
+            let cpu = sys::thread_cpu_time(thread);
+            if cpu.is_some() && known.cpu.is_none() {
+                *suspect = Some(Suspect { cpu, ..known });
+                return Look::Fine;
+            }
+            let burned = (cpu.zip(known.cpu)).map_or(lasts, |(now, then)| now.saturating_sub(then));
             if burned < pace.cpu {
-                return None; // Merely descheduled: another thread would not help.
+                return Look::Fine; // Merely descheduled: another thread would not help.
             }
             (None, true)
         }
-        None if lasts < pace.cpu => return None,
+        None if lasts < pace.cpu => return Look::Fine,
         None => (None, false),
     };
-    Some(Caught {
+    Look::Blocks(Caught {
         seen,
         thread,
         since: known.since,
@@ -213,6 +265,7 @@ fn look(post: &Post, suspect: &mut Option<Suspect>, now: Instant, pace: Pace) ->
 fn look_at_reliefs(
     shared: &Arc<Shared>,
     suspects: &mut HashMap<u64, Option<Suspect>>,
+    inspector: &mut Inspector,
     now: Instant,
     pace: Pace,
 ) {
@@ -223,7 +276,7 @@ fn look_at_reliefs(
     }
     for (slot, lane) in reliefs {
         let suspect = suspects.entry(slot.post.thread()).or_default();
-        if let Some(caught) = look(&slot.post, suspect, now, pace)
+        if let Look::Blocks(caught) = look(&slot.post, suspect, inspector, now, pace)
             && take(shared, &lane, &slot.post, &caught).is_some()
         {
             *suspect = None;
@@ -256,6 +309,8 @@ fn hand_over(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> bool {
     lane.handoffs.fetch_add(1, Ordering::Relaxed);
     let stood = u64::try_from(caught.since.elapsed().as_micros()).unwrap_or(u64::MAX);
     lane.stuck_micros.fetch_add(stood, Ordering::Relaxed);
+    // The next carrier looks at the reactor before all else, and wakes as from a sleep.
+    lane.doze.about_to_sleep();
     shared.threads.give(spare, Job::Drive(lane.clone(), claim));
     true
 }

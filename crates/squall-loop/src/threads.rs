@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{self, Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::carrier;
@@ -21,7 +21,7 @@ use crate::post::Post;
 use crate::sys;
 use crate::tokio_compat;
 use crate::watch::Watch;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 /// How long a spare beyond the reserve waits before it ends.
 const LINGER: Duration = Duration::from_secs(10);
@@ -94,8 +94,10 @@ impl State {
 /// One thread's letter box and what it shows of itself.
 pub(crate) struct Slot {
     id: AtomicU64,
-    job: Mutex<Option<Job>>,
-    filled: Condvar,
+    // The standard library's: parking_lot's condition variable goes through a table
+    // that is cold by the time a spare is called.
+    job: sync::Mutex<Option<Job>>,
+    filled: sync::Condvar,
     /// Where it polls when it relieves a lane.
     pub(crate) post: Post,
     watched: Mutex<Option<(Arc<dyn Watch>, Instant)>>,
@@ -343,8 +345,8 @@ impl Threads {
         }
         let slot = Arc::new(Slot {
             id: AtomicU64::new(0),
-            job: Mutex::default(),
-            filled: Condvar::new(),
+            job: sync::Mutex::default(),
+            filled: sync::Condvar::new(),
             post: Post::new().0,
             watched: Mutex::default(),
         });
@@ -421,14 +423,18 @@ enum Ended {
 }
 
 impl Slot {
+    fn job(&self) -> sync::MutexGuard<'_, Option<Job>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, job: Job) {
-        *self.job.lock() = Some(job);
+        *self.job() = Some(job);
         self.filled.notify_one();
     }
 
     /// Has a waiting thread look whether it is still needed.
     fn look_up(&self) {
-        let _job = self.job.lock();
+        let _job = self.job();
         self.filled.notify_one();
     }
 
@@ -468,7 +474,7 @@ impl Slot {
 
     /// Waits as a spare. None: not needed any more.
     fn wait(self: &Arc<Self>, shared: &Weak<Shared>) -> Option<Job> {
-        let mut job = self.job.lock();
+        let mut job = self.job();
         let mut timed_out = false;
         loop {
             if let Some(job) = job.take() {
@@ -480,7 +486,9 @@ impl Slot {
                 return None;
             }
             drop(shared);
-            timed_out = self.filled.wait_for(&mut job, LINGER).timed_out();
+            let waited = self.filled.wait_timeout(job, LINGER);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            (job, timed_out) = (guard, waited.timed_out());
         }
     }
 }

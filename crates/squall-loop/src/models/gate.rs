@@ -1,5 +1,7 @@
 //! The monitor parks while a carrier wakes.
 
+use std::time::Duration;
+
 use loom::thread;
 
 use super::{check, lane};
@@ -24,7 +26,7 @@ fn a_carrier_that_wakes_finds_the_monitor_up() {
             }
         });
         while monitor::asleep(&lane) {
-            gate.park(|| monitor::asleep(&lane));
+            gate.park(Duration::ZERO, || monitor::asleep(&lane));
         }
         carrier.join().expect("woke");
     });
@@ -45,7 +47,7 @@ fn a_stop_opens_the_gate() {
                 gate.open();
             }
         });
-        gate.park(|| monitor::asleep(&lane));
+        gate.park(Duration::ZERO, || monitor::asleep(&lane));
         stopper.join().expect("stopped");
     });
 }

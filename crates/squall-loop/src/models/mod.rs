@@ -14,13 +14,16 @@ mod wake;
 
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake};
+use std::time::Duration;
 
 use loom::thread::JoinHandle;
 
 use crate::atomics::{Condvar, Mutex};
+use crate::blame::Blame;
 use crate::carrier;
 use crate::executor::Executor;
 use crate::gate::Gate;
@@ -65,6 +68,24 @@ impl Bell {
     }
 }
 
+/// An alarm that goes off at once: time stands still.
+#[derive(Debug)]
+pub(crate) struct Alarm(Bell);
+
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(Bell::default()))
+    }
+
+    pub(crate) fn set(&self, _: Duration) {
+        self.0.ring();
+    }
+
+    pub(crate) fn wait(&self) {
+        self.0.hear(true);
+    }
+}
+
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.ring();
@@ -73,7 +94,7 @@ impl Wake for Bell {
 
 /// A lane that nobody drives, and the gate of its monitor.
 fn lane() -> (Arc<Lane>, Arc<Gate>) {
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate::new().expect("a gate"));
     let (lane, _claim) = Lane::new(0, gate.clone()).expect("a lane");
     (lane, gate)
 }
@@ -85,7 +106,7 @@ fn clock() -> Clock {
 
 /// A loop of one lane, and no thread that drives it yet.
 fn io_loop() -> (IoLoop, Arc<Lane>, Claim) {
-    let monitor = Monitor::default();
+    let monitor = Monitor::new(Blame::default()).expect("a monitor");
     let (lane, claim) = Lane::new(0, monitor.gate.clone()).expect("a lane");
     let shared = Shared::new(
         [lane.clone()].into(),

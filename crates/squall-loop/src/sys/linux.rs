@@ -2,8 +2,9 @@
 //!
 //! No signal is sent and nothing is traced: a process may read its own threads.
 
-use std::fs;
-use std::io::Read;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use super::Activity;
@@ -43,17 +44,58 @@ pub(crate) fn thread_cpu_time(thread: u64) -> Option<Duration> {
 
 /// What a thread of this process is doing now.
 pub(crate) fn inspect(thread: u64) -> Option<Activity> {
-    // One small file tells all: "running", or the number of the system call, which
-    // is -1 for a wait outside of any. Not every kernel and sandbox shows it.
-    if let Some(line) = read(thread, "syscall") {
+    Inspector::default().inspect(thread)
+}
+
+/// Looks at threads again and again. Opening the kernel's file on a thread is most of
+/// what a look costs, so the files of the last few stay open.
+#[derive(Default)]
+pub(crate) struct Inspector(HashMap<u64, File>);
+
+impl Inspector {
+    /// Files that stay open.
+    const FEW: usize = 16;
+
+    /// What a thread of this process is doing now.
+    pub(crate) fn inspect(&mut self, thread: u64) -> Option<Activity> {
+        // One small file tells all: "running", or the number of the system call, which
+        // is -1 for a wait outside of any. Not every kernel and sandbox shows it.
+        let mut buffer = [0; 512];
+        let Some(line) = self.syscall(thread, &mut buffer) else {
+            return state(thread);
+        };
         let first = line.split_ascii_whitespace().next()?;
         if first == "running" {
             return Some(Activity::Runnable);
         }
         let call = first.parse().ok().and_then(syscalls::Sysno::new);
-        return Some(Activity::Waiting(call.map(|call| call.name())));
+        Some(Activity::Waiting(call.map(|call| call.name())))
     }
-    let stat = read(thread, "stat")?;
+
+    fn syscall<'a>(&mut self, thread: u64, buffer: &'a mut [u8]) -> Option<&'a str> {
+        if let Some(length) = self.0.get(&thread).and_then(|file| start(file, buffer)) {
+            return str::from_utf8(&buffer[..length]).ok();
+        }
+        let file = open(thread, "syscall")?;
+        let length = start(&file, buffer)?;
+        if self.0.len() >= Self::FEW {
+            self.0.clear();
+        }
+        self.0.insert(thread, file);
+        str::from_utf8(&buffer[..length]).ok()
+    }
+
+    /// Closes the files.
+    pub(crate) fn rest(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Whether a thread is running, where nothing else is told.
+fn state(thread: u64) -> Option<Activity> {
+    let mut buffer = [0; 512];
+    let length = start(&open(thread, "stat")?, &mut buffer)?;
+    let stat = String::from_utf8_lossy(&buffer[..length]);
     // The name in parentheses may hold anything; the state follows the last one.
     let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
     Some(if state == 'R' {
@@ -63,18 +105,20 @@ pub(crate) fn inspect(thread: u64) -> Option<Activity> {
     })
 }
 
-/// The start of one of the kernel's files on a thread, with a single read: the
-/// monitor reads one for each hand-off.
-fn read(thread: u64, file: &str) -> Option<String> {
-    let mut buffer = [0; 512];
-    let mut file = fs::File::open(format!("/proc/self/task/{thread}/{file}")).ok()?;
-    let length = file.read(&mut buffer).ok()?;
-    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+fn open(thread: u64, file: &str) -> Option<File> {
+    File::open(format!("/proc/self/task/{thread}/{file}")).ok()
+}
+
+/// The start of one of the kernel's files on a thread, as it is now. None once the
+/// thread is gone, even if another one has its id.
+fn start(file: &File, buffer: &mut [u8]) -> Option<usize> {
+    file.read_at(buffer, 0).ok()
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::sync::mpsc;
 
     #[test]
@@ -88,8 +132,9 @@ mod tests {
             let _ = theirs.read(&mut [0]);
         });
         let id = ids.recv().expect("an id");
+        let mut inspector = Inspector::default();
         let seen = loop {
-            match inspect(id) {
+            match inspector.inspect(id) {
                 Some(Activity::Waiting(Some(name))) if name != "futex" => break name,
                 _ => std::thread::yield_now(),
             }
@@ -98,5 +143,9 @@ mod tests {
         assert!(thread_cpu_time(id).is_some());
         std::io::Write::write_all(&mut ours, b"x").expect("written");
         thread.join().expect("joined");
+        while inspector.inspect(id).is_some() {
+            std::thread::yield_now(); // Joined a moment before the kernel forgets it.
+        }
+        assert!(inspect(id).is_none());
     }
 }

@@ -11,7 +11,14 @@ pub(crate) use crate::models::thread_id;
 #[cfg(all(target_os = "linux", not(all(test, loom))))]
 pub(crate) use linux::thread_id;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{inspect, thread_cpu_time};
+pub(crate) use linux::{Inspector, inspect, thread_cpu_time};
+
+#[cfg(all(target_os = "linux", not(all(test, loom))))]
+mod alarm;
+#[cfg(all(test, loom))]
+pub(crate) use crate::models::Alarm;
+#[cfg(all(target_os = "linux", not(all(test, loom))))]
+pub(crate) use alarm::Alarm;
 
 #[cfg(target_os = "linux")]
 mod pidfd;
@@ -21,7 +28,7 @@ pub(crate) use pidfd::PidFd;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{inspect, thread_cpu_time, thread_id};
+pub(crate) use portable::{Alarm, Inspector, inspect, thread_cpu_time, thread_id};
 
 mod stack;
 pub(crate) use stack::{Symbol, capture, symbols};

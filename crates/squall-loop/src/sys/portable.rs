@@ -1,7 +1,10 @@
 //! Platforms whose threads cannot be looked at: every answer is "unknown".
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::Activity;
 
@@ -12,9 +15,54 @@ pub(crate) fn thread_id() -> u64 {
     ID.with(|id| *id)
 }
 
+/// An alarm that any thread may set and one waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    at: Mutex<Option<Instant>>,
+    changed: Condvar,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self::default())
+    }
+
+    /// Goes off after `delay`, whatever it was set to before.
+    pub(crate) fn set(&self, delay: Duration) {
+        *self.at.lock() = Some(Instant::now() + delay);
+        self.changed.notify_one();
+    }
+
+    /// Waits until it goes off, or returns at once where it already has.
+    pub(crate) fn wait(&self) {
+        let mut at = self.at.lock();
+        loop {
+            match *at {
+                Some(time) if time <= Instant::now() => break,
+                Some(time) => drop(self.changed.wait_until(&mut at, time)),
+                None => self.changed.wait(&mut at),
+            }
+        }
+        *at = None;
+    }
+}
+
 /// CPU time a thread has used.
 pub(crate) fn thread_cpu_time(_thread: u64) -> Option<Duration> {
     None
+}
+
+/// Looks at threads again and again.
+#[derive(Default)]
+pub(crate) struct Inspector;
+
+impl Inspector {
+    /// What a thread is doing now.
+    pub(crate) fn inspect(&mut self, thread: u64) -> Option<Activity> {
+        inspect(thread)
+    }
+
+    pub(crate) fn rest(&mut self) {}
 }
 
 /// What a thread is doing now.
