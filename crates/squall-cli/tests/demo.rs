@@ -94,6 +94,28 @@ impl Drop for Demo {
     }
 }
 
+/// Jobs last for as long as this lives; none outlives the test, however that ends.
+struct Hold(std::path::PathBuf);
+
+impl Hold {
+    fn new() -> Self {
+        let name = format!("squall-demo-hold-{}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, "").unwrap();
+        Self(file)
+    }
+
+    fn job(&self) -> String {
+        format!("while [ -e '{}' ]; do sleep 0.05; done", self.0.display())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 fn run(arguments: &[&str], log: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_squall"))
         .args(arguments)
@@ -244,10 +266,8 @@ fn a_failing_job_is_a_502_that_shows_its_status() {
 
 #[test]
 fn blocked_handlers_stall_nobody_and_are_named() {
-    let go = std::env::temp_dir().join(format!("squall-demo-go-{}", std::process::id()));
-    let _ = std::fs::remove_file(&go);
-    let job = format!("while [ ! -e '{}' ]; do sleep 0.05; done", go.display());
-    let demo = Demo::start(&["--job", &job]);
+    let hold = Hold::new();
+    let demo = Demo::start(&["--job", &hold.job()]);
     let blocked: Vec<_> = (0..5)
         .map(|_| demo.begin("GET", "/sync", "", b""))
         .collect();
@@ -270,11 +290,10 @@ fn blocked_handlers_stall_nobody_and_are_named() {
         !blocked.iter().any(has_answered),
         "the jobs cannot have ended"
     );
-    std::fs::write(&go, "").unwrap();
+    drop(hold);
     for stream in blocked {
         assert_eq!(answer(stream).text(), "It works");
     }
-    std::fs::remove_file(&go).unwrap();
     let stats = demo.until("/stats", |stats| {
         !stats["learned"].as_array().unwrap().is_empty()
     });

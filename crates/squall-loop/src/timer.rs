@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
     fn wake() -> Due {
         Due::Wake(Waker::noop().clone())
@@ -287,6 +287,54 @@ mod tests {
         }
         let batches: Vec<_> = (0..4).map(|_| fired(&timers, 5)).collect();
         assert_eq!(batches, [BATCH, BATCH, 1, 0]);
+    }
+
+    /// A million are armed, half of them cancelled; the others fire in order, none
+    /// early, and after each call none that was due is left but for a full batch.
+    #[test]
+    fn a_million_half_of_them_cancelled() {
+        let count: u64 = if cfg!(miri) { 2_000 } else { 1_000_000 };
+        let timers = Timers::default();
+        let fired = Arc::new(AtomicU64::new(0));
+        let last = Arc::new(AtomicU64::new(0));
+        let mut keys = Vec::new();
+        let mut random = 1_u64;
+        for _ in 0..count {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let deadline = random >> 40;
+            let (fired, last) = (fired.clone(), last.clone());
+            let call = move || {
+                fired.fetch_add(1, Ordering::Relaxed);
+                let before = last.swap(deadline, Ordering::Relaxed);
+                assert!(before <= deadline, "{before} before {deadline}");
+            };
+            keys.push(timers.arm(deadline, Due::Call(Box::new(call))).0);
+        }
+        for key in keys.iter().step_by(2) {
+            assert!(timers.cancel(*key).is_some());
+        }
+        let mut due = Vec::new();
+        for now in (0..=1 << 24).step_by(1 << 14) {
+            loop {
+                timers.take_due(now, &mut due);
+                assert!(due.len() <= BATCH);
+                let full = due.len() == BATCH;
+                for due in due.drain(..) {
+                    let Due::Call(call) = due else {
+                        panic!("a call was armed")
+                    };
+                    call();
+                }
+                assert!(last.load(Ordering::Relaxed) <= now, "early");
+                if !full {
+                    break;
+                }
+            }
+            assert!(timers.next().is_none_or(|next| next > now), "left behind");
+        }
+        assert_eq!(fired.load(Ordering::Relaxed), count / 2);
     }
 
     /// Against an ordered map: the same timers fire, in order of deadline and, where

@@ -39,7 +39,9 @@ impl Alarm {
         loop {
             match *at {
                 Some(time) if time <= Instant::now() => break,
-                Some(time) => drop(self.changed.wait_until(&mut at, time)),
+                Some(time) => {
+                    let _ = self.changed.wait_until(&mut at, time);
+                }
                 None => self.changed.wait(&mut at),
             }
         }
