@@ -1,6 +1,8 @@
 //! What nobody asked for: the price of a hand-off, and the wakes of an idle process.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub(crate) fn hand_off(squall: &Squall, count: usize) -> Figures {
         thread::sleep(BLOCK);
     }
     let sleeps = sleeps.elapsed();
+    let floor = switches_of_threads(count);
     let before = squall.hand_offs();
     let blocks = Stopwatch::start();
     squall.run(async move {
@@ -35,7 +38,47 @@ pub(crate) fn hand_off(squall: &Squall, count: usize) -> Figures {
         ("hand_offs", hand_offs),
         ("sleep_cpu_us", sleeps.cpu / 1_000.0 / count as f64),
         ("cpu_us", (blocks.cpu - sleeps.cpu) / 1_000.0 / hand_offs),
+        (
+            "floor_cpu_us",
+            (floor - sleeps.cpu) / 1_000.0 / count as f64,
+        ),
     ]
+}
+
+/// CPU nanoseconds of the sleeps again, with no more beside each than the thread
+/// switches of a hand-off: an alarm, a spare that is woken by it, and woken once more by
+/// the sleeper.
+fn switches_of_threads(count: usize) -> f64 {
+    let ended = Arc::new(AtomicBool::new(false));
+    let begin = Stopwatch::start();
+    let spare = thread::spawn({
+        let ended = ended.clone();
+        move || {
+            while !ended.load(Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    });
+    let alarm = thread::spawn({
+        let spare = spare.thread().clone();
+        move || {
+            // So that the two never wake it at once.
+            thread::sleep(BLOCK / 2);
+            for _ in 0..count {
+                thread::sleep(BLOCK);
+                spare.unpark();
+            }
+        }
+    });
+    for _ in 0..count {
+        thread::sleep(BLOCK);
+        spare.thread().unpark();
+    }
+    alarm.join().expect("no panic");
+    ended.store(true, Ordering::Release);
+    spare.thread().unpark();
+    spare.join().expect("no panic");
+    begin.elapsed().cpu
 }
 
 /// How often per second a thread of this process wakes while nothing is to be done.

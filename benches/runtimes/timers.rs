@@ -6,8 +6,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Figures;
@@ -139,6 +140,43 @@ fn first_poll<S: Future + Unpin>(mut sleep: S, waker: &Waker) -> S {
     sleep
 }
 
+/// How late the system lets a thread run that only sleeps: what no timer can be
+/// better than on a busy machine.
+struct Lag {
+    ended: Arc<AtomicBool>,
+    sleeper: thread::JoinHandle<Vec<Duration>>,
+}
+
+impl Lag {
+    fn sample() -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let sleeper = thread::spawn({
+            let ended = ended.clone();
+            move || {
+                let nap = Duration::from_millis(1);
+                let mut late = Vec::new();
+                while !ended.load(Ordering::Relaxed) {
+                    let begin = Instant::now();
+                    thread::sleep(nap);
+                    late.push(begin.elapsed() - nap);
+                }
+                late
+            }
+        });
+        Self { ended, sleeper }
+    }
+
+    /// Milliseconds, p99.9.
+    fn end(self) -> f64 {
+        self.ended.store(true, Ordering::Relaxed);
+        let mut late = self.sleeper.join().expect("no panic");
+        late.sort_unstable();
+        let at = (late.len().saturating_sub(1) as f64 * 0.999) as usize;
+        late.get(at)
+            .map_or(f64::NAN, |late| late.as_secs_f64() * 1_000.0)
+    }
+}
+
 /// What the wakers of the sleeps write to.
 struct Log {
     begin: Instant,
@@ -204,6 +242,7 @@ pub(crate) fn fire<R: Runtime>(runtime: &R, count: usize) -> Figures {
             }
             yield_now().await;
         }
+        let lag = Lag::sample();
         let left = armed.len();
         let end = first + WINDOW + Duration::from_millis(100);
         while log.fired.load(Ordering::Relaxed) < left && log.begin.elapsed() < end * 4 {
@@ -219,6 +258,7 @@ pub(crate) fn fire<R: Runtime>(runtime: &R, count: usize) -> Figures {
             ("late_p50_ms", at(0.5)),
             ("late_p99.9_ms", at(0.999)),
             ("late_max_ms", at(1.0)),
+            ("lag_p99.9_ms", lag.end()),
             ("disorder", log.disorder.load(Ordering::Relaxed) as f64),
             ("lost", (left - fired) as f64),
         ]

@@ -15,6 +15,7 @@ use crate::instructions::CONNECTIONS;
 use crate::servers::{self, Kind, Server};
 
 const REQUESTS: u64 = 10_000;
+const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Allocations {
@@ -46,11 +47,29 @@ pub(crate) fn per_request(server: &Server) -> Result<Allocations, Reason> {
     }
     load.run(Until::Answers(REQUESTS, Duration::from_secs(60)))?;
     let after = parse(&fs::read(&file).map_err(unreadable)?)?;
-    let per_request = |total: u64| total as f64 / REQUESTS as f64;
-    Ok(Allocations {
-        count: per_request(after.0 - before.0),
-        bytes: per_request(after.1 - before.1),
-    })
+    Ok(difference(before, after, REQUESTS as f64))
+}
+
+/// All allocations of a program that ends by itself, and their bytes.
+pub(crate) fn of_run(line: &[String]) -> Result<(u64, u64), Reason> {
+    let library = counter()?;
+    let file = servers::scratch()?.join("allocations");
+    let unreadable = |e: std::io::Error| format!("{}: {e}", file.display());
+    fs::write(&file, [0; 16]).map_err(unreadable)?;
+    let mut command = Command::new(&line[0]);
+    command
+        .args(&line[1..])
+        .env("LD_PRELOAD", library)
+        .env("ALLOC_COUNT_FILE", &file);
+    output(&mut command, RUN_LIMIT)?;
+    parse(&fs::read(&file).map_err(unreadable)?)
+}
+
+pub(crate) fn difference(few: (u64, u64), many: (u64, u64), requests: f64) -> Allocations {
+    Allocations {
+        count: (many.0 as f64 - few.0 as f64) / requests,
+        bytes: (many.1 as f64 - few.1 as f64) / requests,
+    }
 }
 
 fn counter() -> Result<PathBuf, Reason> {

@@ -6,15 +6,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::Reason;
+use crate::bounded::output;
 use crate::closed_loop::{ClosedLoop, Until};
 use crate::server_process::ServerProcess;
 use crate::servers::{self, Kind, Server};
 
 pub(crate) const CONNECTIONS: usize = 8;
 const GRACE: Duration = Duration::from_secs(30);
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 /// The requests of the two runs of a difference.
 pub(crate) fn requests(kind: Kind) -> [u64; 2] {
@@ -39,7 +42,31 @@ pub(crate) fn per_request(server: &Server) -> Result<f64, Reason> {
 }
 
 fn total(server: &Server, requests: u64, folder: &Path) -> Result<u64, Reason> {
-    // A fresh folder: a server that forks leaves one file per process.
+    let tool = tool(folder)?;
+    let tool: Vec<&str> = tool.iter().map(String::as_str).collect();
+    let process = server.launch(1).under(&tool).start()?;
+    load(&process, requests)?;
+    process.stop(GRACE);
+    sum(folder)
+}
+
+/// All user instructions of a program that ends by itself.
+pub(crate) fn of_run(line: &[String]) -> Result<u64, Reason> {
+    if !crate::bounded::installed("valgrind") {
+        return Err("valgrind is not installed".into());
+    }
+    let folder = servers::scratch()?.join("callgrind");
+    let tool = tool(&folder)?;
+    output(
+        Command::new(&tool[0]).args(&tool[1..]).args(line),
+        RUN_LIMIT,
+    )?;
+    sum(&folder)
+}
+
+/// Callgrind's command line, and a fresh folder for what it finds: a program that
+/// forks leaves one file per process.
+fn tool(folder: &Path) -> Result<Vec<String>, Reason> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let out = format!("--callgrind-out-file={}/%p", folder.display());
@@ -50,9 +77,10 @@ fn total(server: &Server, requests: u64, folder: &Path) -> Result<u64, Reason> {
         "--quiet",
         &out,
     ];
-    let process = server.launch(1).under(&tool).start()?;
-    load(&process, requests)?;
-    process.stop(GRACE);
+    Ok(tool.map(str::to_owned).into())
+}
+
+fn sum(folder: &Path) -> Result<u64, Reason> {
     let files = fs::read_dir(folder).map_err(|e| e.to_string())?.flatten();
     let totals: Vec<u64> = files
         .filter_map(|file| totals(&fs::read_to_string(file.path()).ok()?))

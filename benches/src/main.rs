@@ -12,6 +12,7 @@ mod burst;
 mod client;
 mod closed_loop;
 mod cpu;
+mod fetching;
 mod instructions;
 mod memory;
 mod noise;
@@ -25,6 +26,7 @@ mod servers;
 mod spread;
 mod syscalls;
 mod table;
+mod web_server;
 mod wire;
 
 use std::process::ExitCode;
@@ -63,7 +65,7 @@ fn run(options: &Options) -> Result<(), Reason> {
     }
     let mut servers = Vec::new();
     let mut skipped = Vec::new();
-    if options.subjects() != [Subject::Loop] {
+    if (options.subjects().iter()).any(|subject| subject.is_of_servers()) {
         (servers, skipped) = servers::prepare(options)?;
         for (name, reason) in &skipped {
             println!("skipped {name}: {reason}");
@@ -79,6 +81,13 @@ fn run(options: &Options) -> Result<(), Reason> {
         let (name, figures) = match subject {
             Subject::Blocking => ("blocking", blocking::run(&servers, options)?),
             Subject::Server => ("server", server::run(&servers, options)),
+            Subject::Client => {
+                let skipped = |reason| {
+                    println!("skipped client: {reason}");
+                    Value::Null
+                };
+                ("client", fetching::run(options).unwrap_or_else(skipped))
+            }
             Subject::Memory => ("memory", memory::run(&servers, options)?),
             Subject::Loop => ("loop", primitives::run(options)?),
         };

@@ -2,24 +2,27 @@
 
 use std::path::PathBuf;
 
+use crate::fetching::CLIENTS;
 use crate::primitives::RUNTIMES;
 use crate::servers::NAMES;
 
 pub(crate) const USAGE: &str = "\
-usage: squall-benches SUBJECT [--quick] [--json FILE] [--only NAME,NAME] [--squall PATH] [--rounds N]
+usage: squall-benches [bench] SUBJECT [--quick] [--json FILE] [--only NAME,NAME] [--squall PATH] [--rounds N]
                       [--squall-args ARGS] [--warm-up SECONDS] [--cell TEXT]
 
 subjects
   blocking   latency of a cheap route while handlers block: sleep, spin, lock; and five jobs at once
   server     instructions, system calls, allocations and CPU time per request
+  client     the same for a fetch
   memory     resident bytes per idle keep-alive connection
   loop       spawning, waking and timers of the event loop, beside tokio and smol
-  all        the four of them
+  all        the five of them
 
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
-  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol
+  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
+                  for `client` of squall, reqwest, hyper, awc
   --squall PATH   a ready `squall` program instead of building one
   --squall-args A more arguments for `squall demo`, separated by spaces
   --rounds N      how often each timed cell is run
@@ -31,8 +34,16 @@ options
 pub(crate) enum Subject {
     Blocking,
     Server,
+    Client,
     Memory,
     Loop,
+}
+
+impl Subject {
+    /// Whether servers are measured.
+    pub(crate) fn is_of_servers(self) -> bool {
+        matches!(self, Self::Blocking | Self::Server | Self::Memory)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,15 +86,22 @@ impl Options {
                     let rounds: usize = value()?.parse().map_err(|e| format!("--rounds: {e}"))?;
                     options.rounds = Some(rounds.max(1));
                 }
+                // `cargo xtask bench SUBJECT`
+                "bench" if subject.is_none() => {}
                 "blocking" => subject = Some(Some(Subject::Blocking)),
                 "server" => subject = Some(Some(Subject::Server)),
+                "client" => subject = Some(Some(Subject::Client)),
                 "memory" => subject = Some(Some(Subject::Memory)),
                 "loop" => subject = Some(Some(Subject::Loop)),
                 "all" => subject = Some(None),
                 _ => return Err(format!("unknown argument {arg}")),
             }
         }
-        let known = |name: &&String| NAMES.iter().chain(&RUNTIMES).any(|known| known == name);
+        let known = |name: &&String| {
+            (NAMES.iter().chain(&RUNTIMES))
+                .chain(&CLIENTS)
+                .any(|known| known == name)
+        };
         if let Some(unknown) = options.only.iter().flatten().find(|name| !known(name)) {
             return Err(format!("--only: there is no {unknown}"));
         }
@@ -97,6 +115,7 @@ impl Options {
                 vec![
                     Subject::Blocking,
                     Subject::Server,
+                    Subject::Client,
                     Subject::Memory,
                     Subject::Loop,
                 ]
@@ -130,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_subject_with_its_options() {
-        let options = parse("blocking --quick --only axum,go --rounds 0")
+        let options = parse("bench blocking --quick --only axum,go --rounds 0")
             .unwrap()
             .unwrap();
         assert_eq!(options.subjects(), [Subject::Blocking]);

@@ -105,6 +105,10 @@ const CASES: [Case; 11] = [
             ),
             ("late_p99.9_ms", "… p99.9 ms"),
             ("late_max_ms", "… max ms"),
+            (
+                "lag_p99.9_ms",
+                "… a thread that sleeps meanwhile: p99.9 late, ms",
+            ),
             ("disorder", "… fired after a later one"),
         ],
     ),
@@ -113,6 +117,10 @@ const CASES: [Case; 11] = [
         100,
         &[
             ("cpu_us", "take a lane from a blocked thread, CPU µs"),
+            (
+                "floor_cpu_us",
+                "… the thread switches in it, by plain threads",
+            ),
             ("sleep_cpu_us", "… for comparison, one sleep of a thread"),
         ],
     ),

@@ -42,8 +42,16 @@ impl Server {
 pub(crate) fn versions() -> String {
     let locked = include_str!("../Cargo.lock");
     let version = |name| pinned(locked, name).unwrap_or("?");
-    let rust = ["axum", "actix-web", "hyper", "tokio", "smol"]
-        .map(|name| format!("{name} {}", version(name)));
+    let rust = [
+        "axum",
+        "actix-web",
+        "hyper",
+        "tokio",
+        "smol",
+        "reqwest",
+        "awc",
+    ]
+    .map(|name| format!("{name} {}", version(name)));
     format!("{}, {}", rust.join(", "), TORNADO.replace("==", " "))
 }
 

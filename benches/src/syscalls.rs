@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::Reason;
+use crate::bounded::output;
 use crate::instructions::{load, requests};
 use crate::servers::{self, Server};
 
 const GRACE: Duration = Duration::from_secs(15);
+const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 /// How often each system call was made.
-type Counts = BTreeMap<String, u64>;
+pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// Calls per request.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -42,7 +46,7 @@ pub(crate) fn per_request(server: &Server) -> Result<Calls, Reason> {
     Ok(difference(
         &counts(server, few)?,
         &counts(server, many)?,
-        many - few,
+        (many - few) as f64,
     ))
 }
 
@@ -54,7 +58,27 @@ fn counts(server: &Server, requests: u64) -> Result<Counts, Reason> {
         .start()?;
     load(&process, requests)?;
     process.stop(GRACE);
-    let counts = parse(&fs::read_to_string(&out).map_err(|e| format!("strace's summary: {e}"))?);
+    read(&out)
+}
+
+/// All system calls of a program that ends by itself.
+pub(crate) fn of_run(line: &[String]) -> Result<Counts, Reason> {
+    if !crate::bounded::installed("strace") {
+        return Err("strace is not installed".into());
+    }
+    let out = servers::scratch()?.join("strace.txt");
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-c", "-o"])
+        .arg(&out)
+        .args(line)
+        .stderr(std::process::Stdio::null());
+    output(&mut command, RUN_LIMIT)?;
+    read(&out)
+}
+
+fn read(out: &Path) -> Result<Counts, Reason> {
+    let counts = parse(&fs::read_to_string(out).map_err(|e| format!("strace's summary: {e}"))?);
     if counts.is_empty() {
         Err("strace wrote no summary".into())
     } else {
@@ -73,7 +97,7 @@ fn parse(summary: &str) -> Counts {
     rows.collect()
 }
 
-fn difference(few: &Counts, many: &Counts, requests: u64) -> Calls {
+pub(crate) fn difference(few: &Counts, many: &Counts, requests: f64) -> Calls {
     let mut calls = Calls::default();
     let names: std::collections::BTreeSet<&String> = few.keys().chain(many.keys()).collect();
     for name in names {
@@ -87,7 +111,7 @@ fn difference(few: &Counts, many: &Counts, requests: u64) -> Calls {
             | "pselect6" => &mut calls.epoll,
             _ => &mut calls.other,
         };
-        *class += (count(many) - count(few)) / requests as f64;
+        *class += (count(many) - count(few)) / requests;
     }
     calls
 }
@@ -138,7 +162,7 @@ mod tests {
             .into_iter()
             .map(|(name, calls)| (name.to_owned(), calls))
             .collect();
-        let calls = difference(&few, &many, 10_000);
+        let calls = difference(&few, &many, 10_000.0);
         assert_eq!(
             calls,
             Calls {

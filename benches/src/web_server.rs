@@ -1,0 +1,102 @@
+//! nginx as the far end of what is measured: one worker, on free ports, from a folder
+//! of its own.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::Reason;
+use crate::bounded::installed;
+use crate::{process_tree, servers};
+
+/// The length of `/1k`.
+const SMALL: usize = 1024;
+
+/// A running nginx. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct WebServer {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+}
+
+impl WebServer {
+    /// Starts it and waits until it takes connections.
+    pub(crate) fn start() -> Result<Self, Reason> {
+        if !installed("nginx") {
+            return Err("nginx is not installed (Debian: nginx-light)".into());
+        }
+        let folder = servers::scratch()?.join("nginx");
+        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+        fs::create_dir_all(folder.join("root")).map_err(failed)?;
+        fs::write(folder.join("root/1k"), vec![b'x'; SMALL]).map_err(failed)?;
+        let addr = free_address().map_err(|e| format!("no free port: {e}"))?;
+        let config = folder.join("nginx.conf");
+        fs::write(&config, configuration(&folder, addr)).map_err(failed)?;
+        let mut line = vec!["nginx"];
+        if installed("setpriv") {
+            line.splice(0..0, ["setpriv", "--pdeathsig", "TERM", "--"]);
+        }
+        let child = Command::new(line[0])
+            .args(&line[1..])
+            .arg("-c")
+            .arg(&config)
+            .arg("-p")
+            .arg(&folder)
+            .args(["-e", "stderr"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("nginx cannot be started: {e}"))?;
+        let this = Self { child, addr };
+        let end = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(addr).is_err() {
+            if Instant::now() > end {
+                return Err("nginx takes no connections".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(this)
+    }
+}
+
+impl Drop for WebServer {
+    fn drop(&mut self) {
+        process_tree::signal(self.child.id(), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that was free a moment ago: nginx takes no port 0.
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+fn configuration(folder: &Path, addr: SocketAddr) -> String {
+    let folder = folder.display();
+    // Connections are never ended by a count: a client that reconnects is not compared.
+    format!(
+        "daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    default_type text/plain;
+    sendfile on;
+    keepalive_requests 1000000000;
+    keepalive_timeout 3600s;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    open_file_cache max=16;
+    server {{ listen {addr}; root {folder}/root; }}
+}}
+"
+    )
+}
