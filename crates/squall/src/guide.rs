@@ -7,6 +7,7 @@ macro_rules! pages {
 }
 
 pages! {
+    client = "../../../docs/client.md",
     compression = "../../../docs/compression.md",
     cookies_and_sessions = "../../../docs/cookies-and-sessions.md",
     errors = "../../../docs/errors.md",

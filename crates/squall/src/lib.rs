@@ -63,16 +63,3 @@ pub use web::{
     Problem, Request, RequestHandler, Router, Running, TrailingSlash, User, any, delete, get, head,
     middleware, on, options, patch, post, put, readiness, session,
 };
-
-/// The guide's code, which has to compile.
-#[cfg(doctest)]
-mod guide {
-    #[doc = include_str!("../../../docs/client.md")]
-    mod client {}
-    #[doc = include_str!("../../../docs/errors.md")]
-    mod errors {}
-    #[doc = include_str!("../../../docs/extractors.md")]
-    mod extractors {}
-    #[doc = include_str!("../../../docs/uploads.md")]
-    mod uploads {}
-}
