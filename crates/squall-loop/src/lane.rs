@@ -19,7 +19,7 @@ use crate::handoff::Claim;
 use crate::post::Post;
 use crate::queue::Queue;
 use crate::reactor::Reactor;
-use crate::task::{JoinHandle, Meta, Runnable, contain};
+use crate::task::{Contained, JoinHandle, Meta, Runnable};
 use crate::timer::{Due, Nanos, TimerKey, Timers};
 use crate::watch::Watch;
 
@@ -181,10 +181,7 @@ impl Lane {
             key: entry.key(),
             watch,
         };
-        let future = async move {
-            let _registered = registered;
-            contain(future).await
-        };
+        let future = Contained::new(future, registered);
         let (runnable, task) = async_task::Builder::new()
             .metadata(Meta { watch })
             .spawn(move |_| future, schedule);

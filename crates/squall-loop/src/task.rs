@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
+
 /// What the loop keeps beside each task.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Meta {
@@ -111,20 +113,54 @@ pub async fn yield_now() {
     .await
 }
 
-/// Turns a panic inside a future into an error and a log line.
-pub(crate) async fn contain<F: Future>(future: F) -> Result<F::Output, JoinError> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(move |cx| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+pin_project! {
+    /// A task's future, whose panic is an error and a log line.
+    ///
+    /// Not an async block around the future: that would hold it once for each time it
+    /// is moved, and a task that waits is mostly its future.
+    pub(crate) struct Contained<F, R> {
+        #[pin]
+        future: Option<F>,
+        registered: R,
+    }
+}
+
+impl<F, R> Contained<F, R> {
+    /// `registered` is dropped with the future, after it.
+    pub(crate) fn new(future: F, registered: R) -> Self {
+        Self {
+            future: Some(future),
+            registered,
+        }
+    }
+}
+
+impl<F: Future, R> Future for Contained<F, R> {
+    type Output = Result<F::Output, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut future = self.project().future;
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = match future.as_mut().as_pin_mut() {
+                Some(future) => future.poll(cx),
+                None => unreachable!("a task is not polled after its end"),
+            };
+            if polled.is_ready() {
+                // What its drop does is part of the task, too.
+                future.set(None);
+            }
+            polled
+        }));
+        match polled {
+            Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 let message = panic_message(payload.as_ref());
                 tracing::error!(target: "squall::loop", %message, "a task panicked; its lane goes on");
+                drop(catch_unwind(AssertUnwindSafe(|| future.set(None))));
                 Poll::Ready(Err(JoinError::Panicked(message)))
             }
         }
-    })
-    .await
+    }
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

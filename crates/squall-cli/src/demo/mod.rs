@@ -102,6 +102,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
     if let Some(lanes) = options.lanes {
         builder = builder.lanes(lanes.into());
     }
+    let descriptors = Settings::default().server.max_connections as u64;
+    squall_loop::net::raise_descriptors(descriptors)?;
     let io_loop = builder.build()?;
     let outcome = io_loop.run(serve(options));
     io_loop.stop();

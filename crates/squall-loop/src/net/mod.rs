@@ -36,3 +36,19 @@ pub use stream::{ReadStream, WriteStream};
 pub use tcp::{TcpListener, TcpStream, bind};
 #[cfg(unix)]
 pub use unix::{BoundUnix, UnixListener, UnixStream, bind_unix};
+
+/// Raises the limit of the process's open files and sockets towards `wanted`, as far as
+/// the system allows, and returns what it is then. It is never lowered.
+///
+/// Systems give 1,024 to a process that does not ask, for the sake of programs that use
+/// `select`; a thousand slow clients are enough to use that up. Child processes inherit
+/// the limit. On Windows there is none.
+///
+/// # Errors
+/// The system's.
+pub fn raise_descriptors(wanted: u64) -> std::io::Result<u64> {
+    #[cfg(unix)]
+    return crate::sys::raise_descriptors(wanted);
+    #[cfg(not(unix))]
+    return Ok(wanted);
+}

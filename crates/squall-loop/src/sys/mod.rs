@@ -30,6 +30,11 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{Alarm, Inspector, inspect, thread_cpu_time, thread_id};
 
+#[cfg(unix)]
+mod descriptors;
+#[cfg(unix)]
+pub(crate) use descriptors::raise_descriptors;
+
 mod stack;
 pub(crate) use stack::{Symbol, capture, symbols};
 

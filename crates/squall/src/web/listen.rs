@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use squall_http::server::Server;
-use squall_loop::{Builder, IoLoop, signal, sleep};
+use squall_loop::{Builder, IoLoop, net, signal, sleep};
 
 use super::app::{App, AppHandle};
 use super::application::Application;
@@ -16,6 +16,9 @@ use super::listener::Listener;
 use super::panic;
 use super::service::Front;
 use crate::{Error, Result};
+
+/// Files that a process opens beside its connections.
+const OTHER_FILES: u64 = 1_000;
 
 impl Application {
     /// The addresses that are bound, in the order of the calls to `listen`. Unix sockets
@@ -37,6 +40,9 @@ impl Application {
     /// Serves until SIGTERM or SIGINT, and ends within the grace period; see
     /// [`Running::until_terminated`].
     ///
+    /// The process is the application's then: its limit of open files is raised as far as
+    /// `max_connections` asks for and the system allows.
+    ///
     /// # Errors
     /// When nothing is bound or the loop cannot be built.
     #[doc(alias = "start")]
@@ -47,6 +53,10 @@ impl Application {
             Some(io_loop) => io_loop,
             None => self.loop_builder().build()?,
         };
+        let connections = self.settings_ref().server.max_connections as u64;
+        if let Err(error) = net::raise_descriptors(connections.saturating_add(OTHER_FILES)) {
+            tracing::warn!(target: "squall::web", %error, "the limit of open files stays as it is");
+        }
         let outcome = io_loop.run(async move {
             let running = self.start().await?;
             running.until_terminated().await
