@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
 
+use crate::wire::chunked::ChunkError;
 use crate::wire::coding::CodingError;
 use crate::wire::headers::Headers;
 use crate::wire::multipart::MultipartError;
@@ -346,8 +347,13 @@ pub enum BodyError {
         /// The limit that was reached.
         limit: std::time::Duration,
     },
-    /// The framing was malformed (400); the text says how.
-    Malformed(String),
+    /// The peer sent too little for too long (408).
+    TooSlow {
+        /// The bytes per second that were asked for.
+        rate: u64,
+    },
+    /// The chunked framing was malformed (400), or spent more than it may (400, 431).
+    Malformed(ChunkError),
     /// The connection failed.
     Io(io::Error),
     /// The exchange this body belonged to is over.
@@ -361,8 +367,9 @@ impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TimedOut { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Incomplete | Self::Malformed(_) | Self::Io(_) => StatusCode::BAD_REQUEST,
+            Self::TimedOut { .. } | Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::Malformed(error) => error.status(),
+            Self::Incomplete | Self::Io(_) => StatusCode::BAD_REQUEST,
             Self::Gone => StatusCode::INTERNAL_SERVER_ERROR,
             // A part of an upload that is sent on fails as the upload does.
             Self::Other(error) => None
@@ -388,8 +395,19 @@ impl fmt::Display for BodyError {
                 )
             }
             Self::Incomplete => f.write_str("the peer closed before the body was complete"),
-            Self::TimedOut { limit } => write!(f, "the peer sent no body bytes for {limit:?}"),
-            Self::Malformed(what) => write!(f, "the body's framing is malformed: {what}"),
+            Self::TimedOut { limit } => {
+                write!(
+                    f,
+                    "the peer sent no body bytes for {limit:?} (setting: body_timeout)"
+                )
+            }
+            Self::TooSlow { rate } => {
+                write!(
+                    f,
+                    "the peer sent its body slower than {rate} bytes per second (setting: min_body_rate)"
+                )
+            }
+            Self::Malformed(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the connection failed: {error}"),
             Self::Gone => f.write_str("the exchange this body belonged to is over"),
             Self::Other(error) => error.fmt(f),
@@ -401,6 +419,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
+            Self::Malformed(error) => Some(error),
             Self::Other(error) => error.source(),
             _ => None,
         }

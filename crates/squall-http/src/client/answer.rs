@@ -123,9 +123,7 @@ impl<H: Home> Incoming<H> {
         let mut joined = BytesMut::new();
         let done = loop {
             let data = input.data();
-            let decoded = decoder
-                .decode(data)
-                .map_err(|error| BodyError::Malformed(error.to_string()))?;
+            let decoded = decoder.decode(data).map_err(BodyError::Malformed)?;
             match decoded {
                 Decoded::Data { skip, data: len } => {
                     if joined.is_empty() {

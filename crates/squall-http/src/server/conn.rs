@@ -6,17 +6,17 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use squall_loop::time::coarse_nanos;
 use squall_loop::{Blocked, DeadlineScope, Timeout, Watch};
 
-use super::Inner;
 use super::accept::Origin;
+use super::admission::Admitted;
 use super::encode;
 use super::phase::{Phase, Turn};
 use super::read::ReadSide;
@@ -25,21 +25,24 @@ use crate::stream::Stream;
 use crate::wire::Peer;
 
 pub(crate) struct Conn {
+    me: Weak<Self>,
     pub(super) stream: Stream,
-    pub(super) server: Arc<Inner>,
+    pub(super) server: Admitted,
     pub(super) peer: Peer,
     /// The tag of the listener that it came by.
     pub(super) listener: u32,
     turn: Turn,
     /// What the service calls the current exchange's route.
     pub(super) tag: AtomicU32,
-    /// When the current exchange began, in nanoseconds of the loop's clock.
+    /// When the current exchange began, or the connection, in nanoseconds of the loop's
+    /// clock.
     begun: AtomicU64,
     /// The current exchange's own deadline, in nanoseconds from its begin; 0: none.
     limit: AtomicU64,
     out: Mutex<Out>,
     pub(super) read: Mutex<ReadSide>,
-    slow: Mutex<Slow>,
+    /// Made by the first exchange that has to wait.
+    slow: Mutex<Option<Box<Slow>>>,
 }
 
 /// Bytes on their way out.
@@ -47,6 +50,8 @@ pub(crate) struct Conn {
 struct Out {
     buffer: Vec<u8>,
     written: usize,
+    /// Bytes that the socket has taken since the connection began.
+    sent: u64,
 }
 
 /// What only slow exchanges need.
@@ -63,20 +68,21 @@ struct Slow {
 pub(super) type Note = Arc<dyn Any + Send + Sync>;
 
 impl Conn {
-    pub(super) fn new(stream: Stream, origin: Origin, server: Arc<Inner>) -> Self {
-        Self {
+    pub(super) fn new(stream: Stream, origin: Origin, server: Admitted) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             stream,
             server,
             peer: origin.peer,
             listener: origin.listener,
             turn: Turn::new(),
             tag: AtomicU32::new(0),
-            begun: AtomicU64::new(0),
+            begun: AtomicU64::new(coarse_nanos()),
             limit: AtomicU64::new(0),
             out: Mutex::default(),
             read: Mutex::default(),
             slow: Mutex::default(),
-        }
+        })
     }
 
     // ---- the exchange's life ----
@@ -101,11 +107,18 @@ impl Conn {
         self.turn.leave_idle()
     }
 
-    /// Closes an idle connection, from outside.
-    pub(super) fn close_if_idle(&self) {
-        if self.turn.close_if_idle() {
+    /// Whether it waits for its next request, or its first.
+    pub(super) fn is_idle(&self) -> bool {
+        self.turn.is(Phase::Idle)
+    }
+
+    /// Closes an idle connection, from outside. False: it is not idle any more.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let ours = self.turn.close_if_idle();
+        if ours {
             self.stream.abort();
         }
+        ours
     }
 
     /// A head is complete: the handler begins.
@@ -127,10 +140,13 @@ impl Conn {
 
     /// The exchange is over: its deadline is not needed any more.
     pub(super) fn forget_deadline(&self) {
-        let mut slow = self.slow();
-        let timeout = slow.deadline.take();
-        slow.driver = None;
-        slow.note = None;
+        let mut slow = self.slow.lock();
+        let Some(waited) = &mut *slow else {
+            return;
+        };
+        let timeout = waited.deadline.take();
+        waited.driver = None;
+        waited.note = None;
         drop(slow);
         if let Some(timeout) = timeout {
             timeout.cancel();
@@ -140,10 +156,8 @@ impl Conn {
     /// The connection is over: whoever waits for that is woken.
     pub(super) fn closed(&self) {
         self.turn.close();
-        let mut slow = self.slow();
-        let waiting = std::mem::take(&mut slow.on_close);
-        drop(slow);
-        for waker in waiting {
+        let waited = self.slow.lock().take();
+        for waker in waited.into_iter().flat_map(|waited| waited.on_close) {
             waker.wake();
         }
     }
@@ -167,9 +181,13 @@ impl Conn {
     // ---- the deadline ----
 
     pub(super) fn begun(&self) -> Instant {
-        self.server
-            .io_loop
-            .instant_of(self.begun.load(Ordering::Relaxed))
+        self.server.io_loop.instant_of(self.begun_nanos())
+    }
+
+    /// The same in nanoseconds of the loop's clock; before the first exchange, when the
+    /// connection began.
+    pub(super) fn begun_nanos(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// When the current exchange must be answered, in nanoseconds of the loop's clock.
@@ -270,7 +288,24 @@ impl Conn {
             out.buffer = recycle::take_write_buffer();
         }
         fill(&mut out.buffer);
-        out.buffer.len() - out.written
+        out.waiting()
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn buffered(&self) -> usize {
+        self.out().waiting()
+    }
+
+    /// Bytes that the socket has taken since the connection began.
+    pub(super) fn sent(&self) -> u64 {
+        self.out().sent
+    }
+
+    /// Writes past the buffer, which must be empty.
+    pub(super) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.stream.poll_write(cx, bytes))?;
+        self.out().sent += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     /// Writes what the socket takes at once, for whoever is not the driver: its waker
@@ -278,7 +313,7 @@ impl Conn {
     fn write_now(&self, out: &mut Out) {
         while let Some(rest) = out.rest() {
             match self.stream.try_write(rest) {
-                Ok(written) if written > 0 => out.written += written,
+                Ok(written) if written > 0 => out.note(written),
                 _ => break,
             }
         }
@@ -294,7 +329,7 @@ impl Conn {
         while let Some(rest) = out.rest() {
             match ready!(self.stream.poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => out.written += written,
+                written => out.note(written),
             }
         }
         recycle::give_write_buffer(std::mem::take(&mut out.buffer));
@@ -333,12 +368,21 @@ impl Conn {
         self.out.lock()
     }
 
-    fn slow(&self) -> MutexGuard<'_, Slow> {
-        self.slow.lock()
+    fn slow(&self) -> MappedMutexGuard<'_, Slow> {
+        MutexGuard::map(self.slow.lock(), |slow| &mut **slow.get_or_insert_default())
     }
 }
 
 impl Out {
+    fn waiting(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
+    fn note(&mut self, written: usize) {
+        self.written += written;
+        self.sent += written as u64;
+    }
+
     fn rest(&self) -> Option<&[u8]> {
         self.buffer
             .get(self.written..)
@@ -346,37 +390,31 @@ impl Out {
     }
 }
 
-/// The connection's task as the loop's monitor sees it; holds it weakly, because
-/// the task's lane holds the watch.
-pub(super) struct ConnWatch(pub(super) std::sync::Weak<Conn>);
-
-impl Watch for ConnWatch {
+/// The connection's task as the loop's monitor sees it: one that the task's end takes
+/// off its lane's list.
+impl Watch for Conn {
     fn label(&self) -> String {
-        match self.0.upgrade() {
-            Some(conn) => (conn.server.service).label(conn.tag.load(Ordering::Relaxed)),
-            None => "a connection that ends".to_owned(),
-        }
+        self.server.service.label(self.tag.load(Ordering::Relaxed))
     }
 
     fn caught(&self, blocked: &Blocked) {
-        let Some(conn) = self.0.upgrade() else {
-            return;
-        };
-        if conn.is(Phase::Handling) {
+        if self.is(Phase::Handling) {
             // Answers to earlier requests of the same connection do not wait.
-            conn.write_now(&mut conn.out());
-            conn.arm_deadline(conn.number());
+            self.write_now(&mut self.out());
+            if let Some(conn) = self.me.upgrade() {
+                conn.arm_deadline(conn.number());
+            }
         }
         if !blocked.explicit {
-            let tag = conn.tag.load(Ordering::Relaxed);
-            conn.server.service.caught(tag, blocked);
+            let tag = self.tag.load(Ordering::Relaxed);
+            self.server.service.caught(tag, blocked);
         }
     }
 
     fn released(&self, blocked: &Blocked, total: Duration) {
-        if let Some(conn) = self.0.upgrade().filter(|_| !blocked.explicit) {
-            let tag = conn.tag.load(Ordering::Relaxed);
-            conn.server.service.released(tag, blocked, total);
+        if !blocked.explicit {
+            let tag = self.tag.load(Ordering::Relaxed);
+            self.server.service.released(tag, blocked, total);
         }
     }
 }

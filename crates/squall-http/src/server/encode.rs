@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use squall_loop::time::coarse_nanos;
 
 use super::message::Response;
@@ -26,14 +26,9 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-/// Finds the framing of an answer (RFC 9112 section 6).
-pub(super) fn framing(
-    method: &Method,
-    version: Version,
-    status: StatusCode,
-    body: &Body,
-) -> Framing {
-    if method == Method::HEAD || has_no_body(status) {
+/// Finds the framing of an answer (RFC 9112 section 6); `is_head`: to a HEAD.
+pub(super) fn framing(is_head: bool, version: Version, status: StatusCode, body: &Body) -> Framing {
+    if is_head || has_no_body(status) {
         return Framing::None;
     }
     match (body.len(), version) {
@@ -52,7 +47,7 @@ fn has_no_body(status: StatusCode) -> bool {
 /// Writes a head. `keep` says whether the connection goes on after it.
 pub(super) fn head(
     out: &mut Vec<u8>,
-    (method, version): (&Method, Version),
+    (is_head, version): (bool, Version),
     (status, headers, body): (StatusCode, &Headers, &Body),
     framing: Framing,
     keep: bool,
@@ -91,7 +86,7 @@ pub(super) fn head(
         Framing::Fixed(length) => content_length(out, length),
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A HEAD is told what a GET would get, where that is known.
-        Framing::None if method == Method::HEAD && !has_no_body(status) => {
+        Framing::None if is_head && !has_no_body(status) => {
             if let Some(length) = length.or(body.len()) {
                 content_length(out, length);
             }
@@ -121,7 +116,7 @@ pub(super) fn whole(out: &mut Vec<u8>, answer: Response) {
     let bytes = body.as_bytes().unwrap_or_default();
     head(
         out,
-        (&Method::GET, Version::Http11),
+        (false, Version::Http11),
         (status, &headers, &body),
         Framing::Fixed(bytes.len() as u64),
         false,

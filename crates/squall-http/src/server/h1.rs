@@ -1,41 +1,36 @@
 //! The life of one HTTP/1 connection: heads in, answers out, in order.
+//!
+//! What a connection keeps while it waits for its next request is what a server with
+//! ten thousand idle clients needs memory for. So the driver's future holds only what
+//! every request needs; what is rare (an answer that streams, a body that is drained, a
+//! close that lingers) is a future of its own, boxed when it begins.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Poll, ready};
 
 use http::{Method, StatusCode};
-use squall_loop::time::coarse_nanos;
-use squall_loop::{DeadlineScope, IoLoop, Sleep, sleep_until, with_timeout};
+use squall_loop::DeadlineScope;
 
+use super::close::{drain, linger};
 use super::conn::Conn;
-use super::encode::{self, Framing};
+use super::encode;
 use super::exchange::Exchange;
-use super::incoming::{CONTINUE, Incoming};
+use super::incoming::Incoming;
 use super::message::{Refused, Request, Response};
 use super::phase::Phase;
 use super::recycle::HeadBox;
+use super::send::{Asked, Sent, send};
+use super::waits::Waits;
 use crate::body::{Body, BodyError};
-use crate::wire::chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk_header, encode_trailers};
+use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::framing::{self, BodyLength};
-use crate::wire::head::{self, RequestHead, Version};
-
-/// Answers that wait in the buffer before they are written although more
-/// requests are there.
-const BATCH: usize = 64 << 10;
-/// A body in memory up to this size goes out in one write with its head.
-const INLINE_BODY: usize = 64 << 10;
-/// What is read of an unwanted body to save the connection.
-const DRAIN: u64 = 256 << 10;
-/// What is read of a connection that closes before it is reset.
-const LINGER: usize = 16 << 20;
+use crate::wire::head::{self, RequestHead};
 
 /// What becomes of the connection after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     /// The next request may come.
     Continue,
     /// Close, after the peer has had the chance to read what was sent.
@@ -46,25 +41,25 @@ enum Then {
 
 /// Drives a connection to its end.
 pub(super) async fn drive(conn: &Arc<Conn>) {
-    let mut deadline = Deadline::default();
+    let mut waits = Waits::default();
     loop {
-        let then = match next_head(conn, &mut deadline).await {
-            Next::Request(head) => exchange(conn, head, &mut deadline).await,
+        let then = match next_head(conn, &mut waits).await {
+            Next::Request(head) => exchange(conn, head, &mut waits).await,
             Next::Refused(status, why) => refuse(conn, None, status, &why),
             Next::Closed => Then::Abort,
         };
         match then {
             Then::Continue => {}
-            Then::Linger => return linger(conn, &mut deadline).await,
+            Then::Linger => return Box::pin(linger(conn, &mut waits)).await,
             Then::Abort => return,
         }
     }
 }
 
-/// Answers a connection that cannot be one of HTTP, and closes it.
+/// Answers a connection that cannot be one of HTTP, or may not, and closes it.
 pub(super) async fn turn_away(conn: &Arc<Conn>, status: StatusCode, why: &str) {
     refuse(conn, None, status, why);
-    linger(conn, &mut Deadline::default()).await;
+    Box::pin(linger(conn, &mut Waits::default())).await;
 }
 
 enum Next {
@@ -75,7 +70,7 @@ enum Next {
 
 /// Waits for the next request head; what is buffered to be sent is sent first,
 /// unless a whole head is there already.
-async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
+async fn next_head(conn: &Arc<Conn>, waits: &mut Waits) -> Next {
     let settings = &conn.server.settings;
     let limits = settings.head_limits();
     let mut head = None;
@@ -85,6 +80,7 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
         let _ = poll_fn(|cx| conn.poll_flush(cx)).await;
         return Next::Closed;
     }
+    waits.forget();
     poll_fn(|cx| {
         loop {
             let mut read = conn.read();
@@ -94,6 +90,7 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
                         return Poll::Ready(Next::Closed);
                     }
                     begun = true;
+                    waits.forget();
                 }
                 // A partial head remembers how far it was looked at.
                 let mut parsed = head.take().unwrap_or_else(HeadBox::take);
@@ -110,6 +107,9 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
             }
             let filled = read.poll_fill(&conn.stream, cx);
             let partial = read.has_buffered();
+            if partial && filled.is_pending() {
+                read.shrink();
+            }
             drop(read);
             match filled {
                 Poll::Ready(Ok(read)) if read > 0 => continue,
@@ -118,9 +118,9 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
             }
             match conn.poll_flush(cx) {
                 Poll::Ready(Err(_)) => return Poll::Ready(Next::Closed),
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => waits.written(),
                 Poll::Pending => {
-                    ready!(deadline.poll(cx, settings.write_timeout));
+                    ready!(waits.poll_writing(conn, cx));
                     return Poll::Ready(Next::Closed);
                 }
             }
@@ -129,7 +129,7 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
             } else {
                 settings.idle_timeout
             };
-            ready!(deadline.poll(cx, limit));
+            ready!(waits.poll(cx, limit));
             return Poll::Ready(if partial {
                 let why = format!("no complete head within {limit:?} (setting: header_timeout)");
                 Next::Refused(StatusCode::REQUEST_TIMEOUT, why)
@@ -142,29 +142,29 @@ async fn next_head(conn: &Arc<Conn>, deadline: &mut Deadline) -> Next {
 }
 
 /// One request and its answer.
-async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> Then {
+async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
     let (length, expects) = match accept(&head, conn.server.settings.max_body_size) {
         Ok(accepted) => accepted,
         Err((status, why)) => {
             return refuse(conn, Some(&head), status, &why);
         }
     };
-    let method = head.method.clone();
-    let version = head.version;
-    let keep = head.keep_alive();
-    deadline.forget();
+    let (is_head, version) = (head.method == Method::HEAD, head.version);
+    let (keep, has_body) = (head.keep_alive(), !length.is_empty());
     let number = conn.begin();
-    let body = if length.is_empty() {
-        Body::empty()
-    } else {
-        let limits = conn.server.settings.chunk_limits();
-        (conn.read()).expect(length, expects, || ChunkedDecoder::new(limits));
-        Body::stream(Incoming::new(conn.clone(), number))
+    let mut handler = {
+        let body = if has_body {
+            let limits = conn.server.settings.chunk_limits();
+            (conn.read()).expect(length, expects, || ChunkedDecoder::new(limits));
+            Body::stream(Incoming::new(conn.clone(), number))
+        } else {
+            Body::empty()
+        };
+        let request = Request::new(head, body, Exchange::new(conn.clone(), number));
+        conn.server.service.call(request)
     };
-    let request = Request::new(head, body, Exchange::new(conn.clone(), number));
-    let mut handler = conn.server.service.call(request);
     let mut pended = false;
-    let answer = poll_fn(|cx| {
+    let answering = poll_fn(|cx| {
         if pended && conn.is(Phase::Taken) {
             return Poll::Ready(None);
         }
@@ -178,9 +178,33 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
                 conn.poll_waiting(number, cx).map(|()| None)
             }
         }
-    })
-    .await;
+    });
+    let asked = Asked {
+        is_head,
+        version,
+        keep,
+        has_body,
+    };
+    let sent = answered(conn, number, asked, answering.await, pended);
     drop(handler);
+    let then = match sent {
+        Sent::Buffered(then) => then,
+        Sent::Begun(rest) => Box::pin(rest.send(conn, waits)).await,
+    };
+    if then != Then::Continue || !has_body || conn.read().is_complete() {
+        return then;
+    }
+    Box::pin(drain(conn)).await
+}
+
+/// The handler has ended, or the deadline has answered in its place.
+fn answered(
+    conn: &Arc<Conn>,
+    number: u64,
+    asked: Asked,
+    answer: Option<Response>,
+    pended: bool,
+) -> Sent {
     let ours = conn.answered(number);
     if !ours && answer.is_some() {
         conn.late(conn.tag.load(Ordering::Relaxed));
@@ -188,26 +212,26 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, deadline: &mut Deadline) -> T
     if pended || conn.has_own_limit() {
         conn.forget_deadline();
     }
-    let Some(answer) = answer.filter(|_| ours) else {
+    match answer {
+        Some(answer) if ours => send(conn, asked, answer),
         // The deadline has answered, or the client is gone.
-        return if ours { Then::Abort } else { Then::Linger };
-    };
-    let keep = keep && (length.is_empty() || !conn.read().is_broken());
-    let then = send(conn, deadline, (&method, version), answer, keep).await;
-    if then != Then::Continue || length.is_empty() || conn.read().is_complete() {
-        return then;
+        _ if ours => Sent::Buffered(Then::Abort),
+        _ => Sent::Buffered(Then::Linger),
     }
-    drain(conn).await
 }
 
 /// Answers what does not become a request.
 fn refuse(conn: &Conn, head: Option<&RequestHead>, status: StatusCode, why: &str) -> Then {
-    let answer = conn.server.service.reject(&Refused {
+    let mut answer = conn.server.service.reject(&Refused {
         status,
         why,
         head,
         remote_addr: conn.peer,
     });
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // Cannot fail: it is a valid field.
+        let _ = answer.headers_mut().set("Retry-After", "1");
+    }
     conn.write(|out| encode::whole(out, answer));
     Then::Linger
 }
@@ -228,272 +252,4 @@ fn accept(head: &RequestHead, max_body: u64) -> Result<(BodyLength, bool), (Stat
         return Err((StatusCode::NOT_IMPLEMENTED, why));
     }
     Ok((length, expects))
-}
-
-/// Writes an answer. A small one stays in the buffer until nothing else is to do.
-async fn send(
-    conn: &Arc<Conn>,
-    deadline: &mut Deadline,
-    (method, version): (&Method, Version),
-    answer: Response,
-    keep: bool,
-) -> Then {
-    let (status, headers, mut body) = answer.into_parts();
-    let framing = encode::framing(method, version, status, &body);
-    let keep = keep
-        && framing != Framing::UntilClose
-        && !conn.server.is_draining()
-        && !headers.has_token("connection", "close");
-    let inline = body
-        .as_bytes()
-        .filter(|bytes| bytes.len() <= INLINE_BODY && framing != Framing::None);
-    let streams = framing != Framing::None && inline.is_none();
-    // A body that streams may come from the request's, which must be let in first.
-    let go_on = streams && conn.read().take_awaits_continue();
-    let buffered = conn.write(|out| {
-        if go_on {
-            out.extend_from_slice(CONTINUE);
-        }
-        encode::head(
-            out,
-            (method, version),
-            (status, &headers, &body),
-            framing,
-            keep,
-        );
-        if let Some(bytes) = inline {
-            out.extend_from_slice(bytes);
-        }
-    });
-    if streams && !stream_body(conn, deadline, &mut body, framing).await {
-        return Then::Abort;
-    }
-    if buffered > BATCH && !flush(conn, deadline).await {
-        return Then::Abort;
-    }
-    if keep { Then::Continue } else { Then::Linger }
-}
-
-/// Sends a body piece by piece. False: the connection cannot go on.
-async fn stream_body(
-    conn: &Arc<Conn>,
-    deadline: &mut Deadline,
-    body: &mut Body,
-    framing: Framing,
-) -> bool {
-    let mut left = match framing {
-        Framing::Fixed(length) => Some(length),
-        _ => None,
-    };
-    loop {
-        // What was written goes out while the next piece is awaited.
-        let piece = poll_fn(|cx| {
-            if let Poll::Ready(piece) = body.poll_chunk(cx) {
-                return Poll::Ready(Ok(piece));
-            }
-            match conn.poll_flush(cx) {
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => match conn.read().poll_gone(&conn.stream, cx) {
-                    Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::NotConnected.into())),
-                    Poll::Pending => Poll::Pending,
-                },
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        let piece = match piece {
-            Ok(Some(Ok(piece))) => piece,
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                // A clean end here would make a broken answer look whole.
-                tracing::warn!(target: "squall::http", %error, "an answer's body failed; its connection is cut");
-                return false;
-            }
-            Err(_) => return false,
-        };
-        if let Some(left) = &mut left {
-            match left.checked_sub(piece.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    tracing::error!(target: "squall::http", "an answer's body is longer than its Content-Length");
-                    return false;
-                }
-            }
-        }
-        let chunked = framing == Framing::Chunked;
-        if piece.len() <= INLINE_BODY {
-            let buffered = conn.write(|out| {
-                if chunked {
-                    encode_chunk_header(piece.len(), out);
-                }
-                out.extend_from_slice(&piece);
-                if chunked {
-                    out.extend_from_slice(b"\r\n");
-                }
-            });
-            if buffered >= BATCH && !flush(conn, deadline).await {
-                return false;
-            }
-            continue;
-        }
-        if chunked {
-            conn.write(|out| encode_chunk_header(piece.len(), out));
-        }
-        // A large piece is not copied: the buffer goes first, then the piece.
-        if !flush(conn, deadline).await || !write_all(conn, deadline, &piece).await {
-            return false;
-        }
-        if chunked {
-            conn.write(|out| out.extend_from_slice(b"\r\n"));
-        }
-    }
-    if left.is_some_and(|left| left > 0) {
-        tracing::error!(target: "squall::http", "an answer's body is shorter than its Content-Length");
-        return false;
-    }
-    if framing == Framing::Chunked {
-        let trailers = body.take_trailers();
-        conn.write(|out| match &trailers {
-            Some(trailers) => encode_trailers(trailers, out),
-            None => out.extend_from_slice(LAST_CHUNK),
-        });
-    }
-    true
-}
-
-/// Writes what is buffered. False: it cannot be.
-async fn flush(conn: &Arc<Conn>, deadline: &mut Deadline) -> bool {
-    let limit = conn.server.settings.write_timeout;
-    deadline.forget();
-    poll_fn(|cx| match conn.poll_flush(cx) {
-        Poll::Ready(result) => Poll::Ready(result.is_ok()),
-        Poll::Pending => deadline.poll(cx, limit).map(|()| false),
-    })
-    .await
-}
-
-async fn write_all(conn: &Arc<Conn>, deadline: &mut Deadline, mut bytes: &[u8]) -> bool {
-    let limit = conn.server.settings.write_timeout;
-    while !bytes.is_empty() {
-        deadline.forget();
-        let written = poll_fn(|cx| match conn.stream.poll_write(cx, bytes) {
-            Poll::Ready(result) => Poll::Ready(result.ok()),
-            Poll::Pending => deadline.poll(cx, limit).map(|()| None),
-        })
-        .await;
-        match written {
-            Some(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
-            _ => return false,
-        }
-    }
-    true
-}
-
-/// Reads an unwanted body to its end if that is cheap, so that the connection can
-/// go on; else it is closed.
-async fn drain(conn: &Arc<Conn>) -> Then {
-    let cheap = {
-        let mut read = conn.read();
-        // A client that waits for 100 has not sent, and may never.
-        !read.take_awaits_continue() && read.remaining().is_none_or(|left| left <= DRAIN)
-    };
-    if !cheap {
-        return Then::Linger;
-    }
-    let limit = conn.server.settings.linger_timeout;
-    let drained = with_timeout(
-        limit,
-        poll_fn(|cx| {
-            let _ = conn.poll_flush(cx)?;
-            loop {
-                let piece = conn.read().poll_body(&conn.stream, cx, DRAIN);
-                match ready!(piece) {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Poll::Ready(Err(std::io::Error::other(error))),
-                    None => return Poll::Ready(Ok(())),
-                }
-            }
-        }),
-    );
-    match drained.await {
-        Ok(Ok(())) => Then::Continue,
-        _ => Then::Linger,
-    }
-}
-
-/// Closes so that the peer can read the last answer although it still sends: our
-/// direction ends, its direction is read and thrown away for a while.
-async fn linger(conn: &Arc<Conn>, deadline: &mut Deadline) {
-    if !flush(conn, deadline).await {
-        return;
-    }
-    let _ = conn.stream.close_write();
-    let limit = conn.server.settings.linger_timeout;
-    let mut scratch = HeadBuffer::default();
-    let mut left = LINGER;
-    let gone = poll_fn(|cx| {
-        loop {
-            match ready!(conn.stream.poll_read(cx, scratch.get())) {
-                Ok(read) if read > 0 && read < left => left -= read,
-                _ => return Poll::Ready(()),
-            }
-        }
-    });
-    let _ = with_timeout(limit, gone).await;
-}
-
-/// Scratch space that is taken only when something is read into it.
-#[derive(Default)]
-struct HeadBuffer(Vec<u8>);
-
-impl HeadBuffer {
-    fn get(&mut self) -> &mut [u8] {
-        if self.0.is_empty() {
-            self.0 = vec![0; 4096];
-        }
-        &mut self.0
-    }
-}
-
-/// The connection's one timer, moved only when it must be.
-///
-/// A wait that ends in time costs no timer operation: the armed timer may fire
-/// early, sees that the limit has moved on, and is armed anew.
-#[derive(Default)]
-struct Deadline {
-    /// When the current wait must end, on the loop's clock; 0: it has not begun.
-    due: u64,
-    armed: Option<(u64, Pin<Box<Sleep>>)>,
-}
-
-impl Deadline {
-    /// The wait is over; the next one begins a new limit.
-    fn forget(&mut self) {
-        self.due = 0;
-    }
-
-    /// Ready when this wait has lasted `limit`. Always polled by the same task.
-    fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let now = coarse_nanos();
-        if self.due == 0 {
-            let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-            self.due = now.saturating_add(limit).max(1);
-        }
-        if now >= self.due {
-            return Poll::Ready(());
-        }
-        if let Some((armed, _)) = &self.armed
-            && now < *armed
-            && *armed <= self.due
-        {
-            return Poll::Pending; // It will wake this task, early or in time.
-        }
-        let due = IoLoop::current().instant_of(self.due);
-        let (armed, sleep) = self
-            .armed
-            .get_or_insert_with(|| (0, Box::pin(sleep_until(due))));
-        *armed = self.due;
-        sleep.as_mut().reset(due);
-        sleep.as_mut().poll(cx)
-    }
 }

@@ -2,13 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use squall_loop::{Sleep, sleep};
 
 use super::conn::Conn;
+use super::patience::{Alarm, Patience, Slow};
 use super::phase::Phase;
 use crate::body::{BodyError, BodyStream};
 use crate::wire::headers::Headers;
@@ -20,21 +19,20 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct Incoming {
     conn: Arc<Conn>,
     number: u64,
-    /// Runs while the client sends nothing.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// What the client has left for sending it.
+    patience: Patience,
+    alarm: Alarm,
 }
 
 impl Incoming {
     pub(super) fn new(conn: Arc<Conn>, number: u64) -> Self {
+        let patience = Patience::new(conn.server.settings.body_pace());
         Self {
             conn,
             number,
-            patience: None,
+            patience,
+            alarm: Alarm::roaming(),
         }
-    }
-
-    fn limit(&self) -> Duration {
-        self.conn.server.settings.body_timeout
     }
 }
 
@@ -53,22 +51,25 @@ impl BodyStream for Incoming {
                 return Poll::Ready(Some(Err(error.into())));
             }
         }
-        let limit = self.conn.server.settings.max_body_size;
-        let piece = (self.conn.read()).poll_body(&self.conn.stream, cx, limit);
+        let this = &mut *self;
+        let (conn, settings) = (&this.conn, &this.conn.server.settings);
+        let piece = (conn.read()).poll_body(&conn.stream, cx, settings.max_body_size);
         if piece.is_ready() {
-            self.patience = None;
+            this.patience.rest();
             return piece;
         }
         // Nothing more can come while an earlier answer is still in our buffer.
-        if let Poll::Ready(Err(error)) = self.conn.poll_flush(cx) {
+        if let Poll::Ready(Err(error)) = conn.poll_flush(cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
-        let limit = self.limit();
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(limit)));
-        patience
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(BodyError::TimedOut { limit })))
+        let pace = settings.body_pace();
+        let taken = conn.read().taken();
+        let slow = ready!(this.patience.poll(&mut this.alarm, cx, taken, pace));
+        conn.read().give_up();
+        Poll::Ready(Some(Err(match slow {
+            Slow::Silent => BodyError::TimedOut { limit: pace.limit },
+            Slow::Dripping => BodyError::TooSlow { rate: pace.rate },
+        })))
     }
 
     fn remaining(&self) -> Option<u64> {

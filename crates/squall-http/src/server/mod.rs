@@ -3,6 +3,8 @@
 //! The engine knows connections and messages; what to answer is a [`Service`]'s.
 
 mod accept;
+mod admission;
+mod close;
 mod conn;
 mod encode;
 mod exchange;
@@ -10,11 +12,14 @@ mod h1;
 mod incoming;
 mod listener;
 mod message;
+mod patience;
 mod phase;
 mod read;
 mod recycle;
+mod send;
 mod settings;
 mod shutdown;
+mod waits;
 
 use std::any::Any;
 use std::future::Future;
@@ -29,21 +34,19 @@ use http::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 use squall_loop::sync::Event;
-use squall_loop::{Blocked, IoLoop, sleep};
+use squall_loop::{Blocked, IoLoop};
 
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::wire::Peer;
 use accept::{Handshakes, Origin};
-use conn::{Conn, ConnWatch};
+use admission::{Admitted, Clients, Shortage, concerns_one_connection};
+use conn::Conn;
 
 pub use exchange::{Exchange, Working};
 pub use listener::Listener;
 pub use message::{Refused, Request, Response};
 pub use settings::Settings;
-
-/// How long accepting pauses when the process is out of file descriptors.
-const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// A future answer, boxed once per request.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
@@ -111,6 +114,11 @@ struct Open {
     conns: Slab<Weak<Conn>>,
     /// Listeners that are open.
     accepting: usize,
+    /// Connections that have a place; those that shake hands have not.
+    admitted: usize,
+    clients: Clients,
+    /// An acceptor waits for a place.
+    full: bool,
     /// Handlers that run on without their connections.
     working: usize,
     /// Who waits for a change: acceptors for the shutdown, the shutdown for the end.
@@ -147,15 +155,18 @@ impl Server {
         let _accepting = Accepting::begin(&self.inner);
         // Dropped first: when a shutdown is over, nobody listens.
         let listener = listener;
+        let mut shortage = Shortage::default();
         loop {
             match self.accept(&listener).await {
                 None => return Ok(()),
-                Some(Ok((socket, peer))) => accept::start(&self.inner, socket, peer, &listener),
-                Some(Err(error)) if concerns_one_connection(&error) => {}
-                Some(Err(error)) => {
-                    tracing::error!(target: "squall::http", %error, "cannot accept connections; trying again");
-                    sleep(OUT_OF_DESCRIPTORS).await;
+                Some(Ok((socket, peer))) => {
+                    if !self.inner.has_room().await {
+                        return Ok(());
+                    }
+                    accept::start(&self.inner, socket, peer, &listener);
                 }
+                Some(Err(error)) if concerns_one_connection(&error) => {}
+                Some(Err(error)) => shortage.pass(&self.inner, &error).await,
             }
         }
     }
@@ -190,12 +201,12 @@ impl Server {
 
     /// Requests that have begun.
     pub fn requests(&self) -> u64 {
+        // A connection may end with its last handle, which is not for under the lock.
         let open = self.inner.open();
-        let live: u64 = (open.conns.iter())
-            .filter_map(|(_, conn)| conn.upgrade())
-            .map(|conn| conn.number())
-            .sum();
-        self.inner.requests.load(Ordering::Relaxed) + live
+        let live: Vec<_> = open.live().collect();
+        let ended = self.inner.requests.load(Ordering::Relaxed);
+        drop(open);
+        ended + live.iter().map(|conn| conn.number()).sum::<u64>()
     }
 
     /// Results of handlers that came when nobody waited for them any more: after the
@@ -223,40 +234,39 @@ impl Drop for Accepting {
     }
 }
 
-/// Gives a connection its driver, on the lane it lives on. `begun` is what was read of it
-/// already.
+/// Gives a connection its driver, on the lane it lives on, unless its client has too many
+/// already. `begun` is what was read of it already.
 fn start_on(inner: &Arc<Inner>, origin: Origin, stream: Stream, begun: &[u8]) {
-    let (conn, registered) = register(inner, origin, stream);
-    conn.read().begin_with(begun);
-    let watch = Arc::new(ConnWatch(Arc::downgrade(&conn)));
-    let driven = conn.clone();
-    let task = async move {
-        h1::drive(&driven).await;
-        drop(registered);
+    let Some(admitted) = Admitted::new(inner, origin.peer.ip()) else {
+        let limit = inner.settings.max_connections_per_address;
+        let why = format!(
+            "more than {limit} connections of one address (setting: max_connections_per_address)"
+        );
+        return turn_away(inner, origin, stream, StatusCode::SERVICE_UNAVAILABLE, why);
     };
-    drop(conn.stream.spawn_here(task, Some(watch)));
+    let (conn, registered) = register(admitted, origin, stream);
+    conn.read().begin_with(begun);
+    let task = async move { h1::drive(&registered.conn).await };
+    drop(conn.stream.spawn_here(task, Some(conn.clone())));
 }
 
-/// Answers a connection that does not speak what it should, and closes it.
+/// Answers a connection that cannot be served, and closes it.
 fn turn_away(
     inner: &Arc<Inner>,
     origin: Origin,
     stream: Stream,
     status: StatusCode,
-    why: &'static str,
+    why: impl Into<String>,
 ) {
-    let (conn, registered) = register(inner, origin, stream);
-    let driven = conn.clone();
-    let task = async move {
-        h1::turn_away(&driven, status, why).await;
-        drop(registered);
-    };
+    let (conn, registered) = register(Admitted::to_be_told(inner), origin, stream);
+    let why = why.into();
+    let task = async move { h1::turn_away(&registered.conn, status, &why).await };
     drop(conn.stream.spawn_here(task, None));
 }
 
-fn register(inner: &Arc<Inner>, origin: Origin, stream: Stream) -> (Arc<Conn>, Registered) {
-    let conn = Arc::new(Conn::new(stream, origin, inner.clone()));
-    let key = inner.open().conns.insert(Arc::downgrade(&conn));
+fn register(admitted: Admitted, origin: Origin, stream: Stream) -> (Arc<Conn>, Registered) {
+    let conn = Conn::new(stream, origin, admitted);
+    let key = conn.server.open().conns.insert(Arc::downgrade(&conn));
     let registered = Registered {
         conn: conn.clone(),
         key,
@@ -274,8 +284,8 @@ impl Drop for Registered {
     fn drop(&mut self) {
         self.conn.closed();
         let inner = &self.conn.server;
-        (inner.requests).fetch_add(self.conn.number(), Ordering::Relaxed);
         let mut open = inner.open();
+        (inner.requests).fetch_add(self.conn.number(), Ordering::Relaxed);
         open.conns.try_remove(self.key);
         inner.ended(open);
     }
@@ -294,7 +304,8 @@ impl Inner {
 
     /// Something has ended: a shutdown may have waited for it.
     fn ended(&self, mut open: MutexGuard<'_, Open>) {
-        let waiting = if open.is_empty() && self.is_draining() {
+        let over = open.is_empty() && self.is_draining();
+        let waiting = if over || std::mem::take(&mut open.full) {
             std::mem::take(&mut open.waiting)
         } else {
             Vec::new()
@@ -308,21 +319,19 @@ impl Inner {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock()
     }
+
+    fn connections(&self) -> Vec<Arc<Conn>> {
+        self.open().live().collect()
+    }
 }
 
 impl Open {
+    fn live(&self) -> impl Iterator<Item = Arc<Conn>> {
+        self.conns.iter().filter_map(|(_, conn)| conn.upgrade())
+    }
+
     /// Nothing is left that a shutdown waits for.
     fn is_empty(&self) -> bool {
         self.conns.is_empty() && self.working == 0 && self.accepting == 0
     }
-}
-
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::InvalidInput
-    )
 }

@@ -18,6 +18,8 @@ use crate::wire::headers::Headers;
 /// How much of a long body is read at once.
 const SMALLEST_PIECE: usize = 16 << 10;
 const LARGEST_PIECE: usize = 256 << 10;
+/// What a head may have brought when its client begins to drip.
+const SMALL_HEAD: usize = 512;
 
 #[derive(Default)]
 pub(super) struct ReadSide {
@@ -31,8 +33,8 @@ pub(super) struct ReadSide {
     awaits_continue: bool,
     /// Body bytes handed out so far.
     taken: u64,
-    /// The trailer fields of a chunked body whose end was seen.
-    trailers: Headers,
+    /// The trailer fields of a chunked body whose end was seen, if there were any.
+    trailers: Option<Box<Headers>>,
     /// The size that the next large read may have.
     piece: usize,
 }
@@ -78,6 +80,19 @@ impl ReadSide {
         }
     }
 
+    /// Holds what there is of a head that drips in, and no more: it may take its time.
+    pub(super) fn shrink(&mut self) {
+        let partial = self.buffered();
+        if partial.len() > SMALL_HEAD || self.buffer.len() <= SMALL_HEAD {
+            return;
+        }
+        let mut small = vec![0; SMALL_HEAD];
+        let held = small.get_mut(..partial.len()).unwrap_or_default();
+        held.copy_from_slice(partial);
+        (self.start, self.end) = (0, partial.len());
+        recycle::give_read_buffer(std::mem::replace(&mut self.buffer, small));
+    }
+
     /// Reads more into the buffer. `Ok(0)` is the peer's end.
     pub(super) fn poll_fill(
         &mut self,
@@ -119,6 +134,7 @@ impl ReadSide {
         decoder: impl FnOnce() -> ChunkedDecoder,
     ) {
         self.taken = 0;
+        self.trailers = None;
         self.awaits_continue = awaits_continue && !length.is_empty();
         self.body = match length {
             BodyLength::None | BodyLength::Fixed(0) | BodyLength::UntilClose => Coming::Nothing,
@@ -142,6 +158,24 @@ impl ReadSide {
         std::mem::take(&mut self.awaits_continue) && !self.has_buffered()
     }
 
+    /// Whether the rest of the body is not worth reading to save the connection: it
+    /// failed, is longer than `worth`, or its client still waits for leave to send it,
+    /// and may never.
+    pub(super) fn is_hopeless(&self, worth: u64) -> bool {
+        let waits = self.awaits_continue && !self.has_buffered();
+        self.is_broken() || waits || self.remaining().is_some_and(|left| left > worth)
+    }
+
+    /// Gives the body up: its client was too slow.
+    pub(super) fn give_up(&mut self) {
+        self.body = Coming::Broken;
+    }
+
+    /// Body bytes that have been handed out.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Body bytes that are certain to come, when they are counted.
     pub(super) fn remaining(&self) -> Option<u64> {
         match &self.body {
@@ -153,8 +187,10 @@ impl ReadSide {
 
     /// The trailer fields, once the body has ended.
     pub(super) fn take_trailers(&mut self) -> Option<Headers> {
-        let trailers = std::mem::take(&mut self.trailers);
-        (self.is_complete() && !trailers.is_empty()).then_some(trailers)
+        match self.is_complete() {
+            true => self.trailers.take().map(|trailers| *trailers),
+            false => None,
+        }
     }
 
     /// Whether body bytes, or anything else, are in the buffer already.
@@ -272,12 +308,13 @@ impl ReadSide {
                         return Ok(Step::Starved);
                     }
                     Ok(Decoded::Done { consumed }) => {
-                        self.trailers = decoder.take_trailers();
+                        let trailers = decoder.take_trailers();
+                        self.trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
                         self.body = Coming::Nothing;
                         self.consume(consumed);
                         continue;
                     }
-                    Err(error) => return Err(BodyError::Malformed(error.to_string())),
+                    Err(error) => return Err(BodyError::Malformed(error)),
                 },
             };
             self.taken += data as u64;

@@ -2,7 +2,6 @@
 //! marked `Connection: close`, and what is left at the end of the grace is cut.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use squall_loop::with_timeout;
 
 use super::Server;
 use super::accept::Handshakes;
-use super::conn::Conn;
 
 impl Server {
     /// Stops accepting, lets requests in flight be answered, and closes every
@@ -25,7 +23,7 @@ impl Server {
             waker.wake();
         }
         Handshakes::cancel_all(&self.inner.handshakes);
-        for conn in self.open_connections() {
+        for conn in self.inner.connections() {
             conn.close_if_idle();
         }
         let ended = poll_fn(|cx| {
@@ -48,16 +46,10 @@ impl Server {
 
     /// Cuts every connection, now. Returns how many there were.
     pub fn abort(&self) -> usize {
-        let cut = self.open_connections();
+        let cut = self.inner.connections();
         for conn in &cut {
             conn.stream.abort();
         }
         cut.len()
-    }
-
-    fn open_connections(&self) -> Vec<Arc<Conn>> {
-        (self.inner.open().conns.iter())
-            .filter_map(|(_, conn)| conn.upgrade())
-            .collect()
     }
 }

@@ -27,22 +27,22 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLimits {
     /// Longest chunk-size line with its extensions, in bytes. Default 4 KiB.
-    pub line_bytes: usize,
+    pub max_chunk_line: usize,
     /// Extension bytes over the whole body. Default 16 KiB.
-    pub extension_bytes_total: usize,
+    pub max_chunk_extensions: usize,
     /// Size of the trailer section, in bytes. Default 16 KiB.
-    pub trailer_bytes: usize,
+    pub max_trailer_size: usize,
     /// Number of trailer fields. Default 100, at most 256.
-    pub trailers: usize,
+    pub max_trailers: usize,
 }
 
 impl Default for ChunkLimits {
     fn default() -> Self {
         Self {
-            line_bytes: 4 << 10,
-            extension_bytes_total: 16 << 10,
-            trailer_bytes: 16 << 10,
-            trailers: 100,
+            max_chunk_line: 4 << 10,
+            max_chunk_extensions: 16 << 10,
+            max_trailer_size: 16 << 10,
+            max_trailers: 100,
         }
     }
 }
@@ -212,9 +212,9 @@ impl ChunkedDecoder {
             },
             State::Extension(ext) => {
                 self.extensions += 1;
-                if self.extensions > self.limits.extension_bytes_total {
+                if self.extensions > self.limits.max_chunk_extensions {
                     return Err(ChunkError::ExtensionsTooLong {
-                        limit: self.limits.extension_bytes_total,
+                        limit: self.limits.max_chunk_extensions,
                     });
                 }
                 self.state = extension_byte(ext, byte).ok_or(ChunkError::Extension)?;
@@ -264,9 +264,9 @@ impl ChunkedDecoder {
 
     fn count_line_byte(&mut self) -> Result<(), ChunkError> {
         self.line += 1;
-        if self.line > self.limits.line_bytes {
+        if self.line > self.limits.max_chunk_line {
             return Err(ChunkError::LineTooLong {
-                limit: self.limits.line_bytes,
+                limit: self.limits.max_chunk_line,
             });
         }
         Ok(())
@@ -293,9 +293,9 @@ impl ChunkedDecoder {
     }
 
     fn collect(&mut self, bytes: &[u8]) -> Result<(), ChunkError> {
-        if self.section.len() + bytes.len() > self.limits.trailer_bytes.saturating_add(2) {
+        if self.section.len() + bytes.len() > self.limits.max_trailer_size.saturating_add(2) {
             return Err(ChunkError::TrailersTooLong {
-                limit: self.limits.trailer_bytes,
+                limit: self.limits.max_trailer_size,
             });
         }
         self.section.extend_from_slice(bytes);
@@ -306,9 +306,9 @@ impl ChunkedDecoder {
         let mut section = std::mem::take(&mut self.section);
         section.truncate(section.len().saturating_sub(2));
         for (count, line) in section.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            if count >= self.limits.trailers {
+            if count >= self.limits.max_trailers {
                 return Err(ChunkError::TooManyTrailers {
-                    limit: self.limits.trailers,
+                    limit: self.limits.max_trailers,
                 });
             }
             let line = line.strip_suffix(b"\r\n").ok_or(ChunkError::LineEnd)?;
@@ -420,22 +420,22 @@ pub enum ChunkError {
     DataEnd,
     /// A trailer field is malformed. 400.
     Trailer,
-    /// A chunk-size line is longer than `chunk_line_bytes`. 400.
+    /// A chunk-size line is longer than `max_chunk_line`. 400.
     LineTooLong {
         /// The limit that was passed.
         limit: usize,
     },
-    /// The extensions are longer than `chunk_extension_bytes_total`. 400.
+    /// The extensions are longer than `max_chunk_extensions`. 400.
     ExtensionsTooLong {
         /// The limit that was passed.
         limit: usize,
     },
-    /// The trailer section is longer than `trailer_bytes`. 431.
+    /// The trailer section is longer than `max_trailer_size`. 431.
     TrailersTooLong {
         /// The limit that was passed.
         limit: usize,
     },
-    /// There are more trailer fields than `trailers`. 431.
+    /// There are more trailer fields than `max_trailers`. 431.
     TooManyTrailers {
         /// The limit that was passed.
         limit: usize,
@@ -466,21 +466,24 @@ impl fmt::Display for ChunkError {
             Self::LineTooLong { limit } => {
                 write!(
                     f,
-                    "a chunk-size line is longer than {limit} bytes (chunk_line_bytes)"
+                    "a chunk-size line is longer than {limit} bytes (setting: max_chunk_line)"
                 )
             }
             Self::ExtensionsTooLong { limit } => {
                 write!(
                     f,
-                    "the chunk extensions are longer than {limit} bytes (chunk_extension_bytes_total)"
+                    "the chunk extensions are longer than {limit} bytes (setting: max_chunk_extensions)"
                 )
             }
             Self::TrailersTooLong { limit } => write!(
                 f,
-                "the trailers are longer than {limit} bytes (trailer_bytes)"
+                "the trailers are longer than {limit} bytes (setting: max_trailer_size)"
             ),
             Self::TooManyTrailers { limit } => {
-                write!(f, "there are more than {limit} trailer fields (trailers)")
+                write!(
+                    f,
+                    "there are more than {limit} trailer fields (setting: max_trailers)"
+                )
             }
         }
     }

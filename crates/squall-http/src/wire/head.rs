@@ -36,26 +36,26 @@ use super::target::{self, TargetForm};
 const EMPTY_LINES: usize = 8;
 /// Longest method; the longest registered one has 17 bytes.
 const METHOD_BYTES: usize = 64;
-/// Slots for header fields on the stack: the ceiling of `HeadLimits::headers`.
+/// Slots for header fields on the stack: the ceiling of `HeadLimits::max_headers`.
 const SLOTS: usize = 256;
 
 /// What a peer may send as one head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Size of the whole head, in bytes. Default 64 KiB.
-    pub head_bytes: usize,
+    pub max_header_size: usize,
     /// Number of field lines. Default 100, at most 256.
-    pub headers: usize,
+    pub max_headers: usize,
     /// Length of the request target, in bytes. Default 8 KiB.
-    pub target_bytes: usize,
+    pub max_target_size: usize,
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
         Self {
-            head_bytes: 64 << 10,
-            headers: 100,
-            target_bytes: 8 << 10,
+            max_header_size: 64 << 10,
+            max_headers: 100,
+            max_target_size: 8 << 10,
         }
     }
 }
@@ -308,7 +308,7 @@ fn read_request(
 ) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
     let slots = slots
-        .get_mut(..limits.headers.min(SLOTS))
+        .get_mut(..limits.max_headers.min(SLOTS))
         .unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
     let used = match ParserConfig::default().parse_request_with_uninit_headers(
@@ -324,9 +324,9 @@ fn read_request(
         request.method.unwrap_or_default(),
         request.path.unwrap_or_default(),
     );
-    if target.len() > limits.target_bytes {
+    if target.len() > limits.max_target_size {
         return Err(HeadError::TargetTooLong {
-            limit: limits.target_bytes,
+            limit: limits.max_target_size,
         });
     }
     out.method = match method {
@@ -353,7 +353,7 @@ fn read_response(
 ) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
     let slots = slots
-        .get_mut(..limits.headers.min(SLOTS))
+        .get_mut(..limits.max_headers.min(SLOTS))
         .unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();

@@ -160,19 +160,19 @@ fn limits_have_names() {
         for (wire, text) in [
             (
                 format!("5;{}", "a".repeat(5000)),
-                "a chunk-size line is longer than 4096 bytes (chunk_line_bytes)",
+                "a chunk-size line is longer than 4096 bytes (setting: max_chunk_line)",
             ),
             (
                 format!("1;{}\r\na\r\n", "a".repeat(4000)).repeat(5),
-                "the chunk extensions are longer than 16384 bytes (chunk_extension_bytes_total)",
+                "the chunk extensions are longer than 16384 bytes (setting: max_chunk_extensions)",
             ),
             (
                 format!("0\r\nX: {}", "a".repeat(20_000)),
-                "the trailers are longer than 16384 bytes (trailer_bytes)",
+                "the trailers are longer than 16384 bytes (setting: max_trailer_size)",
             ),
             (
                 format!("0\r\n{}\r\n", "X: y\r\n".repeat(101)),
-                "there are more than 100 trailer fields (trailers)",
+                "there are more than 100 trailer fields (setting: max_trailers)",
             ),
         ] {
             let error = decode_by(wire.as_bytes(), step).unwrap_err();

@@ -34,17 +34,17 @@ pub enum HeadError {
     HeaderName,
     /// A header value holds a control character. 400.
     HeaderValue,
-    /// There are more fields than `headers`. 431.
+    /// There are more fields than `max_headers`. 431.
     TooManyHeaders {
         /// The limit that was passed.
         limit: usize,
     },
-    /// The head is longer than `head_bytes`. 431.
+    /// The head is longer than `max_header_size`. 431.
     TooLarge {
         /// The limit that was passed.
         limit: usize,
     },
-    /// The request target is longer than `target_bytes`. 414.
+    /// The request target is longer than `max_target_size`. 414.
     TargetTooLong {
         /// The limit that was passed.
         limit: usize,
@@ -97,7 +97,7 @@ impl HeadError {
             httparse::Error::Status => Self::StatusLine,
             httparse::Error::Token => Self::RequestLine,
             httparse::Error::TooManyHeaders => Self::TooManyHeaders {
-                limit: limits.headers,
+                limit: limits.max_headers,
             },
             httparse::Error::Version => Self::Version,
         }
@@ -115,15 +115,18 @@ impl fmt::Display for HeadError {
         let text = match self {
             Self::Target(error) => return error.fmt(f),
             Self::TooManyHeaders { limit } => {
-                return write!(f, "more than {limit} header fields (headers)");
+                return write!(f, "more than {limit} header fields (setting: max_headers)");
             }
             Self::TooLarge { limit } => {
-                return write!(f, "the head is longer than {limit} bytes (head_bytes)");
+                return write!(
+                    f,
+                    "the head is longer than {limit} bytes (setting: max_header_size)"
+                );
             }
             Self::TargetTooLong { limit } => {
                 return write!(
                     f,
-                    "the request target is longer than {limit} bytes (target_bytes)"
+                    "the request target is longer than {limit} bytes (setting: max_target_size)"
                 );
             }
             Self::FieldRepeated { name } => return write!(f, "more than one {name} field"),

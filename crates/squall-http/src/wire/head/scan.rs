@@ -59,9 +59,9 @@ impl Scan {
     #[inline]
     pub(super) fn end(&mut self, used: usize, limits: &HeadLimits) -> Result<usize, HeadError> {
         *self = Self::default();
-        if used > limits.head_bytes {
+        if used > limits.max_header_size {
             return Err(HeadError::TooLarge {
-                limit: limits.head_bytes,
+                limit: limits.max_header_size,
             });
         }
         Ok(used)
@@ -90,32 +90,35 @@ impl Scan {
                 self.seen = at;
                 return Ok(true);
             }
+            if request && self.line_start == 0 {
+                check_open_request_line(line, limits)?;
+            }
             self.line_start = at + 1;
         }
         self.seen = head.len();
         if request && self.line_start == 0 {
             check_open_request_line(head, limits)?;
         }
-        if head.len() > limits.head_bytes {
+        if head.len() > limits.max_header_size {
             return Err(HeadError::TooLarge {
-                limit: limits.head_bytes,
+                limit: limits.max_header_size,
             });
         }
         Ok(false)
     }
 }
 
-/// Bounds a request line whose end has not come yet.
+/// Bounds a request line whose end may not have come yet.
 fn check_open_request_line(head: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
     const VERSION_BYTES: usize = " HTTP/1.1\r".len();
     let method = head.get(..=METHOD_BYTES).unwrap_or(head);
     match memchr::memchr(b' ', method) {
         None if head.len() > METHOD_BYTES => Err(HeadError::Method),
         Some(space)
-            if head.len() - space - 1 > limits.target_bytes.saturating_add(VERSION_BYTES) =>
+            if head.len() - space - 1 > limits.max_target_size.saturating_add(VERSION_BYTES) =>
         {
             Err(HeadError::TargetTooLong {
-                limit: limits.target_bytes,
+                limit: limits.max_target_size,
             })
         }
         _ => Ok(()),

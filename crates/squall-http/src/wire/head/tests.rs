@@ -264,27 +264,27 @@ fn limits_have_names() {
         (
             format!("{head}{}\r\n", "X: y\r\n".repeat(100)),
             431,
-            "more than 100 header fields (headers)",
+            "more than 100 header fields (setting: max_headers)",
         ),
         (
             format!("{head}X: {}\r\n\r\n", "y".repeat(70_000)),
             431,
-            "the head is longer than 65536 bytes (head_bytes)",
+            "the head is longer than 65536 bytes (setting: max_header_size)",
         ),
         (
             format!("{head}X: {}", "y".repeat(70_000)),
             431,
-            "the head is longer than 65536 bytes (head_bytes)",
+            "the head is longer than 65536 bytes (setting: max_header_size)",
         ),
         (
             format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(8192)),
             414,
-            "the request target is longer than 8192 bytes (target_bytes)",
+            "the request target is longer than 8192 bytes (setting: max_target_size)",
         ),
         (
             format!("GET /{}", "a".repeat(9000)),
             414,
-            "the request target is longer than 8192 bytes (target_bytes)",
+            "the request target is longer than 8192 bytes (setting: max_target_size)",
         ),
         ("A".repeat(100), 400, "invalid method"),
     ] {

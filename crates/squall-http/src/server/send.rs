@@ -1,0 +1,255 @@
+//! An answer on its way to the client.
+//!
+//! A small one is written into the connection's buffer at once, and waits there for
+//! other answers of the same client: that is [`send`]. Only what streams, or is large,
+//! has to wait for the socket.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::StatusCode;
+
+use super::conn::Conn;
+use super::encode::{self, Framing};
+use super::h1::Then;
+use super::incoming::CONTINUE;
+use super::message::Response;
+use super::waits::Waits;
+use crate::body::Body;
+use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
+use crate::wire::head::Version;
+
+/// Answers that wait in the buffer before they are written although more
+/// requests are there.
+const BATCH: usize = 64 << 10;
+/// A body in memory up to this size goes out in one write with its head.
+const INLINE_BODY: usize = 64 << 10;
+
+/// How far an answer has come without waiting.
+pub(super) enum Sent {
+    /// All of it is in the buffer.
+    Buffered(Then),
+    /// The rest has to wait for the socket.
+    Begun(Box<Rest>),
+}
+
+/// What is to be sent of an answer whose head is in the buffer.
+pub(super) struct Rest {
+    body: Body,
+    framing: Framing,
+    then: Then,
+}
+
+/// What an answer depends on of its request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) is_head: bool,
+    pub(super) version: Version,
+    /// The connection may go on.
+    pub(super) keep: bool,
+    pub(super) has_body: bool,
+}
+
+/// Writes an answer into the buffer, as far as it fits there.
+pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
+    let Asked {
+        is_head, version, ..
+    } = asked;
+    let (mut status, headers, mut body) = answer.into_parts();
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        tracing::error!(target: "squall::http", %status, "an interim status is no answer; 500 is sent");
+        (status, body) = (StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
+    }
+    let framing = encode::framing(is_head, version, status, &body);
+    let inline = body
+        .as_bytes()
+        .filter(|bytes| bytes.len() <= INLINE_BODY && framing != Framing::None);
+    let streams = framing != Framing::None && inline.is_none();
+    let mut go_on = false;
+    let mut keep = asked.keep
+        && framing != Framing::UntilClose
+        && !conn.server.is_draining()
+        && !headers.has_token("connection", "close");
+    if asked.has_body {
+        let mut read = conn.read();
+        if streams {
+            // It may come from the request's body, which must be let in first.
+            go_on = read.take_awaits_continue();
+            keep &= !read.is_broken();
+        } else {
+            // Whoever is not going to be read is told so (RFC 9110 section 10.1.1).
+            keep &= !read.is_hopeless(conn.server.settings.max_drain_size);
+        }
+    }
+    let buffered = conn.write(|out| {
+        if go_on {
+            out.extend_from_slice(CONTINUE);
+        }
+        encode::head(
+            out,
+            (is_head, version),
+            (status, &headers, &body),
+            framing,
+            keep,
+        );
+        if let Some(bytes) = inline {
+            out.extend_from_slice(bytes);
+        }
+    });
+    let then = if keep { Then::Continue } else { Then::Linger };
+    match streams || buffered > BATCH {
+        false => Sent::Buffered(then),
+        true => Sent::Begun(Box::new(Rest {
+            body: if streams { body } else { Body::empty() },
+            framing: if streams { framing } else { Framing::None },
+            then,
+        })),
+    }
+}
+
+impl Rest {
+    /// Sends it, at the client's pace.
+    pub(super) async fn send(mut self: Box<Self>, conn: &Arc<Conn>, waits: &mut Waits) -> Then {
+        if self.framing != Framing::None {
+            match stream_body(conn, waits, &mut self.body, self.framing).await {
+                Streamed::Whole => {}
+                // What was sent shows that it is not whole; only an answer that ends with
+                // its connection needs to have that cut.
+                Streamed::Failed if self.framing != Framing::UntilClose => return Then::Linger,
+                Streamed::Failed | Streamed::Stuck => return Then::Abort,
+            }
+        }
+        // The last pieces wait for other answers, unless they are many.
+        match conn.buffered() > BATCH && !flush(conn, waits).await {
+            true => Then::Abort,
+            false => self.then,
+        }
+    }
+}
+
+/// How far a body has come.
+enum Streamed {
+    /// To its end.
+    Whole,
+    /// Its source failed, or was not what it said.
+    Failed,
+    /// The client does not take it.
+    Stuck,
+}
+
+/// Sends a body piece by piece.
+async fn stream_body(
+    conn: &Arc<Conn>,
+    waits: &mut Waits,
+    body: &mut Body,
+    framing: Framing,
+) -> Streamed {
+    let mut left = match framing {
+        Framing::Fixed(length) => Some(length),
+        _ => None,
+    };
+    loop {
+        // What was written goes out while the next piece is awaited.
+        let piece = poll_fn(|cx| {
+            if let Poll::Ready(piece) = body.poll_chunk(cx) {
+                return Poll::Ready(Ok(piece));
+            }
+            let gone = match conn.poll_flush(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {
+                    waits.written();
+                    conn.read().poll_gone(&conn.stream, cx)
+                }
+                Poll::Pending => waits.poll_writing(conn, cx),
+            };
+            gone.map(|()| Err(io::ErrorKind::NotConnected.into()))
+        })
+        .await;
+        let piece = match piece {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                // A clean end here would make a broken answer look whole.
+                tracing::warn!(target: "squall::http", %error, "an answer's body failed; its connection is cut");
+                return Streamed::Failed;
+            }
+            Err(_) => return Streamed::Stuck,
+        };
+        if let Some(left) = &mut left {
+            match left.checked_sub(piece.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    tracing::error!(target: "squall::http", "an answer's body is longer than its Content-Length");
+                    return Streamed::Failed;
+                }
+            }
+        }
+        let chunked = framing == Framing::Chunked;
+        if piece.len() <= INLINE_BODY {
+            let buffered = conn.write(|out| {
+                if chunked {
+                    encode_chunk_header(piece.len(), out);
+                }
+                out.extend_from_slice(&piece);
+                if chunked {
+                    out.extend_from_slice(b"\r\n");
+                }
+            });
+            if buffered >= BATCH && !flush(conn, waits).await {
+                return Streamed::Stuck;
+            }
+            continue;
+        }
+        if chunked {
+            conn.write(|out| encode_chunk_header(piece.len(), out));
+        }
+        // A large piece is not copied: the buffer goes first, then the piece.
+        if !flush(conn, waits).await || !write_all(conn, waits, &piece).await {
+            return Streamed::Stuck;
+        }
+        if chunked {
+            conn.write(|out| out.extend_from_slice(b"\r\n"));
+        }
+    }
+    if left.is_some_and(|left| left > 0) {
+        tracing::error!(target: "squall::http", "an answer's body is shorter than its Content-Length");
+        return Streamed::Failed;
+    }
+    if framing == Framing::Chunked {
+        let trailers = body.take_trailers();
+        conn.write(|out| match &trailers {
+            Some(trailers) => encode_trailers(trailers, out),
+            None => out.extend_from_slice(LAST_CHUNK),
+        });
+    }
+    Streamed::Whole
+}
+
+/// Writes what is buffered. False: it cannot be.
+pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
+    let flushed = poll_fn(|cx| match conn.poll_flush(cx) {
+        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Pending => waits.poll_writing(conn, cx).map(|()| false),
+    })
+    .await;
+    waits.written();
+    flushed
+}
+
+async fn write_all(conn: &Arc<Conn>, waits: &mut Waits, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| match conn.poll_write(cx, bytes) {
+            Poll::Ready(result) => Poll::Ready(result.ok()),
+            Poll::Pending => waits.poll_writing(conn, cx).map(|()| None),
+        })
+        .await;
+        match written {
+            Some(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    waits.written();
+    true
+}
