@@ -10,6 +10,7 @@ mod load;
 mod python;
 mod real_servers;
 mod responses;
+mod slowhttptest;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
