@@ -12,6 +12,7 @@
 mod answers;
 mod auth;
 mod cache;
+mod coded;
 mod cookies;
 mod data;
 mod digest;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use squall::{
-    Application, Html, IoLoop, Next, Request, Response, Result, Settings, any, get, post,
+    Application, Html, IoLoop, Next, Request, Response, Result, Settings, StaticFiles, any, get,
+    post,
 };
 
 /// The public httpbin's interface, and routes for tests of the wire
@@ -36,9 +38,9 @@ struct Options {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
 
-    /// A folder for /static/; accepted, and not served yet
+    /// A folder that is served under /static/
     #[arg(long = "static", value_name = "DIR")]
-    _folder: Option<PathBuf>,
+    folder: Option<PathBuf>,
 
     /// Answer every path and method with what was received
     #[arg(long)]
@@ -58,11 +60,16 @@ fn main() -> Result<()> {
         .init();
     let mut settings = Settings::default();
     settings.server.max_body_size = MAX_BODY_SIZE;
-    let application = if options.wire {
+    // Pages from anywhere may ask, as the public httpbin lets them.
+    settings.cross_origin_protection = false;
+    let mut application = if options.wire {
         Application::new().middleware(wire::everything)
     } else {
         routes().middleware(open_to_all_origins)
     };
+    if let Some(folder) = options.folder.filter(|_| !options.wire) {
+        application = application.static_files(StaticFiles::new(folder));
+    }
     let application = application
         .settings(settings)
         .listen(options.listen.as_str())?;
@@ -143,6 +150,9 @@ fn content(application: Application) -> Application {
         .route("/uuid", get(answers::uuid))
         .route("/links/{n}", get(answers::first_link))
         .route("/links/{n}/{offset}", get(answers::links))
+        .route("/gzip", get(coded::gzip))
+        .route("/deflate", get(coded::deflate))
+        .route("/brotli", get(coded::brotli))
         .route("/encoding/utf8", get(formats::utf8))
         .route("/html", get(formats::html))
         .route("/xml", get(formats::xml))
@@ -186,7 +196,7 @@ async fn page() -> Html<&'static str> {
     )
 }
 
-/// Pages from anywhere may ask, as the public httpbin lets them.
+/// Tells a page's browser that the page may read the answer.
 async fn open_to_all_origins(request: Request, next: Next) -> Result<Response> {
     let origin = request.headers().get("origin").unwrap_or("*").to_owned();
     let mut response = next.run(request).await;

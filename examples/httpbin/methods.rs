@@ -24,10 +24,7 @@ pub(super) async fn with_body(mut request: Request) -> Result<Value> {
 }
 
 pub(super) async fn anything(mut request: Request) -> Result<Value> {
-    let method = request.method().to_string();
-    let mut object = describe(&mut request).await?;
-    object.insert("method".to_owned(), method.into());
-    Ok(object.into())
+    describe(&mut request).await.map(Value::from)
 }
 
 pub(super) async fn headers(request: Request) -> Value {
@@ -57,6 +54,7 @@ pub(super) async fn pick(request: &mut Request, names: &[&str]) -> Result<Value>
 async fn describe(request: &mut Request) -> Result<Map<String, Value>> {
     let Query(args) = request.extract::<Query<Pairs>>().await?;
     let mut object = Map::new();
+    object.insert("method".to_owned(), request.method().as_str().into());
     object.insert("args".to_owned(), dictionary(args));
     object.insert("headers".to_owned(), header_fields(request));
     object.insert("origin".to_owned(), address(request.remote_addr()));
