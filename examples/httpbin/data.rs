@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 use squall::{
-    Body, BodyError, BodyStream, Error, Path, Query, Request, Response, Result, StatusCode, sleep,
+    Body, BodyError, BodyStream, Error, Event, Path, Query, Request, Response, Result, Sse,
+    StatusCode, sleep,
 };
 
 use super::methods::pick;
@@ -22,6 +23,8 @@ const MAX_DRIPS: usize = 10 << 20;
 const MAX_LINES: usize = 100;
 /// How much at once, unless told.
 const PIECE: usize = 10 << 10;
+/// What `/sse` leaves between two events.
+const EVENT_PAUSE: Duration = Duration::from_millis(10);
 /// `/drip` and `/range` take no longer than this, in seconds.
 const MAX_SECONDS: f64 = 60.0;
 
@@ -62,6 +65,22 @@ pub(super) async fn stream(Path(n): Path<usize>, mut request: Request) -> Result
         std::future::ready(next)
     });
     Ok(body.with_content_type("application/json"))
+}
+
+/// So many events, one every ten milliseconds.
+pub(super) async fn sse(Path(n): Path<u64>) -> Sse {
+    let mut sent = 0;
+    Sse::from_fn(move || {
+        let number = sent;
+        sent += 1;
+        async move {
+            if number >= n {
+                return None;
+            }
+            sleep(EVENT_PAUSE).await;
+            Some(Event::data(number.to_string()).id(&number.to_string()))
+        }
+    })
 }
 
 /// So many bytes over so many seconds.

@@ -137,6 +137,7 @@ fn answers(application: Application) -> Application {
         .route("/stream-bytes/{n}", get(data::stream_bytes))
         .route("/stream/{n}", get(data::stream))
         .route("/drip", get(data::drip))
+        .route("/sse/{n}", get(data::sse))
         .route("/range/{n}", get(data::range))
         .route("/cache", get(cache::cache))
         .route("/cache/{seconds}", get(cache::max_age))
