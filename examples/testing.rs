@@ -82,6 +82,9 @@ mod tests {
         let (server, clock) = TestServer::start_turned(application());
         let answer = std::thread::scope(|scope| {
             let answer = scope.spawn(|| server.get("/nap"));
+            while server.app().stats().requests == 0 {
+                std::thread::yield_now(); // until the handler has begun
+            }
             while !answer.is_finished() {
                 clock.advance(Duration::from_secs(1));
             }

@@ -29,7 +29,7 @@ fn succeeds(command: &mut Command) {
 
 #[test]
 fn every_endpoint_answers_as_the_real_httpbin_does() {
-    let Some(mut python) = python("httpbin") else {
+    let Some(mut python) = python("httpbin.core") else {
         return;
     };
     let program = Program::start("httpbin", &["--listen", "127.0.0.1:0"]);

@@ -156,16 +156,6 @@ fn graceful_shutdown() {
 }
 
 #[test]
-fn testing() {
-    let program = Program::start("testing", &["127.0.0.1:0"]);
-    let json = "Content-Type: application/json\r\n";
-    (program.ask("POST", "/greet", json, r#"{"name":"Ann"}"#))
-        .assert_text(r#"{"greeting":"hello, Ann"}"#);
-    program.terminate();
-}
-
-/// Its first address speaks TLS: it refuses what comes in the open.
-#[test]
 fn tls() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let folder = std::env::temp_dir().join(format!("squall-tls-{}", std::process::id()));

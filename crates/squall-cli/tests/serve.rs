@@ -113,7 +113,7 @@ fn files_ranges_tags_and_listings() {
     assert_eq!(serve.get("/sub/page.html", "").text(), "page");
     assert_eq!(serve.get("/../etc/passwd", "").status, 404);
     // Nobody may write unless it was said.
-    assert_eq!(serve.upload("new.txt", "new", "").status, 404);
+    assert_eq!(serve.upload("new.txt", "new", "").status, 405);
     assert!(!dir.0.join("new.txt").exists());
 }
 

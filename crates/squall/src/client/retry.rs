@@ -122,13 +122,16 @@ fn random() -> f64 {
 /// How many repeats are left: a fifth of the fetches, and a few in any case.
 #[derive(Debug)]
 pub(super) struct Budget {
-    state: Mutex<(f64, Instant)>,
+    /// What is left, in thousandths of a repeat, and when that was counted.
+    state: Mutex<(u64, Instant)>,
 }
 
+/// One repeat, in thousandths.
+const REPEAT: u64 = 1000;
 /// What each fetch adds.
-const SHARE: f64 = 0.2;
-/// What each second adds, and the most that is saved up.
-const PER_SECOND: f64 = 10.0;
+const SHARE: u64 = REPEAT / 5;
+/// What each second adds, and the most that is saved up by waiting.
+const PER_SECOND: u64 = 10 * REPEAT;
 
 impl Budget {
     pub(super) fn new() -> Self {
@@ -137,7 +140,7 @@ impl Budget {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (f64, Instant)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, (u64, Instant)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,17 +153,19 @@ impl Budget {
     /// Takes one repeat, if there is one left.
     fn withdraw(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        let passed = now.saturating_duration_since(state.1).as_secs_f64();
+        let passed = now.saturating_duration_since(state.1).as_millis();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
         // What the time gives is capped; what the fetches gave is capped with it.
         let most = PER_SECOND.max(state.0);
-        state.0 = (state.0 + passed * PER_SECOND)
+        let given = passed.saturating_mul(PER_SECOND / 1000);
+        state.0 = (state.0.saturating_add(given))
             .min(most)
-            .min(100.0 * PER_SECOND);
+            .min(100 * PER_SECOND);
         state.1 = now;
-        if state.0 < 1.0 {
+        if state.0 < REPEAT {
             return false;
         }
-        state.0 -= 1.0;
+        state.0 -= REPEAT;
         true
     }
 }

@@ -75,6 +75,9 @@ impl TestServer {
     /// let (server, clock) = TestServer::start_turned(application);
     /// let answer = std::thread::scope(|scope| {
     ///     let answer = scope.spawn(|| server.get("/"));
+    ///     while server.app().stats().requests == 0 {
+    ///         std::thread::yield_now(); // until the handler has begun
+    ///     }
     ///     while !answer.is_finished() {
     ///         clock.advance(Duration::from_secs(1));
     ///     }

@@ -31,7 +31,9 @@ type Predicate = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 /// async fn whoami(id: RequestId) -> String { format!("request {id}\n") }
 ///
 /// let application = Application::new()
-///     .middleware(RequestIds::new().accept_if(|request| request.exchange().remote_addr().ip().is_loopback()))
+///     .middleware(RequestIds::new().accept_if(|request| {
+///         request.exchange().remote_addr().ip().is_some_and(|ip| ip.is_loopback())
+///     }))
 ///     .route("/", whoami);
 /// ```
 #[derive(Clone)]

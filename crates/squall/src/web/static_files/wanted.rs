@@ -19,6 +19,7 @@ impl Wanted {
     /// dot. `.well-known` is not hidden (RFC 8615).
     pub(super) fn parse(raw: &str, hidden: bool) -> Option<Self> {
         let (raw, slash) = match raw.strip_suffix('/') {
+            Some("") => return None,
             Some(raw) => (raw, true),
             None => (raw, raw.is_empty()),
         };

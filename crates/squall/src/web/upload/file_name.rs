@@ -35,16 +35,13 @@ pub fn safe_file_name(name: &str) -> String {
     }
 }
 
-/// What stands behind the last dot of the name as it would be kept.
+/// What stands behind the last dot of a name; nothing where some system would read the
+/// name otherwise.
 pub(super) fn extension(name: &str) -> &str {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let last = last.trim_end_matches(['.', ' ']);
     match last.rsplit_once('.') {
-        Some((stem, extension))
-            if !stem.is_empty() && !stem.contains('\0') && !extension.contains(is_odd) =>
-        {
-            extension
-        }
+        Some((stem, extension)) if !stem.is_empty() && !last.contains(is_odd) => extension,
         _ => "",
     }
 }

@@ -170,7 +170,10 @@ fn refused() {
 fn limits_have_names() {
     let many = format!("--b\r\n{HEAD}1\r\n").repeat(1001);
     let error = parse_by(many.as_bytes(), 4096).unwrap_err();
-    assert_eq!(error.to_string(), "more than 1000 parts (multipart parts)");
+    assert_eq!(
+        error.to_string(),
+        "more than 1000 parts (setting: uploads.limits.parts)"
+    );
     let error = parse_by(
         format!("--b\r\n{}{HEAD}", "X: y\r\n".repeat(33)).as_bytes(),
         4096,
