@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use md5::Md5;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256, Sha512};
@@ -49,7 +48,7 @@ impl Algorithm {
             })
         }
         match self {
-            Self::Md5 => hex(&Md5::digest(data)),
+            Self::Md5 => hex(&*md5::compute(data)),
             Self::Sha256 => hex(&Sha256::digest(data)),
             Self::Sha512 => hex(&Sha512::digest(data)),
         }
