@@ -15,7 +15,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 ///
 /// It has to be `application/x-www-form-urlencoded` (415) in UTF-8, of at most
 /// `max_collected_body` bytes (413). As an `Option`, it is `None` without a body. Forms
-/// with files are [`Upload`](super::Upload) or [`Multipart`](super::Multipart).
+/// with files are [`Upload`](crate::Upload) or [`Multipart`](super::Multipart).
 ///
 /// [`Query`]: super::Query
 ///
