@@ -2,9 +2,14 @@
 
 mod blame;
 mod chaos;
+mod client_blocking;
 mod client_churn;
+mod client_cookies;
+mod client_events;
+mod client_guard;
 mod client_multipart;
 mod client_pool;
+mod client_proxy;
 mod client_redirects;
 mod client_requests;
 mod client_responses;

@@ -164,16 +164,26 @@ fn cookies_are_read_as_browsers_mean_them() {
 /// Calls `check` with each case of a file, ours and those of `SQUALL_CASES`.
 fn each(file: &str, check: impl Fn(&Value)) {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
-    let others = std::env::var_os("SQUALL_CASES").map(PathBuf::from);
-    if others.is_none() {
-        eprintln!("no further cases: SQUALL_CASES names no folder");
+    each_of(&ours.join(file), &check);
+    each_of_others(file, &check);
+}
+
+/// Calls `check` with each case of a file of `SQUALL_CASES`, if there is one.
+pub(super) fn each_of_others(file: &str, check: impl Fn(&Value)) {
+    let Some(folder) = std::env::var_os("SQUALL_CASES").map(PathBuf::from) else {
+        return eprintln!("no further cases: SQUALL_CASES names no folder");
+    };
+    let path = folder.join(file);
+    if !path.exists() {
+        return eprintln!("no further cases: there is no {}", path.display());
     }
-    for folder in std::iter::once(ours).chain(others) {
-        let path = folder.join(file);
-        let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
-        for line in text.lines() {
-            check(&serde_json::from_str(line).expect("a case"));
-        }
+    each_of(&path, check);
+}
+
+fn each_of(path: &Path, check: impl Fn(&Value)) {
+    let text = fs::read_to_string(path).unwrap_or_else(|why| panic!("{path:?}: {why}"));
+    for line in text.lines() {
+        check(&serde_json::from_str(line).expect("a case"));
     }
 }
 
@@ -192,7 +202,7 @@ fn count(value: &Value) -> usize {
     usize::try_from(value.as_u64().expect("a count")).expect("a small count")
 }
 
-fn latin1(text: &str) -> Vec<u8> {
+pub(super) fn latin1(text: &str) -> Vec<u8> {
     text.chars()
         .map(|char| u8::try_from(char).expect("a byte"))
         .collect()

@@ -11,6 +11,7 @@ pub mod conditional;
 pub mod cookie;
 pub mod date;
 pub mod encode;
+pub mod event_stream;
 pub mod form;
 pub mod forwarded;
 pub mod framing;
@@ -21,6 +22,7 @@ mod params;
 pub mod peer;
 pub mod proxy;
 pub mod range;
+pub mod set_cookie;
 pub mod target;
 pub mod uri;
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +12,13 @@ use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
 use squall_loop::IoLoop;
 
+use super::cookie_jar::CookieJar;
 use super::error::FetchError;
 use super::fetch;
 use super::pool::{Pool, PoolLimits, PoolStats};
+use super::proxy::Proxy;
 use super::request::HttpRequest;
+use super::resolver::{Names, Resolver};
 use super::response::HttpResponse;
 use super::retry::{Budget, Retry};
 use super::route::Route;
@@ -57,6 +61,10 @@ pub(super) struct Defaults {
     pub(super) tcp_keepalive: Duration,
     pub(super) raise_error: bool,
     pub(super) retry: Option<Retry>,
+    pub(super) cookie_jar: Option<CookieJar>,
+    pub(super) names: Names,
+    pub(super) public_only: bool,
+    pub(super) proxy: Option<Proxy>,
     /// What is wrong with the settings: every fetch says so.
     pub(super) error: Option<String>,
 }
@@ -76,6 +84,10 @@ impl Default for Defaults {
             tcp_keepalive: Duration::from_secs(15),
             raise_error: false,
             retry: None,
+            cookie_jar: None,
+            names: Names::default(),
+            public_only: false,
+            proxy: None,
             error: None,
         }
     }
@@ -324,6 +336,50 @@ impl ClientBuilder {
     /// When fetches are repeated: default never.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.defaults.retry = Some(retry);
+        self
+    }
+
+    /// Keeps the cookies that servers set, and sends them back: default none are kept.
+    ///
+    /// A request with a `Cookie` field of its own is sent with that one only.
+    pub fn cookie_jar(mut self, jar: CookieJar) -> Self {
+        self.defaults.cookie_jar = Some(jar);
+        self
+    }
+
+    /// Who finds the addresses of names: default the system, whose answers are believed
+    /// for 30 seconds.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.defaults.names.ask(resolver);
+        self
+    }
+
+    /// The addresses of one host, which no resolver is asked for then: default none.
+    pub fn host(mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let addresses = addresses.into_iter().collect();
+        self.defaults.names.map(name, addresses);
+        self
+    }
+
+    /// Whether only addresses of the public internet are connected to: default false.
+    ///
+    /// For services that fetch what their users name. Loopback, private, link-local and
+    /// other special addresses are refused, also where a name or a redirect leads to them,
+    /// with an error of [`Phase::Dns`](super::Phase::Dns); so are Unix sockets. A proxy may
+    /// be inside; what it is asked for may not, as far as this end resolves the name. A
+    /// proxy that resolves it again may find another address: it has to have rules of its
+    /// own.
+    pub fn public_only(mut self, public_only: bool) -> Self {
+        self.defaults.public_only = public_only;
+        self
+    }
+
+    /// The proxy that requests go through: default none.
+    ///
+    /// [`Proxy::from_env`] reads what the environment says.
+    #[doc(alias = "proxy_host")]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.defaults.proxy = Some(proxy);
         self
     }
 

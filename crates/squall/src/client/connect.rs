@@ -12,15 +12,16 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use squall_http::client::Connection;
 use squall_http::{Socket, Stream, tls};
+use squall_loop::net::TcpStream;
 #[cfg(unix)]
 use squall_loop::net::UnixStream;
-use squall_loop::net::{TcpStream, resolve};
 use squall_loop::{Sleep, sleep};
-use url::Url;
+use url::{Host, Url};
 
 use super::async_http_client::Shared;
 use super::error::{Cause, Phase};
 use super::fetch::{Trace, unless_zero};
+use super::public_only::keep_public;
 use super::request::Waits;
 use super::route::Route;
 
@@ -54,6 +55,11 @@ pub(super) async fn dial(
         _ => None,
     };
     let socket = match &route.unix_socket {
+        Some(_) if shared.defaults.public_only => {
+            trace.enter(Phase::Dns);
+            let what = "a Unix socket is not of the public internet (public_only)";
+            return Err(Cause::Invalid(what.to_owned()));
+        }
         Some(path) => {
             trace.enter(Phase::Connect);
             unix(path).await.map_err(Cause::Io)?
@@ -84,7 +90,40 @@ pub(super) async fn dial(
     Ok(Connection::new(stream))
 }
 
-/// Connects to one of the host's addresses.
+/// The addresses of the host of `url` that may be connected to.
+pub(super) async fn addresses(
+    shared: &Shared,
+    waits: &Waits,
+    url: &Url,
+    trace: &mut Trace,
+) -> Result<Vec<SocketAddr>, Cause> {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    let mut addresses = look_up(shared, waits, host, port, trace).await?;
+    if shared.defaults.public_only {
+        keep_public(&mut addresses).map_err(|inside| {
+            Cause::Invalid(format!(
+                "{inside} is not of the public internet (public_only)"
+            ))
+        })?;
+    }
+    Ok(addresses)
+}
+
+async fn look_up(
+    shared: &Shared,
+    waits: &Waits,
+    host: &str,
+    port: u16,
+    trace: &mut Trace,
+) -> Result<Vec<SocketAddr>, Cause> {
+    trace.enter(Phase::Dns);
+    let names = &shared.defaults.names;
+    let found = async { names.look_up(host, port).await.map_err(Cause::Io) };
+    unless_zero(waits.dns, "dns_timeout", found).await
+}
+
+/// Connects to one of the host's addresses, or to it through a proxy.
 async fn tcp(
     shared: &Shared,
     waits: &Waits,
@@ -92,11 +131,45 @@ async fn tcp(
     route: &Route,
     trace: &mut Trace,
 ) -> Result<Socket, Cause> {
-    let host = url.host_str().unwrap_or_default();
+    let Some(via) = &route.via else {
+        let addresses = addresses(shared, waits, url, trace).await?;
+        return Ok(connect(shared, addresses, route, trace).await?.into());
+    };
+    if via.relays(url) {
+        // Its connections are for all hosts: each request has had its host looked at.
+        let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
+        return Ok(connect(shared, addresses, route, trace).await?.into());
+    }
+    let mut host = url.host().ok_or_else(no_host)?;
+    if shared.defaults.public_only || !via.resolves() {
+        let addresses = addresses(shared, waits, url, trace).await?;
+        if !via.resolves() {
+            host = match addresses.first().map(SocketAddr::ip).ok_or_else(no_host)? {
+                IpAddr::V4(v4) => Host::Ipv4(v4),
+                IpAddr::V6(v6) => Host::Ipv6(v6),
+            };
+        }
+    }
+    let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
+    let tcp = connect(shared, addresses, route, trace).await?;
+    trace.enter(Phase::Proxy);
     let port = url.port_or_known_default().unwrap_or(80);
-    trace.enter(Phase::Dns);
-    let resolved = async { resolve(host, port).await.map_err(Cause::Io) };
-    let mut addresses = unless_zero(waits.dns, "dns_timeout", resolved).await?;
+    let opened = via.tunnel(&tcp, host, port).await;
+    opened.map_err(Cause::Proxy)?;
+    Ok(tcp.into())
+}
+
+fn no_host() -> Cause {
+    Cause::Invalid("the address has no host".to_owned())
+}
+
+/// Connects to one of the addresses.
+async fn connect(
+    shared: &Shared,
+    mut addresses: Vec<SocketAddr>,
+    route: &Route,
+    trace: &mut Trace,
+) -> Result<TcpStream, Cause> {
     if let Some(source) = route.source {
         addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
     }
@@ -110,7 +183,7 @@ async fn tcp(
         // A system that cannot is no reason not to fetch.
         let _ = tcp.set_keepalive(keepalive);
     }
-    Ok(tcp.into())
+    Ok(tcp)
 }
 
 #[cfg(unix)]

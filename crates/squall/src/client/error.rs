@@ -1,7 +1,7 @@
 //! `FetchError`: where a fetch failed, why, and whether it may be repeated.
 //!
 //! ```text
-//! Queue -> Dns -> Connect -> Tls -> Write -> WaitHead -> Body -> Save   (Phase: where)
+//! Queue -> Dns -> Connect -> Proxy -> Tls -> Write -> WaitHead -> Body -> Save   (Phase: where)
 //!   Request (nothing was tried), Redirect, Status (only by rethrow)
 //! ```
 
@@ -29,6 +29,8 @@ pub enum Phase {
     Dns,
     /// Connecting.
     Connect,
+    /// Asking a proxy for the way to the host.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// Sending the request.
@@ -83,6 +85,7 @@ pub(crate) enum Cause {
         setting: &'static str,
     },
     Io(io::Error),
+    Proxy(super::proxy::ProxyFailure),
     Tls(super::connect::TlsFailure),
     Exchange(ExchangeError),
     Body(BodyError),
@@ -155,9 +158,12 @@ impl FetchError {
         ) || matches!(&self.0.cause, Cause::Io(error) if error.kind() == io::ErrorKind::TimedOut)
     }
 
-    /// Whether no connection came about: name, address or handshake.
+    /// Whether no connection came about: name, address, proxy or handshake.
     pub fn is_connect(&self) -> bool {
-        matches!(self.0.phase, Phase::Dns | Phase::Connect | Phase::Tls)
+        matches!(
+            self.0.phase,
+            Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls
+        )
     }
 
     /// Whether the host's name could not be resolved.
@@ -195,6 +201,7 @@ impl FetchError {
     pub(super) fn may_pass(&self) -> bool {
         match &self.0.cause {
             Cause::Io(_) => self.0.phase != Phase::Save,
+            Cause::Proxy(failure) => failure.io().is_some(),
             Cause::Timeout { setting, .. } => {
                 matches!(*setting, "connect_timeout" | "dns_timeout" | "tls_timeout")
             }
@@ -257,6 +264,7 @@ impl Phase {
             Self::Queue => "waiting for a connection",
             Self::Dns => "resolving the name",
             Self::Connect => "connecting",
+            Self::Proxy => "asking the proxy",
             Self::Tls => "TLS handshake",
             Self::Write => "sending the request",
             Self::WaitHead => "waiting for the answer",
@@ -273,6 +281,7 @@ impl Cause {
     fn class(&self) -> Option<Cow<'static, str>> {
         let words = match self {
             Self::Io(error) => return kind(error),
+            Self::Proxy(failure) => return failure.io().and_then(kind),
             Self::Tls(failure) => {
                 return tls::explain_briefly(&failure.source).or_else(|| kind(&failure.source));
             }
@@ -330,6 +339,7 @@ impl fmt::Display for Cause {
             }
             Self::Timeout { limit, setting } => write!(f, "not done within {limit:?} ({setting})"),
             Self::Io(error) => error.fmt(f),
+            Self::Proxy(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),
             Self::Body(error) => error.fmt(f),
@@ -358,6 +368,7 @@ impl std::error::Error for FetchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.cause {
             Cause::Io(error) => Some(error),
+            Cause::Proxy(failure) => Some(failure.io()?),
             Cause::Tls(error) => Some(&error.source),
             Cause::Exchange(error) => Some(error),
             Cause::Body(error) => Some(error),

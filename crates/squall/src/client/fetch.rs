@@ -1,5 +1,6 @@
 //! The life of a fetch, from the request to the head of its answer.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -13,6 +14,7 @@ use url::{Position, Url};
 
 use super::async_http_client::Shared;
 use super::error::{Cause, FetchError, Phase};
+use super::hop_fields::HopFields;
 use super::pool::{Acquired, Lease, Turn};
 use super::request::{HttpRequest, Waits, origin};
 use super::response::{Hop, HttpResponse};
@@ -53,6 +55,11 @@ async fn run(
 
         trace.enter(Phase::Queue);
         let route = request.route(defaults, url);
+        if defaults.public_only && route.relay(url).is_some() {
+            let waits = request.waits(defaults);
+            Box::pin(guard(shared, &waits, url, trace)).await?;
+            trace.enter(Phase::Queue);
+        }
         let lease = place(shared, request.waits(defaults).pool, url, &route).await?;
         trace.marks.queued();
 
@@ -72,7 +79,11 @@ async fn run(
         let reused = connection.exchanges() > 0;
 
         trace.enter(Phase::Write);
-        let target = request.target(url);
+        let added = HopFields::add(request, shared, url, &route)?;
+        let target = match route.relay(url) {
+            Some(_) => Cow::Owned(request.absolute_target(url)),
+            None => request.target(url),
+        };
         let host = request.host.as_deref();
         let said = request.said();
         let outgoing = Outgoing {
@@ -88,7 +99,12 @@ async fn run(
             on_informational: said.and_then(|said| said.on_informational.as_deref()),
         };
         let progress = &mut trace.progress;
-        let answer = match exchange(connection, lease, &outgoing, body, &limits, progress).await {
+        let answer = exchange(connection, lease, &outgoing, body, &limits, progress).await;
+        if let (Some(jar), Ok(answer)) = (&defaults.cookie_jar, &answer) {
+            jar.store(url, &answer.head.headers);
+        }
+        added.remove(request);
+        let answer = match answer {
             Err(error)
                 if reused
                     && stale < SAFE_REPEATS
@@ -104,7 +120,7 @@ async fn run(
         };
         stale = 0;
 
-        if let Some(proof) = meet_challenge(request, &answer.head, &target, challenges)
+        if let Some(proof) = meet_challenge(request, url, &answer.head, challenges)
             && let Some(body) = &replay
             && let Some(body) = body.try_clone()
         {
@@ -238,6 +254,15 @@ async fn open(
     unless_zero(waits.connect, "connect_timeout", opened).await
 }
 
+/// Whether a proxy may be asked for the host, in time.
+async fn guard(shared: &Shared, waits: &Waits, url: &Url, trace: &mut Trace) -> Result<(), Cause> {
+    let looked_up = async {
+        let allowed = connect::addresses(shared, waits, url, trace).await;
+        allowed.map(drop)
+    };
+    unless_zero(waits.connect, "connect_timeout", looked_up).await
+}
+
 /// Puts the credentials of a `.netrc` file on, if that is asked for.
 async fn log_in(request: &mut HttpRequest, url: &Url) -> Result<(), Cause> {
     let Some(path) = request.said().and_then(|said| said.netrc.clone()) else {
@@ -258,8 +283,8 @@ async fn log_in(request: &mut HttpRequest, url: &Url) -> Result<(), Cause> {
 /// The proof that a 401 asks for. A second one only where the first was late, not wrong.
 fn meet_challenge(
     request: &HttpRequest,
+    url: &Url,
     head: &ResponseHead,
-    target: &str,
     met: u32,
 ) -> Option<String> {
     let credentials = request.said()?.digest.as_ref()?;
@@ -271,7 +296,8 @@ fn meet_challenge(
         return None;
     }
     let cnonce = squall_http::wire::multipart::random_boundary().ok()?;
-    Some(challenge.answer(credentials, &request.method, target, &cnonce))
+    let target = request.target(url);
+    Some(challenge.answer(credentials, &request.method, &target, &cnonce))
 }
 
 /// How long a whole fetch may take, and who says so.
@@ -387,7 +413,12 @@ impl Trace {
 }
 
 async fn place(shared: &Shared, limit: Duration, url: &Url, route: &Route) -> Result<Lease, Cause> {
-    match shared.pool.acquire(origin(url), route) {
+    // A proxy's connections are for every host.
+    let origin = match route.relay(url) {
+        Some(via) => Cow::Owned(format!("{via:?}")),
+        None => Cow::Borrowed(origin(url)),
+    };
+    match shared.pool.acquire(&origin, route) {
         Ok(Acquired::Now(lease)) => Ok(lease),
         Ok(Acquired::Later(waiting)) => {
             unless_zero(limit, "pool_timeout", async { Ok(waiting.await) }).await

@@ -19,18 +19,25 @@
 
 mod async_http_client;
 mod connect;
+mod cookie_jar;
 #[cfg(feature = "compression")]
 mod decode;
 mod digest;
 mod error;
+mod event_source;
 mod fetch;
+mod hop_fields;
+mod http_client;
 mod multipart;
 mod netrc;
 mod pool;
 mod producer;
+mod proxy;
+mod public_only;
 mod redirect;
 mod replay;
 mod request;
+mod resolver;
 mod response;
 mod retry;
 mod route;
@@ -38,11 +45,16 @@ mod save;
 mod time_info;
 
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
+pub use cookie_jar::{CookieJar, StoredCookie};
 pub use error::{FetchError, Phase, RequestSent};
+pub use event_source::{Event, EventSource};
+pub use http_client::HttpClient;
 pub use multipart::{Multipart, MultipartError};
 pub use pool::PoolStats;
 pub use producer::BodyWriter;
+pub use proxy::Proxy;
 pub use request::HttpRequest;
+pub use resolver::{Resolver, Resolving};
 pub use response::{Hop, HttpResponse};
 pub use retry::Retry;
 pub use squall_http::client::Upgraded;

@@ -188,6 +188,14 @@ impl HttpRequest {
         self
     }
 
+    /// Sets a field unless the request has it already.
+    pub(super) fn default_header(mut self, name: &str, value: &str) -> Self {
+        if !self.headers.contains(name) {
+            self.put_header(name, value.as_bytes());
+        }
+        self
+    }
+
     fn put_header(&mut self, name: &str, value: &[u8]) {
         const GENERATED: [&str; 9] = [
             "content-length",
@@ -289,10 +297,19 @@ impl HttpRequest {
 
     /// By which way `url` is reached.
     pub(super) fn route<'a>(&self, defaults: &'a Defaults, url: &Url) -> Cow<'a, Route> {
-        match self.said().and_then(|rare| rare.detour.as_ref()) {
+        let detour = self.said().and_then(|rare| rare.detour.as_ref());
+        let mut route = match detour {
             None => Cow::Borrowed(&defaults.route),
             Some(detour) => detour.apply(&defaults.route, url),
+        };
+        let proxy = detour.and_then(|detour| detour.proxy.as_ref());
+        if let Some(proxy) = proxy.or(defaults.proxy.as_ref())
+            && route.unix_socket.is_none()
+            && let Some(via) = proxy.via(url)
+        {
+            route.to_mut().via = Some(via.clone());
         }
+        route
     }
 
     /// What few requests say, if this one says any of it.
@@ -343,6 +360,15 @@ impl HttpRequest {
             return Cow::Owned(target.replace('\\', "%5C"));
         }
         Cow::Borrowed(target)
+    }
+
+    /// The same for a proxy: the whole address (RFC 9112 section 3.2.2).
+    pub(super) fn absolute_target(&self, url: &Url) -> String {
+        let target = self.target(url);
+        match target.starts_with('/') {
+            true => format!("{}{target}", origin(url)),
+            false => target.into_owned(),
+        }
     }
 }
 

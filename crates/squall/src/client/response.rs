@@ -171,6 +171,12 @@ impl HttpResponse {
         }
     }
 
+    /// The whole body, if it was read with [`bytes`](Self::bytes) or one of its kin, or was
+    /// fetched by an [`HttpClient`](super::HttpClient).
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_bytes()
+    }
+
     /// The whole body as text; what is not UTF-8 is replaced by U+FFFD.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use squall_http::tls::{ClientIdentity, ClientTls};
 use url::Url;
 
+use super::proxy::{Proxy, Via};
+
 /// The way to an origin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Route {
@@ -24,6 +26,15 @@ pub(super) struct Route {
     pub(super) unix_socket: Option<PathBuf>,
     /// This end's address.
     pub(super) source: Option<IpAddr>,
+    /// The proxy on the way.
+    pub(super) via: Option<Arc<Via>>,
+}
+
+impl Route {
+    /// The proxy that gets requests to `url` as they are.
+    pub(super) fn relay(&self, url: &Url) -> Option<&Via> {
+        self.via.as_deref().filter(|via| via.relays(url))
+    }
 }
 
 /// What a request says about its route; the rest is the client's.
@@ -35,6 +46,7 @@ pub(super) struct Detour {
     pub(super) server_name: Option<String>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) source: Option<IpAddr>,
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl Detour {
@@ -54,6 +66,7 @@ impl Detour {
             server_name: server_name.or_else(|| route.server_name.clone()),
             unix_socket: (self.unix_socket.clone()).or_else(|| route.unix_socket.clone()),
             source: self.source.or(route.source),
+            via: None,
         })
     }
 

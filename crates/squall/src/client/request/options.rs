@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use squall_http::Headers;
 
+use super::super::proxy::Proxy;
 use super::super::retry::Retry;
 use super::HttpRequest;
 
@@ -66,6 +67,15 @@ impl HttpRequest {
     #[cfg(unix)]
     pub fn unix_socket(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.detour().unix_socket = Some(path.into());
+        self
+    }
+
+    /// Goes through this proxy instead of the client's; [`Proxy::none`] goes through none.
+    ///
+    /// Redirects keep it. Of no effect where a Unix socket is connected to.
+    #[doc(alias = "proxy_host")]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.detour().proxy = Some(proxy);
         self
     }
 

@@ -65,6 +65,12 @@ impl HttpRequest {
         self
     }
 
+    /// No total timeout, unless the request has one of its own.
+    pub(in crate::client) fn without_total_timeout(mut self) -> Self {
+        self.request_timeout.get_or_insert(Duration::ZERO);
+        self
+    }
+
     /// Sends the request a second time, on another connection, if there is no answer after
     /// this time, and takes whichever answer comes first. Default: never.
     ///

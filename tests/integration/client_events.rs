@@ -1,0 +1,116 @@
+//! Server-sent events: reading, reconnecting, stopping.
+
+use std::sync::mpsc;
+
+use squall::client::{AsyncHttpClient, EventSource, HttpRequest, Phase};
+
+use super::client_script::{Script, on_loop, script};
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+    retry: 1\nid: 1\ndata: a\n\nevent: news\nid: 2\ndata: b\n\ndata: lost";
+const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: c\n\n";
+const SILENT: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1\n\n";
+
+/// Answers the n-th connection with the n-th text, then closes; tells `Last-Event-ID`s.
+fn serving(answers: &'static [&'static str]) -> (Script, mpsc::Receiver<String>) {
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |number, mut peer| {
+        let head = peer.head().expect("a head");
+        assert!(head.contains("\r\nAccept: text/event-stream\r\n"), "{head}");
+        let id = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Last-Event-ID: "));
+        seen.send(id.unwrap_or_default().to_owned())
+            .expect("waited for");
+        peer.write(
+            answers
+                .get(number)
+                .unwrap_or(&"HTTP/1.1 204 No Content\r\n\r\n"),
+        );
+    });
+    (server, sees)
+}
+
+#[test]
+fn a_stream_that_ends_is_asked_for_again_from_where_it_was() {
+    let (server, sees) = serving(&[FIRST, SECOND]);
+    let url = server.url("/");
+    let events = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
+        let mut events = Vec::new();
+        while let Some(event) = source.next().await.expect("events") {
+            events.push(format!("{} {} {}", event.event, event.data, event.id));
+        }
+        events
+    });
+    assert_eq!(events, ["message a 1", "news b 2", "message c 2"]);
+    assert_eq!(sees.try_iter().collect::<Vec<_>>(), ["", "2", "2"]);
+}
+
+#[test]
+fn what_reconnecting_does_not_mend_is_an_error() {
+    for (answer, phase, words) in [
+        (
+            "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+            Phase::Status,
+            "404",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
+            Phase::Body,
+            "text/html",
+        ),
+    ] {
+        let server = script(move |_, mut peer| {
+            peer.head();
+            peer.write(answer);
+        });
+        let url = server.url("/");
+        let error = on_loop(async move {
+            let client = AsyncHttpClient::new();
+            let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
+            source.next().await.expect_err("no events")
+        });
+        assert_eq!(error.phase(), phase, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn an_event_without_end_is_an_error() {
+    let server = script(move |_, mut peer| {
+        peer.head();
+        peer.write(STREAM);
+        peer.write(format!("data: {}", "x".repeat(2000)));
+        peer.is_closed();
+    });
+    let url = server.url("/");
+    let error = on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let source = EventSource::new(&client, move || HttpRequest::get(&url));
+        source
+            .max_event_size(1000)
+            .next()
+            .await
+            .expect_err("too large")
+    });
+    assert!(error.to_string().contains("max_event_size"), "{error}");
+}
+
+#[test]
+fn attempts_that_fail_are_told_when_they_are_used_up() {
+    let (server, sees) = serving(&[SILENT, "", ""]);
+    let url = server.url("/");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        let source = EventSource::new(&client, move || HttpRequest::get(&url));
+        source
+            .max_retries(2)
+            .next()
+            .await
+            .expect_err("no event ever came");
+    });
+    assert_eq!(sees.try_iter().count(), 3);
+}

@@ -1,0 +1,194 @@
+//! Proxies at the wire: what they are told, what they are not, and what fails.
+
+use std::sync::mpsc;
+
+use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, Proxy};
+
+use super::client_script::{Script, on_loop, script};
+
+/// A proxy of its own kind, and everything that it was sent.
+fn recording(
+    serve: impl Fn(&mut dyn FnMut(&str), &mut super::client_script::Peer) + Send + Sync + 'static,
+) -> (Script, mpsc::Receiver<String>) {
+    let (seen, sees) = mpsc::channel();
+    let proxy = script(move |_, mut peer| {
+        let mut tell = |what: &str| seen.send(what.to_owned()).expect("waited for");
+        serve(&mut tell, &mut peer);
+    });
+    (proxy, sees)
+}
+
+fn fetch(proxy: &str, request: HttpRequest) -> Result<(u16, String), FetchError> {
+    let proxy = Proxy::new(proxy).expect("a proxy");
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().proxy(proxy).build();
+        let mut response = client.fetch(request).await?;
+        Ok((response.code(), response.text().await?))
+    })
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn plain_requests_go_to_the_proxy_with_their_whole_address() {
+    let (proxy, sees) = recording(|tell, peer| {
+        while let Some(head) = peer.head() {
+            tell(&head);
+            peer.write(OK);
+        }
+    });
+    let address = format!("http://user:p%40ss@{}", proxy.address);
+    let proxy = Proxy::new(&address).expect("a proxy");
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().proxy(proxy).build();
+        // Different hosts share the connection to the proxy.
+        for url in ["http://a.test/x?y=z", "http://b.test:8080/"] {
+            let response = client.fetch(url).await.expect("an answer");
+            assert_eq!(response.code(), 200);
+            drop(response.into_body().collect(10).await);
+        }
+    });
+    let heads: Vec<_> = sees.try_iter().collect();
+    assert!(
+        heads[0].starts_with("GET http://a.test/x?y=z HTTP/1.1\r\n"),
+        "{heads:?}"
+    );
+    assert!(heads[0].contains("\r\nHost: a.test\r\n"), "{heads:?}");
+    assert!(
+        heads[1].starts_with("GET http://b.test:8080/ HTTP/1.1\r\n"),
+        "{heads:?}"
+    );
+    for head in &heads {
+        assert!(
+            head.contains("\r\nProxy-Authorization: Basic dXNlcjpwQHNz\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[test]
+fn https_goes_through_a_tunnel_and_the_proxy_gets_no_byte_before_it_agrees() {
+    let (proxy, sees) = recording(|tell, peer| {
+        tell(&peer.head().expect("a head"));
+        peer.write("HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nwho");
+        tell(if peer.is_closed() { "closed" } else { "more" });
+    });
+    let error = fetch(
+        &format!("http://{}", proxy.address),
+        HttpRequest::get("https://a.test/secret").bearer("t0ken"),
+    );
+    let error = error.expect_err("no tunnel");
+    assert_eq!(error.phase(), Phase::Proxy);
+    assert!(error.to_string().contains("407"), "{error}");
+    assert!(error.is_connect());
+    let told: Vec<_> = sees.try_iter().collect();
+    assert_eq!(
+        told,
+        [
+            "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n",
+            "closed"
+        ]
+    );
+}
+
+#[test]
+fn what_the_proxy_adds_to_its_answer_is_not_taken_for_the_servers() {
+    let (proxy, _sees) = recording(|_, peer| {
+        peer.head();
+        peer.write("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        peer.is_closed();
+    });
+    let proxy = format!("http://{}", proxy.address);
+    let error = fetch(&proxy, HttpRequest::get("https://a.test/")).expect_err("refused");
+    assert!(
+        error.to_string().contains("more than its answer"),
+        "{error}"
+    );
+}
+
+#[test]
+fn socks_is_told_the_name_or_the_address_as_wanted() {
+    let serve = |tell: &mut dyn FnMut(&str), peer: &mut super::client_script::Peer| {
+        assert_eq!(peer.read(3), [5, 1, 2]);
+        peer.write([5, 2]);
+        assert_eq!(peer.read(1), [1]);
+        let user = usize::from(peer.read(1)[0]);
+        let user = String::from_utf8(peer.read(user)).expect("text");
+        let password = usize::from(peer.read(1)[0]);
+        let password = String::from_utf8(peer.read(password)).expect("text");
+        peer.write([1, 0]);
+        let start = peer.read(4);
+        let host = match start[3] {
+            3 => {
+                let len = usize::from(peer.read(1)[0]);
+                String::from_utf8(peer.read(len)).expect("text")
+            }
+            1 => format!("{:?}", peer.read(4)),
+            _ => format!("{:?}", peer.read(16)),
+        };
+        let port = u16::from_be_bytes(peer.read(2).try_into().expect("two bytes"));
+        tell(&format!("{user}:{password}@{host}:{port}"));
+        peer.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        while let Some(head) = peer.head() {
+            tell(head.lines().next().unwrap_or_default());
+            peer.write(OK);
+        }
+    };
+    for (scheme, url, asked) in [
+        ("socks5h", "http://a.test/x", "me:pw@a.test:80"),
+        ("socks5", "http://127.0.0.1:1/x", "me:pw@[127, 0, 0, 1]:1"),
+    ] {
+        let (proxy, sees) = recording(serve);
+        let proxy = format!("{scheme}://me:pw@{}", proxy.address);
+        let answer = fetch(&proxy, HttpRequest::get(url)).expect("an answer");
+        assert_eq!(answer, (200, "ok".to_owned()));
+        assert_eq!(
+            sees.try_iter().collect::<Vec<_>>(),
+            [asked, "GET /x HTTP/1.1"]
+        );
+    }
+}
+
+#[test]
+fn a_socks_proxy_that_refuses_says_why() {
+    for (reply, why) in [
+        (2, "rules"),
+        (4, "route to the host"),
+        (5, "refused the connection"),
+    ] {
+        let (proxy, _sees) = recording(move |_, peer| {
+            peer.read(3);
+            peer.write([5, 0]);
+            peer.read(5 + 6 + 2);
+            peer.write([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+            peer.is_closed();
+        });
+        let proxy = format!("socks5h://{}", proxy.address);
+        let error = fetch(&proxy, HttpRequest::get("http://a.test/")).expect_err("refused");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(error.phase(), Phase::Proxy);
+    }
+}
+
+#[test]
+fn hosts_of_the_no_proxy_list_and_requests_that_want_none_go_directly() {
+    let (proxy, sees) = recording(|tell, peer| {
+        while let Some(head) = peer.head() {
+            tell(&head);
+            peer.write("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let server = super::client_script::answering(OK);
+    let (url, address) = (server.url("/"), format!("http://{}", proxy.address));
+    on_loop(async move {
+        let everything = Proxy::new(&address).expect("a proxy");
+        let listed = everything.clone().no_proxy("127.0.0.0/8");
+        let client = AsyncHttpClient::builder().proxy(listed).build();
+        assert_eq!(client.fetch(&url).await.expect("an answer").code(), 200);
+        let client = AsyncHttpClient::builder().proxy(everything).build();
+        let direct = HttpRequest::get(&url).proxy(Proxy::none());
+        assert_eq!(client.fetch(direct).await.expect("an answer").code(), 200);
+        assert_eq!(client.fetch(&url).await.expect("an answer").code(), 502);
+    });
+    assert_eq!(sees.try_iter().count(), 1);
+}
