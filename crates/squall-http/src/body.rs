@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
 
+use crate::server::Takeover;
 use crate::wire::chunked::ChunkError;
 use crate::wire::coding::CodingError;
 use crate::wire::headers::Headers;
@@ -32,6 +33,8 @@ enum Kind {
     Empty,
     Bytes(Bytes),
     Stream(Pin<Box<dyn BodyStream>>),
+    /// No body: behind its head the connection is somebody else's.
+    Takeover(Takeover),
 }
 
 /// A source of chunks.
@@ -111,6 +114,22 @@ impl Body {
         Self::stream(FromStream(Box::pin(stream)))
     }
 
+    /// What stands in for the body of a 101.
+    pub(crate) fn takeover(takeover: Takeover) -> Self {
+        Self {
+            kind: Kind::Takeover(takeover),
+            content_type: None,
+        }
+    }
+
+    /// Takes that out again.
+    pub(crate) fn into_takeover(self) -> Option<Takeover> {
+        match self.kind {
+            Kind::Takeover(takeover) => Some(takeover),
+            _ => None,
+        }
+    }
+
     /// What the content is, unless the headers say otherwise.
     pub fn with_content_type(mut self, content_type: &'static str) -> Self {
         self.content_type = Some(content_type);
@@ -125,7 +144,7 @@ impl Body {
     /// How many bytes are still to come, if that is known.
     pub fn len(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Empty => Some(0),
+            Kind::Empty | Kind::Takeover(_) => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Stream(stream) => stream.remaining(),
         }
@@ -139,7 +158,7 @@ impl Body {
     /// The whole body, when it is in memory already.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.kind {
-            Kind::Empty => Some(&[]),
+            Kind::Empty | Kind::Takeover(_) => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Stream(_) => None,
         }
@@ -152,6 +171,7 @@ impl Body {
             Kind::Empty => Kind::Empty,
             Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
             Kind::Stream(stream) => stream.replay()?.kind,
+            Kind::Takeover(_) => return None,
         };
         Some(Self {
             kind,
@@ -162,7 +182,7 @@ impl Body {
     /// Asks for the next chunk.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match &mut self.kind {
-            Kind::Empty => Poll::Ready(None),
+            Kind::Empty | Kind::Takeover(_) => Poll::Ready(None),
             Kind::Bytes(_) => {
                 let Kind::Bytes(bytes) = std::mem::take(&mut self.kind) else {
                     return Poll::Ready(None);
@@ -235,6 +255,7 @@ impl fmt::Debug for Body {
             Kind::Empty => debug.field("empty", &true),
             Kind::Bytes(bytes) => debug.field("bytes", &bytes.len()),
             Kind::Stream(stream) => debug.field("stream", &stream.remaining()),
+            Kind::Takeover(_) => debug.field("takeover", &true),
         };
         debug.finish()
     }

@@ -89,7 +89,10 @@ impl Stream {
     }
 
     /// Ready when a read is worth trying; else the task is woken then.
-    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+    ///
+    /// Whoever asks this first needs no memory for what may come. An encrypted stream is
+    /// always ready.
+    pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.0 {
             Kind::Plain(socket) => socket.poll_readable(cx),
             // What is decrypted already shows only in a read.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use squall_loop::time::coarse_nanos;
 use squall_loop::{Blocked, DeadlineScope, Timeout, Watch};
@@ -23,6 +24,10 @@ use super::read::ReadSide;
 use super::recycle;
 use crate::stream::Stream;
 use crate::wire::Peer;
+use crate::wire::headers::Headers;
+
+/// What may wait for the client when one more interim answer is to go out.
+const MAX_UNREAD_INTERIM: usize = 64 << 10;
 
 pub(crate) struct Conn {
     me: Weak<Self>,
@@ -289,6 +294,23 @@ impl Conn {
         }
         fill(&mut out.buffer);
         out.waiting()
+    }
+
+    /// Puts an interim answer before the exchange's own. False: it is too late for one, or
+    /// the client has not taken the last ones.
+    pub(super) fn inform(&self, number: u64, status: StatusCode, headers: &Headers) -> bool {
+        let mut out = self.out();
+        // Under the lock, so that a deadline's answer is before it or after it.
+        let is_due = self.number() == number && self.is(Phase::Handling);
+        if !is_due || out.waiting() > MAX_UNREAD_INTERIM {
+            return false;
+        }
+        if out.buffer.capacity() == 0 {
+            out.buffer = recycle::take_write_buffer();
+        }
+        encode::interim(&mut out.buffer, status, headers);
+        self.write_now(&mut out);
+        true
     }
 
     /// Bytes that wait to be written.

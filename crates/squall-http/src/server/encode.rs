@@ -104,6 +104,26 @@ pub(super) fn head(
     end(out);
 }
 
+/// Writes the head of an interim answer, or of a 101, behind which HTTP ends.
+pub(super) fn interim(out: &mut Vec<u8>, status: StatusCode, headers: &Headers) {
+    const GENERATED: [&str; 4] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "transfer-encoding",
+    ];
+    status_line(out, Version::Http11, status);
+    for (name, value) in headers.iter() {
+        if !(GENERATED.iter()).any(|generated| name.eq_ignore_ascii_case(generated)) {
+            field(out, name, value);
+        }
+    }
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    end(out);
+}
+
 fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());

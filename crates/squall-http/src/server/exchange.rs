@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use squall_loop::DeadlineScope;
 
 use super::Inner;
 use super::conn::Conn;
 use crate::tls::TlsInfo;
 use crate::wire::Peer;
+use crate::wire::headers::Headers;
 
 /// One request together with the answer being written.
 #[derive(Clone)]
@@ -99,6 +101,17 @@ impl Exchange {
     /// Keeps something for [`Service::timed_out`](super::Service::timed_out).
     pub fn keep_note(&self, note: Arc<dyn Any + Send + Sync>) {
         self.conn.keep_note(note);
+    }
+
+    /// Sends an interim answer such as 103 ahead of the final one (RFC 9110 section 15.2).
+    ///
+    /// False: it was not sent, because the final answer has begun, or because the client
+    /// takes nothing and more than 64 KiB wait for it. 101 is none of these, see
+    /// [`Response::switching_protocols`](super::Response::switching_protocols); 100 is
+    /// sent by whoever reads the body. A client of HTTP/1.0 knows none: do not send it any.
+    pub fn send_informational(&self, status: StatusCode, headers: &Headers) -> bool {
+        let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        interim && self.conn.inform(self.number, status, headers)
     }
 
     /// When the request's head was complete.

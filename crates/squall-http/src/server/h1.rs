@@ -21,7 +21,8 @@ use super::incoming::Incoming;
 use super::message::{Refused, Request, Response};
 use super::phase::Phase;
 use super::recycle::HeadBox;
-use super::send::{Asked, Sent, send};
+use super::send::{Asked, Sent, flush, send};
+use super::upgraded::{Takeover, Upgraded};
 use super::waits::Waits;
 use crate::body::{Body, BodyError};
 use crate::wire::chunked::ChunkedDecoder;
@@ -190,6 +191,7 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
     let then = match sent {
         Sent::Buffered(then) => then,
         Sent::Begun(rest) => Box::pin(rest.send(conn, waits)).await,
+        Sent::Switched(takeover) => return Box::pin(leave_http(conn, waits, takeover)).await,
     };
     if then != Then::Continue || !has_body || conn.read().is_complete() {
         return then;
@@ -218,6 +220,14 @@ fn answered(
         _ if ours => Sent::Buffered(Then::Abort),
         _ => Sent::Buffered(Then::Linger),
     }
+}
+
+/// The connection speaks another protocol from here on, and is somebody else's.
+async fn leave_http(conn: &Arc<Conn>, waits: &mut Waits, takeover: Takeover) -> Then {
+    if flush(conn, waits).await {
+        takeover(Upgraded::new(conn.clone())).await;
+    }
+    Then::Abort
 }
 
 /// Answers what does not become a request.

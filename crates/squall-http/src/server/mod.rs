@@ -19,6 +19,7 @@ mod recycle;
 mod send;
 mod settings;
 mod shutdown;
+mod upgraded;
 mod waits;
 
 use std::any::Any;
@@ -47,6 +48,8 @@ pub use exchange::{Exchange, Working};
 pub use listener::Listener;
 pub use message::{Refused, Request, Response};
 pub use settings::Settings;
+pub(crate) use upgraded::Takeover;
+pub use upgraded::Upgraded;
 
 /// A future answer, boxed once per request.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;

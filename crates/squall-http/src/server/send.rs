@@ -16,6 +16,7 @@ use super::encode::{self, Framing};
 use super::h1::Then;
 use super::incoming::CONTINUE;
 use super::message::Response;
+use super::upgraded::Takeover;
 use super::waits::Waits;
 use crate::body::Body;
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
@@ -33,6 +34,8 @@ pub(super) enum Sent {
     Buffered(Then),
     /// The rest has to wait for the socket.
     Begun(Box<Rest>),
+    /// The head of a 101 is in the buffer.
+    Switched(Takeover),
 }
 
 /// What is to be sent of an answer whose head is in the buffer.
@@ -52,13 +55,25 @@ pub(super) struct Asked {
     pub(super) has_body: bool,
 }
 
+impl Asked {
+    /// Whether the connection may speak another protocol after it (RFC 9110 section 7.8).
+    fn may_switch(self) -> bool {
+        self.version == Version::Http11 && !self.has_body && !self.is_head
+    }
+}
+
 /// Writes an answer into the buffer, as far as it fits there.
 pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
     let Asked {
         is_head, version, ..
     } = asked;
     let (mut status, headers, mut body) = answer.into_parts();
-    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+    if status.is_informational() {
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS && asked.may_switch();
+        if let Some(takeover) = body.into_takeover().filter(|_| switches) {
+            conn.write(|out| encode::interim(out, status, &headers));
+            return Sent::Switched(takeover);
+        }
         tracing::error!(target: "squall::http", %status, "an interim status is no answer; 500 is sent");
         (status, body) = (StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
     }
