@@ -13,6 +13,19 @@ fn hello() {
 }
 
 #[test]
+fn reverse_proxy() {
+    let upstream = Program::start("hello", &["127.0.0.1:0"]);
+    let proxy = Program::start("reverse_proxy", &["127.0.0.1:0", &upstream.url()]);
+    let answer = proxy.get("/");
+    assert_eq!(answer.text(), "hello\n");
+    assert_eq!(answer.header("via"), Some("1.1 squall"));
+    let stats = proxy.get("/.upstreams").text();
+    assert_eq!(stats, format!("{} Up 0\n", upstream.url()));
+    proxy.terminate();
+    upstream.terminate();
+}
+
+#[test]
 fn middleware() {
     let program = Program::start("middleware", &["127.0.0.1:0"]);
     let answer = program.get("/");

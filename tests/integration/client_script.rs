@@ -93,6 +93,14 @@ impl Peer {
         String::from_utf8(bytes).expect("text")
     }
 
+    /// Everything until the client ends its direction.
+    pub(super) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is an end, too.
+        let _ = self.tcp.read_to_end(&mut bytes);
+        bytes
+    }
+
     /// Whether the client has closed, or closes soon.
     pub(super) fn is_closed(&mut self) -> bool {
         !matches!(self.tcp.read(&mut [0]), Ok(1..))

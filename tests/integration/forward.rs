@@ -3,28 +3,43 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use squall::forward::{Forward, forward};
-use squall::testing::TestServer;
-use squall::{Application, Request, Response, Result, any};
+use squall::settings::ForwardedBy;
+use squall::testing::{ExpectLog, TestServer};
+use squall::{Application, Request, Response, Result, Settings, TrustedPeers, any};
 
 use super::client_script::{Script, answering, script};
 
-fn proxy(upstream: Forward) -> TestServer {
-    let relay = move |request: Request| {
-        let upstream = upstream.clone();
-        async move { Result::<Response>::Ok(forward(request, &upstream).await?) }
-    };
-    TestServer::start(Application::new().route("/f/{*path}", any(relay)))
+pub(super) fn proxy(upstream: Forward) -> TestServer {
+    TestServer::start(Application::new().route("/f/{*path}", any(upstream)))
 }
 
-fn to(script: &Script) -> Forward {
-    Forward::to(&script.url("")).strip_prefix("/f")
+/// A proxy that believes what its clients say of others.
+fn trusting(upstream: Forward, by: ForwardedBy) -> TestServer {
+    let mut settings = Settings::default();
+    settings.trusted_proxies = TrustedPeers::new(["127.0.0.1"]).expect("an address");
+    settings.forwarded_by = by;
+    let application = Application::new().settings(settings);
+    TestServer::start(application.route("/f/{*path}", any(upstream)))
+}
+
+pub(super) fn to(script: &Script) -> Forward {
+    Forward::to(script.url("")).strip_prefix("/f")
+}
+
+/// Waits until something has come about.
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} is waited for in vain");
+        std::thread::yield_now();
+    }
 }
 
 /// Sends bytes on a connection of their own; what comes back until it is closed.
-fn raw(server: &TestServer, request: &str) -> String {
+pub(super) fn raw(server: &TestServer, request: &str) -> String {
     let mut tcp = TcpStream::connect(server.address()).expect("a connection");
     tcp.set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a socket");
@@ -36,7 +51,11 @@ fn raw(server: &TestServer, request: &str) -> String {
 }
 
 /// The head that an upstream sees for a request.
-fn relayed(forward: impl FnOnce(&Script) -> Forward, request: &str) -> String {
+pub(super) fn relayed(forward: impl FnOnce(&Script) -> Forward, request: &str) -> String {
+    relayed_by(|upstream| proxy(forward(upstream)), request)
+}
+
+fn relayed_by(server: impl FnOnce(&Script) -> TestServer, request: &str) -> String {
     let (seen, sees) = mpsc::channel();
     let upstream = script(move |_, mut peer| {
         while let Some(head) = peer.head() {
@@ -44,7 +63,7 @@ fn relayed(forward: impl FnOnce(&Script) -> Forward, request: &str) -> String {
             peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    raw(&proxy(forward(&upstream)), request);
+    raw(&server(&upstream), request);
     let host = upstream.address.to_string();
     sees.recv().expect("a request").replace(&host, "UPSTREAM")
 }
@@ -66,15 +85,117 @@ fn a_request_keeps_its_bytes_and_loses_what_was_for_one_hop() {
 
 #[test]
 fn a_trusted_proxy_is_believed_and_the_host_can_be_kept() {
-    let head = relayed(
-        |upstream| to(upstream).trust_forwarded(true).preserve_host(true),
+    let head = relayed_by(
+        |upstream| trusting(to(upstream).preserve_host(true), ForwardedBy::XForwarded),
         "GET /f/x HTTP/1.1\r\nHost: front.test\r\nConnection: close\r\nX-Forwarded-For: 9.9.9.9\r\n\
-         X-Forwarded-Proto: https\r\nVia: 1.1 edge\r\nX-Real-IP: 9.9.9.9\r\n\r\n",
+         X-Forwarded-Proto: https\r\nVia: 1.1 edge\r\nX-Real-IP: 9.9.9.9\r\nForwarded: for=6.6.6.6\r\n\r\n",
     );
     let expected = "GET /x HTTP/1.1\r\nHost: front.test\r\nX-Real-IP: 9.9.9.9\r\n\
                     X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\nX-Forwarded-Host: front.test\r\nX-Forwarded-Proto: https\r\n\
                     Via: 1.1 edge, 1.1 squall\r\n\r\n";
     assert_eq!(head, expected);
+}
+
+#[test]
+fn forwarded_says_the_same_in_one_field_and_extends_what_is_trusted() {
+    let request = "GET /f/x HTTP/1.1\r\nHost: front.test:80\r\nConnection: close\r\n\
+                   X-Forwarded-For: 9.9.9.9\r\nForwarded: for=8.8.8.8;proto=https\r\n\r\n";
+    let forwarded = |head: &str| {
+        let lines = head.lines().filter(|line| line.contains("orwarded"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let head = relayed(|upstream| to(upstream).forwarded(true), request);
+    assert_eq!(
+        forwarded(&head),
+        [
+            "X-Forwarded-For: 127.0.0.1",
+            "X-Forwarded-Host: front.test:80",
+            "X-Forwarded-Proto: http",
+            "Forwarded: for=127.0.0.1;host=\"front.test:80\";proto=http",
+        ]
+    );
+    let by = |by| {
+        let server = move |upstream: &Script| trusting(to(upstream).forwarded(true), by);
+        forwarded(&relayed_by(server, request))
+    };
+    assert_eq!(
+        by(ForwardedBy::Forwarded),
+        [
+            "X-Forwarded-For: 8.8.8.8, 127.0.0.1",
+            "X-Forwarded-Host: front.test:80",
+            "X-Forwarded-Proto: https",
+            "Forwarded: for=8.8.8.8;proto=https, for=127.0.0.1;host=\"front.test:80\";proto=https",
+        ]
+    );
+    assert_eq!(
+        by(ForwardedBy::XForwarded),
+        [
+            "X-Forwarded-For: 9.9.9.9, 127.0.0.1",
+            "X-Forwarded-Host: front.test:80",
+            "X-Forwarded-Proto: http",
+            "Forwarded: for=9.9.9.9, for=127.0.0.1;host=\"front.test:80\";proto=http",
+        ]
+    );
+}
+
+#[test]
+fn names_with_underscores_stay_behind_unless_they_are_allowed() {
+    let request = "GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX_User: eve\r\napi_key: 1\r\n\
+                   X_Forwarded_For: 6.6.6.6\r\nContent_Length: 5\r\n\r\n";
+    let head = relayed(to, request);
+    assert!(!head.contains('_'), "{head}");
+    let head = relayed(|upstream| to(upstream).allow_underscores(true), request);
+    assert!(head.contains("X_User: eve\r\napi_key: 1\r\n"), "{head}");
+    assert!(
+        !head.contains("X_F") && !head.contains("Content_"),
+        "{head}"
+    );
+}
+
+#[test]
+fn a_program_changes_what_is_left_and_cannot_break_the_framing() {
+    let head = relayed(
+        |upstream| {
+            to(upstream).rewrite(|request, onward| {
+                let user = request.headers().get("x-session").unwrap_or("nobody");
+                let user = user.to_owned();
+                let headers = onward.headers_mut();
+                headers.set("X-User", user)?;
+                headers.remove("x-session");
+                headers.set("Content-Length", "100")?;
+                headers.set("Connection", "close, X-User")?;
+                let target = format!("/v2{}", onward.target());
+                onward.set_target(target)?;
+                assert!(onward.set_target("no-path").is_err());
+                assert!(onward.set_target("/a b").is_err());
+                assert!(onward.set_host("a b").is_err());
+                onward.set_host("inner.test")
+            })
+        },
+        "GET /f/x?y HTTP/1.1\r\nHost: front.test\r\nConnection: close, X-User\r\nX-Session: ann\r\nX-User: eve\r\n\r\n",
+    );
+    let expected = "GET /v2/x?y HTTP/1.1\r\nHost: inner.test\r\nX-Forwarded-For: 127.0.0.1\r\n\
+                    X-Forwarded-Host: front.test\r\nX-Forwarded-Proto: http\r\nVia: 1.1 squall\r\n\
+                    X-User: ann\r\n\r\n";
+    assert_eq!(head, expected);
+}
+
+#[test]
+fn a_handler_of_ones_own_forwards_and_changes_the_answer() {
+    let upstream = answering("HTTP/1.1 200 OK\r\nServer: secret\r\nContent-Length: 2\r\n\r\nok");
+    let api = to(&upstream);
+    let relay = move |request: Request| {
+        let api = api.clone();
+        async move {
+            let mut response = forward(request, &api).await?;
+            response.headers_mut().remove("server");
+            Result::<Response>::Ok(response)
+        }
+    };
+    let server = TestServer::start(Application::new().route("/f/{*path}", any(relay)));
+    let answer = server.get("/f/x");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    assert_eq!(answer.header("server"), None);
 }
 
 #[test]
@@ -131,7 +252,7 @@ fn a_body_cut_off_upstream_is_cut_off_downstream() {
 #[test]
 fn an_upstream_that_fails_is_a_502() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let nobody = Forward::to(&format!("http://{}", closed.expect("a port")));
+    let nobody = Forward::to(format!("http://{}", closed.expect("a port")));
     assert_eq!(proxy(nobody).get("/f/x").status, 502);
     let mute = script(|_, mut peer| drop(peer.head()));
     assert_eq!(proxy(to(&mute)).get("/f/x").status, 502);
@@ -157,4 +278,130 @@ fn a_client_that_leaves_takes_the_upstream_along() {
     asks.recv().expect("forwarded");
     drop(tcp);
     assert!(is_gone.recv().expect("told"));
+}
+
+#[test]
+fn a_client_that_leaves_is_a_499_in_the_log() {
+    let (asked, asks) = mpsc::channel();
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        let _ = asked.send(());
+        peer.is_closed();
+    });
+    let server = proxy(to(&upstream));
+    let log = ExpectLog::on(&server);
+    let mut tcp = server.connect();
+    tcp.write_all(b"GET /f/x HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    asks.recv().expect("forwarded");
+    drop(tcp);
+    let line = log.expect("squall::access", "status=499");
+    assert_eq!(line.field("path"), Some("/f/x"));
+}
+
+#[test]
+fn interim_answers_go_to_the_client_as_they_come() {
+    let (go, goes) = mpsc::channel::<()>();
+    let goes = std::sync::Mutex::new(goes);
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        peer.write(
+            "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n",
+        );
+        goes.lock()
+            .expect("no panic")
+            .recv()
+            .expect("the hint was seen");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        peer.is_closed();
+    });
+    let server = proxy(to(&upstream));
+    let mut tcp = server.connect();
+    tcp.write_all(b"GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nVia: 1.1 squall\r\n\r\n";
+    let mut early = vec![0; hint.len()];
+    tcp.read_exact(&mut early)
+        .expect("the hint before the answer");
+    assert_eq!(String::from_utf8_lossy(&early), hint);
+    go.send(()).expect("the upstream waits");
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).expect("the answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_interim_answer() {
+    let upstream = answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let answer = raw(
+        &proxy(to(&upstream)),
+        "GET /f/x HTTP/1.0\r\nHost: a\r\n\r\n",
+    );
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") || answer.starts_with("HTTP/1.0 200 OK\r\n"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn the_upstream_decides_whether_a_body_is_sent() {
+    let upstream = script(|number, mut peer| {
+        let head = peer.head().expect("a head");
+        assert!(head.contains("Expect: 100-continue\r\n"), "{head}");
+        if number == 0 {
+            peer.write("HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(peer.read(5), b"hello");
+            peer.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        } else {
+            peer.write("HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
+            assert!(
+                peer.is_closed(),
+                "a connection without its body is not used again"
+            );
+        }
+    });
+    let server = proxy(to(&upstream));
+    let ask = || {
+        let mut tcp = server.connect();
+        tcp.write_all(b"POST /f/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
+            .expect("sent");
+        tcp
+    };
+    let mut agreed = ask();
+    let mut interim = [0; 25];
+    agreed.read_exact(&mut interim).expect("100");
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    agreed.write_all(b"hello").expect("sent");
+    let mut answer = String::new();
+    agreed.read_to_string(&mut answer).expect("the answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let mut refused = ask();
+    let mut answer = String::new();
+    refused.read_to_string(&mut answer).expect("the answer");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
+fn trailers_go_along_in_both_directions() {
+    let upstream = script(|_, mut peer| {
+        let head = peer.head().expect("a head");
+        assert!(head.contains("TE: trailers\r\n"), "{head}");
+        let body = peer.read_until("\r\n\r\n");
+        assert_eq!(body, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
+        peer.write(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n",
+        );
+    });
+    let answer = raw(
+        &proxy(to(&upstream)),
+        "POST /f/x HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, TE\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    assert!(
+        answer.ends_with("2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n"),
+        "{answer}"
+    );
 }

@@ -372,7 +372,7 @@ fn a_fetch_may_ignore_the_deadline() {
 #[test]
 fn a_forward_ends_in_time_for_its_handler_to_answer() {
     let (upstream, latch, asked) = slow();
-    let upstream = Forward::to(&upstream.url(""));
+    let upstream = Forward::to(upstream.url(""));
     let relay = move |request: Request| {
         let upstream = upstream.clone();
         async move { Result::<Response>::Ok(forward(request, &upstream).await?) }

@@ -12,6 +12,7 @@ pages! {
     cookies_and_sessions = "../../../docs/cookies-and-sessions.md",
     errors = "../../../docs/errors.md",
     extractors = "../../../docs/extractors.md",
+    forward = "../../../docs/forward.md",
     handlers = "../../../docs/handlers.md",
     middleware = "../../../docs/middleware.md",
     routing = "../../../docs/routing.md",

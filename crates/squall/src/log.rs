@@ -2,8 +2,9 @@
 //!
 //! | target | what |
 //! |---|---|
-//! | `squall::access` | one line per answer: INFO below 400, WARN for 4xx, ERROR for 5xx |
+//! | `squall::access` | one line per answer: INFO below 400, WARN for 4xx, ERROR for 5xx. 499: the client left before |
 //! | `squall::web` | errors behind a 5xx, panics, learned routes, start and stop |
+//! | `squall::forward` | upstreams that fail, that are left alone, and that work again |
 //! | `squall::loop` | blocked lanes, panics in tasks |
 //! | `squall::trace` | a span per request, with the middleware [`Traces`](crate::middleware::Traces) |
 //!

@@ -140,6 +140,10 @@ impl AsyncHttpClient {
         });
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How many connections are open and idle, and how many fetches wait for one.
     pub fn stats(&self) -> PoolStats {
         self.shared.pool.stats()

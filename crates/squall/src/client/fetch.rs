@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use squall_http::Body;
 use squall_http::client::{
     Answer, Connection, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
 };
 use squall_http::wire::head::ResponseHead;
+use squall_http::{Body, Headers};
 use squall_loop::{IoLoop, remaining, with_timeout};
 use url::{Position, Url};
 
@@ -27,7 +27,7 @@ use super::{connect, digest, netrc, redirect};
 const REDIRECT_BODY: u64 = 64 << 10;
 
 /// How often a request is sent anew because its connection was closed under it.
-const SAFE_REPEATS: u32 = 3;
+pub(super) const SAFE_REPEATS: u32 = 3;
 
 /// What a fetch leaves of its handler's deadline: a tenth, and at most this.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
@@ -197,11 +197,10 @@ pub(super) async fn once(
         Some(total) => within(total.limit, total.setting, fetched).await,
         None => fetched.await,
     };
-    let (answer, reused) =
-        fetched.map_err(|cause| trace.error(cause, shown_target(&request, &url)))?;
+    let (answer, reused) = fetched.map_err(|cause| trace.error(cause, shown(&url)))?;
     let (head, body) = plain(&request, answer.head, answer.body).map_err(|cause| {
         trace.enter(Phase::Body);
-        trace.error(cause, shown_target(&request, &url))
+        trace.error(cause, shown(&url))
     })?;
     Ok(HttpResponse {
         time_info: trace.marks.finish(&trace.progress),
@@ -236,7 +235,7 @@ fn plain(
 }
 
 /// A connection of one's own, or one that came free before it was one's turn to dial.
-async fn open(
+pub(super) async fn open(
     shared: &Shared,
     waits: &Waits,
     url: &Url,
@@ -255,7 +254,12 @@ async fn open(
 }
 
 /// Whether a proxy may be asked for the host, in time.
-async fn guard(shared: &Shared, waits: &Waits, url: &Url, trace: &mut Trace) -> Result<(), Cause> {
+pub(super) async fn guard(
+    shared: &Shared,
+    waits: &Waits,
+    url: &Url,
+    trace: &mut Trace,
+) -> Result<(), Cause> {
     let looked_up = async {
         let allowed = connect::addresses(shared, waits, url, trace).await;
         allowed.map(drop)
@@ -335,7 +339,7 @@ impl Total {
 
 /// A fetch that inherits a deadline gives up a little before it, so that its handler can
 /// still say what it waited for.
-fn leave_time_to_answer(left: Duration) -> Duration {
+pub(super) fn leave_time_to_answer(left: Duration) -> Duration {
     left - (left / 10).min(ANSWER_TIME)
 }
 
@@ -348,7 +352,7 @@ pub(super) fn refused(what: String) -> FetchError {
 pub(super) struct Trace {
     phase: Phase,
     pub(super) marks: Marks,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// A server has had the request already, and answered with a redirect or a challenge.
     answered: bool,
     history: Vec<Hop>,
@@ -356,7 +360,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self {
             phase: Phase::Request,
             marks: Marks::begin(),
@@ -381,14 +385,19 @@ impl Trace {
     }
 
     /// Whether the server closed an idle connection just then, and repeating is safe.
-    fn may_repeat(&self, error: &ExchangeError, repeatable: bool, replayable: bool) -> bool {
+    pub(super) fn may_repeat(
+        &self,
+        error: &ExchangeError,
+        repeatable: bool,
+        replayable: bool,
+    ) -> bool {
         error.is_disconnect()
             && self.progress.sent != Sent::Yes
             && replayable
             && (repeatable || self.progress.sent == Sent::No)
     }
 
-    fn error(&self, cause: Cause, url: String) -> FetchError {
+    pub(super) fn error(&self, cause: Cause, url: String) -> FetchError {
         let phase = match &cause {
             Cause::Exchange(ExchangeError::Target(_)) | Cause::Config(_) => Phase::Request,
             Cause::Exchange(
@@ -412,7 +421,12 @@ impl Trace {
     }
 }
 
-async fn place(shared: &Shared, limit: Duration, url: &Url, route: &Route) -> Result<Lease, Cause> {
+pub(super) async fn place(
+    shared: &Shared,
+    limit: Duration,
+    url: &Url,
+    route: &Route,
+) -> Result<Lease, Cause> {
     // A proxy's connections are for every host.
     let origin = match route.relay(url) {
         Some(via) => Cow::Owned(format!("{via:?}")),
@@ -463,12 +477,16 @@ pub(super) fn now() -> Instant {
     IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now())
 }
 
-/// RFC 9110 section 9.2.2; a key makes any request so.
 pub(super) fn is_idempotent(request: &HttpRequest) -> bool {
+    harmless_twice(&request.method, &request.headers)
+}
+
+/// Whether a request is idempotent (RFC 9110 section 9.2.2); a key makes any request so.
+pub(crate) fn harmless_twice(method: &Method, headers: &Headers) -> bool {
     matches!(
-        request.method,
+        *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    ) || request.headers.contains("idempotency-key")
+    ) || headers.contains("idempotency-key")
 }
 
 fn not_replayable(next: &Url) -> Cause {
@@ -483,16 +501,6 @@ async fn drain(mut answer: Answer) {
     if answer.body.len().is_some_and(|len| len <= REDIRECT_BODY) {
         // What is wrong with it does not matter: the connection is closed then.
         let _ = answer.body.collect(REDIRECT_BODY).await;
-    }
-}
-
-/// The address that was really asked for, as errors show it.
-fn shown_target(request: &HttpRequest, url: &Url) -> String {
-    let path = request.target(url);
-    let path = path.split('?').next().unwrap_or_default();
-    match path.starts_with('/') {
-        true => format!("{}{path}", origin(url)),
-        false => shown(url),
     }
 }
 

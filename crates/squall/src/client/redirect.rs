@@ -56,7 +56,6 @@ pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Caus
 
 /// Changes the request for its next hop; true: its body goes along.
 pub(super) fn rewrite(request: &mut HttpRequest, status: StatusCode, from: &Url, to: &Url) -> bool {
-    request.raw_target = None;
     // The proof was for the address that it was made for.
     if request.said().is_some_and(|said| said.digest.is_some()) {
         request.headers.remove("authorization");

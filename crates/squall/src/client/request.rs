@@ -39,8 +39,6 @@ pub(super) use timeouts::Waits;
 pub struct HttpRequest {
     pub(super) method: Method,
     pub(super) url: Result<Url, String>,
-    /// Sent instead of the address's own path and query, byte for byte.
-    pub(super) raw_target: Option<String>,
     pub(super) host: Option<String>,
     pub(super) headers: Headers,
     pub(super) body: Body,
@@ -98,7 +96,6 @@ impl HttpRequest {
         let mut request = Self {
             method: Method::GET,
             url,
-            raw_target: None,
             host: None,
             headers: Headers::new(),
             body: Body::empty(),
@@ -255,7 +252,6 @@ impl HttpRequest {
         Some(Self {
             method: self.method.clone(),
             url: self.url.clone(),
-            raw_target: self.raw_target.clone(),
             host: self.host.clone(),
             headers: self.headers.clone(),
             body: self.body.try_clone()?,
@@ -263,12 +259,6 @@ impl HttpRequest {
             rare: self.rare.clone(),
             ..*self
         })
-    }
-
-    /// Sends this path and query byte for byte, whatever the address says.
-    pub(crate) fn raw_target(mut self, target: String) -> Self {
-        self.raw_target = Some(target);
-        self
     }
 
     fn fail(&mut self, what: String) {
@@ -351,9 +341,6 @@ impl HttpRequest {
 
     /// What goes onto the request line.
     pub(super) fn target<'a>(&'a self, url: &'a Url) -> Cow<'a, str> {
-        if let Some(raw) = &self.raw_target {
-            return Cow::Borrowed(raw);
-        }
         let target = &url[Position::BeforePath..Position::AfterQuery];
         if target.contains('\\') {
             // Allowed in a query by the URL standard, but not in a request.

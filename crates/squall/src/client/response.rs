@@ -250,10 +250,6 @@ impl HttpResponse {
         self.body.take_trailers()
     }
 
-    pub(crate) fn into_parts(self) -> (StatusCode, Headers, Body) {
-        (self.head.status, self.head.headers, self.body)
-    }
-
     pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
         FetchError::new(shown(&self.url), phase, Sent::Yes, self.time_info, cause)
     }

@@ -1,11 +1,15 @@
 //! `ForwardError`: why an upstream gave no answer, and what the client is told.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 use squall_http::BodyError;
 
 use crate::client::{FetchError, Phase};
+
+/// After how long a client may ask again when there was no room for its request.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A request that could not be forwarded.
 ///
@@ -20,16 +24,41 @@ pub struct ForwardError {
 #[derive(Debug)]
 enum Cause {
     Path(&'static str),
+    /// The settings cannot be used.
+    Invalid(String),
+    Unavailable(String),
+    /// The upstream has switched to another protocol than it was asked for.
+    Switched,
+    /// The program's own, when it changed the request.
+    Rewrite(crate::Error),
     Fetch(FetchError),
 }
 
 impl ForwardError {
+    fn new(status: StatusCode, cause: Cause) -> Self {
+        Self { status, cause }
+    }
+
     /// The path cannot be mapped safely.
     pub(super) fn path(why: &'static str) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            cause: Cause::Path(why),
-        }
+        Self::new(StatusCode::BAD_REQUEST, Cause::Path(why))
+    }
+
+    pub(super) fn invalid(why: String) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Cause::Invalid(why))
+    }
+
+    /// There is no upstream that could be asked.
+    pub(super) fn unavailable(why: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Unavailable(why))
+    }
+
+    pub(super) fn switched() -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, Cause::Switched)
+    }
+
+    pub(super) fn rewrite(error: crate::Error) -> Self {
+        Self::new(error.status_code(), Cause::Rewrite(error))
     }
 
     pub(super) fn from_fetch(error: FetchError) -> Self {
@@ -43,10 +72,7 @@ impl ForwardError {
             _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
         };
-        Self {
-            status,
-            cause: Cause::Fetch(error),
-        }
+        Self::new(status, Cause::Fetch(error))
     }
 
     /// The status of the answer: 502, 503 or 504 for the upstream's part, 4xx for the
@@ -58,8 +84,8 @@ impl ForwardError {
     /// What became of the request to the upstream, if there was one.
     pub fn fetch_error(&self) -> Option<&FetchError> {
         match &self.cause {
-            Cause::Path(_) => None,
             Cause::Fetch(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -68,6 +94,12 @@ impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             Cause::Path(why) => write!(f, "the path cannot be forwarded: {why}"),
+            Cause::Invalid(why) => write!(f, "the upstream cannot be used: {why}"),
+            Cause::Unavailable(why) => f.write_str(why),
+            Cause::Switched => {
+                f.write_str("the upstream switches to another protocol than it was asked for")
+            }
+            Cause::Rewrite(error) => error.fmt(f),
             Cause::Fetch(error) => error.fmt(f),
         }
     }
@@ -77,13 +109,26 @@ impl fmt::Display for ForwardError {
 /// hosts, goes to the log.
 impl From<ForwardError> for crate::Error {
     fn from(error: ForwardError) -> Self {
+        let story = error.to_string();
         let converted = Self::status(error.status);
         match error.cause {
             Cause::Path(why) => converted.show(why),
-            Cause::Fetch(error) => match error.told() {
-                Some(told) => converted.show(told).with_source(error),
-                None => converted.with_source(error),
-            },
+            Cause::Rewrite(error) => error,
+            Cause::Fetch(error) => {
+                let converted = match error.phase() {
+                    Phase::Queue => converted.retry_after(RETRY_AFTER),
+                    _ => converted,
+                };
+                match error.told() {
+                    Some(told) => converted.show(told).with_source(error),
+                    None => converted.with_source(error),
+                }
+            }
+            Cause::Unavailable(_) => converted
+                .show("no server for this request is available at the moment")
+                .retry_after(RETRY_AFTER)
+                .with_source(story),
+            Cause::Invalid(_) | Cause::Switched => converted.with_source(story),
         }
     }
 }

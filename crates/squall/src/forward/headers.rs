@@ -1,132 +1,266 @@
 //! Which header fields go along, in both directions.
 //!
 //! First goes what belongs to one hop, the fields that `Connection` names included; then
-//! what only a trusted proxy may say; at last our own fields are added, which nothing that
-//! the client sent can take away (RFC 9110 section 7.6.1, CVE-2022-31813).
+//! what only a trusted proxy may say; then a program may change what is left; at last our
+//! own fields are added, which nothing that the client sent can take away (RFC 9110
+//! section 7.6.1, CVE-2022-31813).
+
+use std::fmt;
+use std::io::Write;
+use std::net::IpAddr;
 
 use squall_http::Headers;
-use squall_http::server::Request;
 use squall_http::wire::head::Version;
 
-use crate::client::HttpRequest;
+use super::options::Forward;
+use crate::Request;
+use crate::settings::ForwardedBy;
 
-/// Fields of one hop. `Trailer` and `TE` too: trailers are relayed without promises.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-];
-/// What a proxy says about the client. `X-Forwarded-` fields count by their prefix.
-const SAID_BY_PROXIES: [&str; 3] = ["forwarded", "x-real-ip", "via"];
-const FORWARDED_PREFIX: &str = "x-forwarded-";
-/// Our name in `Via`.
-const PSEUDONYM: &str = "squall";
+/// What a trusted proxy says about the client in fields of this beginning.
+const X_FORWARDED: &str = "x-forwarded-";
 
-/// Adds to `outgoing` what of the request goes to the upstream.
-pub(super) fn to_upstream(outgoing: HttpRequest, request: &Request, trust: bool) -> HttpRequest {
-    let incoming = request.headers();
-    let mut outgoing = outgoing;
-    for (name, value) in incoming.iter() {
-        let ours =
-            is_forwarded_for(name) || is(name, "x-forwarded-host") || is(name, "x-forwarded-proto");
-        let said = said_by_proxies(name);
-        let spoofed = said && !(trust && !name.contains('_') && !ours && !is(name, "via"));
-        if !is_hop_by_hop(name, incoming) && !is(name, "host") && !is(name, "expect") && !spoofed {
-            outgoing = outgoing.header(name, value);
+/// What becomes of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is between the two ends.
+    EndToEnd,
+    /// It belongs to one hop, or is generated for each.
+    Hop,
+    /// Every proxy adds to it.
+    Via,
+    /// We say it ourselves.
+    Ours,
+    /// A proxy says it, in the words of this family.
+    Said(ForwardedBy),
+    /// Its name has an underscore.
+    Underscore,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        match name.len() {
+            2 if is("te") => Self::Hop,
+            3 if is("via") => Self::Via,
+            4 if is("host") => Self::Hop,
+            6 if is("expect") => Self::Hop,
+            7 if is("upgrade") || is("trailer") => Self::Hop,
+            9 if is("forwarded") => Self::Said(ForwardedBy::Forwarded),
+            9 if is("x-real-ip") => Self::Said(ForwardedBy::XForwarded),
+            10 if is("connection") || is("keep-alive") => Self::Hop,
+            14 if is("content-length") => Self::Hop,
+            15 if is("x-forwarded-for") => Self::Ours,
+            16 if is("x-forwarded-host") => Self::Ours,
+            16 if is("proxy-connection") => Self::Hop,
+            17 if is("x-forwarded-proto") => Self::Ours,
+            17 if is("transfer-encoding") => Self::Hop,
+            18 if is("proxy-authenticate") => Self::Hop,
+            19 if is("proxy-authorization") => Self::Hop,
+            len if len >= X_FORWARDED.len() && begins_with(name, X_FORWARDED) => {
+                Self::Said(ForwardedBy::XForwarded)
+            }
+            _ if name.contains('_') => Self::Underscore,
+            _ => Self::EndToEnd,
         }
     }
-    let exchange = request.exchange();
-    // RFC 7239 section 6.3 has a word for a peer without an address.
-    let peer = (exchange.remote_addr().ip()).map_or("unknown".to_owned(), |ip| ip.to_string());
-    let told = |name: &str| {
-        let trusted = trust && !incoming.has_token("connection", name);
-        trusted.then(|| join(incoming, name)).flatten()
-    };
-    let proto = if exchange.is_tls() { "https" } else { "http" };
-    let host = request.host().unwrap_or_default();
-    let chain = match told("x-forwarded-for") {
-        Some(chain) => [chain.as_slice(), b", ", peer.as_bytes()].concat(),
-        None => peer.into_bytes(),
-    };
-    outgoing
-        .header("X-Forwarded-For", chain)
-        .header(
-            "X-Forwarded-Host",
-            told("x-forwarded-host").unwrap_or_else(|| host.into()),
-        )
-        .header(
-            "X-Forwarded-Proto",
-            told("x-forwarded-proto").unwrap_or_else(|| proto.into()),
-        )
-        .header("Via", via(incoming, request.version()))
 }
 
-/// What of the upstream's answer goes to the client.
-pub(super) fn to_client(mut headers: Headers, head_only: bool) -> Headers {
-    let nominating = headers.contains("connection").then(|| headers.clone());
-    headers.retain(|name, _| {
-        // The length of what a GET would answer is all that says it here.
-        if is(name, "content-length") {
-            return head_only;
+fn begins_with(name: &str, start: &str) -> bool {
+    (name.get(..start.len())).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+/// What is told to the upstream of a request, found out before its fields are touched.
+pub(super) struct Said {
+    /// Whose fields are believed, if the peer is a trusted proxy.
+    trusts: Option<ForwardedBy>,
+    peer: Option<IpAddr>,
+    /// Who the client is, where a trusted proxy has told it.
+    client: Option<IpAddr>,
+    https: bool,
+    pub(super) host: String,
+    version: Version,
+}
+
+impl Said {
+    pub(super) fn of(request: &Request) -> Self {
+        let settings = request.settings();
+        let peer = request.exchange().remote_addr();
+        let trusts = (settings.trusted_proxies.contains(peer)).then_some(settings.forwarded_by);
+        Self {
+            trusts,
+            peer: peer.ip(),
+            client: trusts.and_then(|_| request.remote_addr().ip()),
+            https: request.is_https(),
+            host: request.host().unwrap_or_default().to_owned(),
+            version: request.version(),
         }
-        let nominated = (nominating.as_ref()).is_some_and(|all| all.has_token("connection", name));
-        !nominated && !is_listed(name) && !is(name, "alt-svc")
+    }
+
+    /// Takes off what may not go along, and adds what we say.
+    pub(super) fn sanitise(&self, fields: &mut Headers, forward: &Forward) {
+        let nominating = (!is_plain(fields)).then(|| fields.clone());
+        let chain = |by, name| {
+            let trusted = self.trusts == Some(by) && !is_nominated(&nominating, name);
+            trusted.then(|| join(fields, name)).flatten()
+        };
+        let x_chain = chain(ForwardedBy::XForwarded, "x-forwarded-for");
+        let chain = chain(ForwardedBy::Forwarded, "forwarded");
+        let via = join(fields, "via");
+        let takes_trailers = fields.has_token("te", "trailers");
+        fields.retain(|name, _| {
+            let kept = match Kind::of(name) {
+                Kind::EndToEnd => true,
+                Kind::Hop | Kind::Via | Kind::Ours => false,
+                Kind::Said(ForwardedBy::Forwarded) if forward.forwarded => false,
+                Kind::Said(by) => self.trusts == Some(by),
+                Kind::Underscore => forward.underscores && !is_alias(name),
+            };
+            kept && !is_nominated(&nominating, name)
+        });
+        if takes_trailers && self.version == Version::Http11 {
+            add(fields, "TE", "trailers");
+        }
+        self.say(fields, x_chain);
+        if forward.forwarded {
+            add(fields, "Forwarded", self.elements(chain));
+        }
+        add_via(fields, via, self.version);
+    }
+
+    /// Adds `X-Forwarded-For`, `-Host` and `-Proto`.
+    fn say(&self, fields: &mut Headers, chain: Option<Vec<u8>>) {
+        let mut words = chain.unwrap_or_default();
+        if let Some(client) = self.client_told_by(ForwardedBy::Forwarded) {
+            list(&mut words, format_args!("{client}"));
+        }
+        match self.peer {
+            Some(peer) => list(&mut words, format_args!("{peer}")),
+            // RFC 7239 section 6.3 has a word for a peer without an address.
+            None => list(&mut words, format_args!("unknown")),
+        }
+        add(fields, "X-Forwarded-For", words);
+        if !self.host.is_empty() {
+            add(fields, "X-Forwarded-Host", &self.host);
+        }
+        add(fields, "X-Forwarded-Proto", self.proto());
+    }
+
+    /// The value of `Forwarded`, with this hop's element (RFC 7239 section 4).
+    fn elements(&self, chain: Option<Vec<u8>>) -> Vec<u8> {
+        let mut words = chain.unwrap_or_default();
+        if let Some(client) = self.client_told_by(ForwardedBy::XForwarded) {
+            node(&mut words, Some(client));
+        }
+        node(&mut words, self.peer);
+        // What can be in a host needs no escape between quotes.
+        if !self.host.is_empty() {
+            append(&mut words, format_args!(";host=\"{}\"", self.host));
+        }
+        append(&mut words, format_args!(";proto={}", self.proto()));
+        words
+    }
+
+    /// The client, if a trusted proxy has named it in the other family's words.
+    fn client_told_by(&self, by: ForwardedBy) -> Option<IpAddr> {
+        let client = self.client.filter(|_| self.trusts == Some(by))?;
+        (self.peer != Some(client)).then_some(client)
+    }
+
+    fn proto(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+}
+
+/// Takes off again what a program may have put there although it is generated.
+pub(super) fn take_off_generated(fields: &mut Headers) {
+    fields.retain(|name, value| {
+        Kind::of(name) != Kind::Hop || (name.len() == 2 && value == b"trailers")
     });
-    let via = via(&headers, Version::Http11);
-    headers.remove("via");
-    // A value made of field values and our own name is a field value.
-    let _ = headers.append("Via", via);
-    headers
 }
 
-fn is_hop_by_hop(name: &str, headers: &Headers) -> bool {
-    is_listed(name) || headers.has_token("connection", name)
+/// Takes off what of the upstream's answer does not go to the client, and adds our `Via`.
+pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
+    let nominating = (!is_plain(fields)).then(|| fields.clone());
+    let via = join(fields, "via");
+    fields.retain(|name, _| match Kind::of(name) {
+        // The length of what a GET would answer is all that says it here.
+        Kind::Hop => head_only && name.eq_ignore_ascii_case("content-length"),
+        Kind::Via => false,
+        _ => !name.eq_ignore_ascii_case("alt-svc") && !is_nominated(&nominating, name),
+    });
+    add_via(fields, via, Version::Http11);
 }
 
-fn is_listed(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|listed| is(name, listed))
+/// Whether `Connection`, if there is one, names no other field.
+fn is_plain(fields: &Headers) -> bool {
+    fields.tokens("connection").all(|token| {
+        token.eq_ignore_ascii_case("close") || token.eq_ignore_ascii_case("keep-alive")
+    })
 }
 
-/// Also in the spelling with underscores, which some upstreams take for the same.
-fn said_by_proxies(name: &str) -> bool {
-    let dashed = name.replace('_', "-");
-    SAID_BY_PROXIES.iter().any(|listed| is(&dashed, listed))
-        || (dashed.get(..FORWARDED_PREFIX.len())).is_some_and(|start| is(start, FORWARDED_PREFIX))
+/// Whether `Connection` names the field as one of this hop's.
+fn is_nominated(nominating: &Option<Headers>, name: &str) -> bool {
+    (nominating.as_ref()).is_some_and(|fields| fields.has_token("connection", name))
 }
 
-fn is_forwarded_for(name: &str) -> bool {
-    is(name, "x-forwarded-for")
+/// Whether a name with underscores means one of the fields that are not the client's.
+fn is_alias(name: &str) -> bool {
+    Kind::of(&name.replace('_', "-")) != Kind::EndToEnd
 }
 
-/// Who relayed the message before, and we.
-fn via(headers: &Headers, version: Version) -> Vec<u8> {
-    let number = match version {
-        Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
+/// Adds who relayed the message before, and us.
+fn add_via(fields: &mut Headers, before: Option<Vec<u8>>, version: Version) {
+    let us = match version {
+        Version::Http10 => "1.0 squall",
+        Version::Http11 => "1.1 squall",
     };
-    let ours = format!("{number} {PSEUDONYM}").into_bytes();
-    match join(headers, "via") {
-        Some(before) => [before.as_slice(), b", ", &ours].concat(),
-        None => ours,
+    match before {
+        None => add(fields, "Via", us),
+        Some(mut words) => {
+            list(&mut words, format_args!("{us}"));
+            add(fields, "Via", words);
+        }
     }
 }
 
 /// All values of a list field as one.
-fn join(headers: &Headers, name: &str) -> Option<Vec<u8>> {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .filter(|value| !value.is_empty())
-        .collect();
-    (!values.is_empty()).then(|| values.join(b", ".as_slice()))
+fn join(fields: &Headers, name: &str) -> Option<Vec<u8>> {
+    let mut joined: Option<Vec<u8>> = None;
+    for value in fields.get_all(name).filter(|value| !value.is_empty()) {
+        match &mut joined {
+            None => joined = Some(value.to_owned()),
+            Some(words) => {
+                words.extend_from_slice(b", ");
+                words.extend_from_slice(value);
+            }
+        }
+    }
+    joined
 }
 
-fn is(name: &str, other: &str) -> bool {
-    name.eq_ignore_ascii_case(other)
+/// Adds an element to a list.
+fn list(words: &mut Vec<u8>, element: fmt::Arguments<'_>) {
+    if !words.is_empty() {
+        words.extend_from_slice(b", ");
+    }
+    append(words, element);
+}
+
+/// Adds the element of a `Forwarded` that names an address.
+fn node(words: &mut Vec<u8>, address: Option<IpAddr>) {
+    match address {
+        Some(IpAddr::V4(address)) => list(words, format_args!("for={address}")),
+        Some(IpAddr::V6(address)) => list(words, format_args!("for=\"[{address}]\"")),
+        None => list(words, format_args!("for=unknown")),
+    }
+}
+
+/// Writing to memory succeeds.
+fn append(words: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    let _ = words.write_fmt(text);
+}
+
+/// Adds a field. What is made of field values and of our own words is a field value.
+fn add(fields: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
+    let _ = fields.append(name, value);
 }

@@ -1,38 +1,76 @@
 //! Forwarding: a request goes to an upstream, and its answer comes back.
 //!
 //! ```no_run
-//! use squall::forward::{Forward, forward};
-//! use squall::{Application, Request, Response, Result, any};
+//! use squall::forward::Forward;
+//! use squall::{Application, Result, any};
 //!
 //! # fn main() -> Result<()> {
-//! let upstream = Forward::to("http://127.0.0.1:8080").strip_prefix("/api");
-//! let relay = move |request: Request| {
-//!     let upstream = upstream.clone();
-//!     async move { Result::<Response>::Ok(forward(request, &upstream).await?) }
-//! };
-//! Application::new().route("/api/{*path}", any(relay)).listen("127.0.0.1:5000")?.run()
+//! let api = Forward::to("http://127.0.0.1:8080").strip_prefix("/api");
+//! Application::new().route("/api/{*path}", any(api)).listen("127.0.0.1:5000")?.run()
 //! # }
 //! ```
 //! Both bodies stream, and neither side is read faster than the other takes it. What
 //! concerns one hop stays on it; framing is generated, never copied. A body that is cut
-//! off on one side is cut off on the other.
+//! off on one side is cut off on the other. [`Upstreams`] shares requests out among several
+//! servers; [`Forward::upgrades`] lets WebSockets through.
 
+mod balance;
 mod error;
+mod frames;
 mod headers;
+mod health;
+mod names;
+mod options;
+mod replay;
+mod rewrite;
+mod target;
+mod tunnel;
+mod upgrade;
 mod upstream;
+mod upstreams;
 
+pub use balance::Balance;
 pub use error::ForwardError;
-pub use upstream::Forward;
+pub use health::HealthCheck;
+pub use options::Forward;
+pub use rewrite::Onward;
+pub use upstream::{UpstreamState, UpstreamStats};
+pub use upstreams::Upstreams;
 
-use squall_http::server;
+use std::time::Duration;
 
-use crate::client::{AsyncHttpClient, HttpRequest};
+use http::{Method, StatusCode};
+use squall_http::Headers;
+use squall_http::client::{Answer, ExchangeLimits, Outgoing};
+use squall_http::server::Response;
+use squall_http::wire::head::Version;
+
+use crate::Request;
+use crate::client::{FetchError, Phase, RequestSent, harmless_twice, hop};
+use replay::Replay;
+use upstream::InFlight;
+
+/// How long an upstream may take to agree to a body.
+const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends a request on to an upstream and returns its answer.
 ///
 /// Any status of the upstream is an answer. Redirects are not followed, nothing is
 /// decoded, no cookie is kept. An `Expect: 100-continue` is the upstream's to answer: the
-/// body is not asked for before it agrees, or 1 s has passed.
+/// body is not asked for before it agrees, or 1 s has passed. Interim answers such as 103
+/// go to the client as they come.
+///
+/// ```no_run
+/// use squall::forward::{Forward, forward};
+/// use squall::{Request, Response, Result, State};
+///
+/// async fn relay(State(api): State<Forward>, request: Request) -> Result<Response> {
+///     let mut response = forward(request, &api).await?;
+///     response.headers_mut().remove("server");
+///     Ok(response)
+/// }
+/// # let _ = squall::any(relay);
+/// ```
 ///
 /// # Errors
 /// [`ForwardError`] when the upstream gave no answer; it converts into an error with the
@@ -40,38 +78,110 @@ use crate::client::{AsyncHttpClient, HttpRequest};
 ///
 /// # Cancel safety
 /// Dropping the future or the answer's body closes the connection to the upstream.
-pub async fn forward(
-    request: impl Into<server::Request>,
-    upstream: &Forward,
-) -> Result<server::Response, ForwardError> {
-    let mut request = request.into();
-    let target = upstream.target(request.path(), request.query())?;
-    let mut outgoing = HttpRequest::new(upstream.base())
-        // What is coded for the client is none of ours.
-        .decompress(false)
-        .method(request.method().clone())
-        .raw_target(target)
-        .user_agent("")
-        .follow_redirects(false)
-        .expect_continue(request.headers().has_token("expect", "100-continue"))
-        .request_timeout(std::time::Duration::ZERO)
-        .idle_timeout(upstream.idle_timeout);
-    if upstream.preserve_host
-        && let Some(host) = request.host()
-    {
-        outgoing = outgoing.header("Host", host);
+pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, ForwardError> {
+    let protocol = upgrade::wanted(&request, to);
+    let expects = request.headers().has_token("expect", "100-continue");
+    let idempotent = harmless_twice(request.method(), request.headers());
+    let key = to.upstreams.key(&request);
+    let onward = Onward::of(&mut request, to)?;
+    let method = request.method().clone();
+    let mut body = Replay::of(request.take_body(), to.replay_buffer);
+    let inform = informs(&request);
+    let limits = ExchangeLimits {
+        idle: Some(to.idle_timeout).filter(|limit| !limit.is_zero()),
+        ..ExchangeLimits::default()
+    };
+    let members = to.upstreams.members(&to.client, request.exchange().clone());
+    let members = members.await?;
+    let mut tried = Vec::new();
+    let mut failed = None;
+    loop {
+        let in_flight = match to.upstreams.pick(&members, &tried, key) {
+            Ok(in_flight) => in_flight,
+            Err(none) => return Err(failed.map_or(none, ForwardError::from_fetch)),
+        };
+        let upstream = in_flight.upstream().clone();
+        let outgoing = Outgoing {
+            method: &method,
+            target: &onward.target,
+            host: (onward.host.as_deref()).unwrap_or(upstream.origin.authority()),
+            headers: &onward.headers,
+            user_agent: None,
+            accept_encoding: None,
+            close: false,
+            expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
+            upgrade: protocol.as_deref(),
+            on_informational: Some(&inform),
+        };
+        let sent = hop(
+            &to.client,
+            &upstream.origin,
+            &outgoing,
+            body.play(),
+            &limits,
+            idempotent,
+        );
+        let error = match sent.await {
+            Ok(answer) => {
+                upstream.has_answered();
+                let protocol = protocol.as_deref();
+                return answered(&request, to, protocol, answer, in_flight);
+            }
+            Err(error) => error,
+        };
+        if is_its_fault(&error) {
+            to.upstreams.has_failed(&members, &upstream);
+        }
+        tried.push(upstream);
+        if !is_safe_elsewhere(&error, idempotent)
+            || !body.can_play()
+            || !to.upstreams.may_retry(tried.len(), members.len())
+        {
+            return Err(ForwardError::from_fetch(error));
+        }
+        failed = Some(error);
     }
-    outgoing = headers::to_upstream(outgoing, &request, upstream.trust_forwarded);
-    let head_only = *request.method() == http::Method::HEAD;
-    let client: &AsyncHttpClient = &upstream.client;
-    let answer = client.fetch(outgoing.body(request.take_body())).await;
-    let (status, fields, body) = answer.map_err(ForwardError::from_fetch)?.into_parts();
-    let fields = headers::to_client(fields, head_only);
-    Ok(server::Response::from_parts(status, fields, body))
 }
 
-impl From<crate::web::Request> for server::Request {
-    fn from(request: crate::web::Request) -> Self {
-        request.into_inner()
+/// The upstream's answer as the client gets it.
+fn answered(
+    request: &Request,
+    to: &Forward,
+    protocol: Option<&str>,
+    answer: Answer,
+    in_flight: InFlight,
+) -> Result<Response, ForwardError> {
+    let (status, mut fields) = (answer.head.status, answer.head.headers);
+    if let (Some(upgraded), Some(protocol)) = (answer.upgraded, protocol) {
+        return upgrade::switch(request, to, protocol, fields, upgraded, in_flight);
     }
+    headers::to_client(&mut fields, *request.method() == Method::HEAD);
+    let body = in_flight.until_end_of(answer.body);
+    Ok(Response::from_parts(status, fields, body))
+}
+
+/// Passes interim answers on. 100 is not among them: whoever reads the body sends it.
+fn informs(request: &Request) -> impl Fn(StatusCode, &Headers) + Send + Sync + use<> {
+    let exchange = request.exchange().clone();
+    let knows = request.version() == Version::Http11;
+    move |status, fields| {
+        if knows && status != StatusCode::CONTINUE {
+            let mut fields = fields.clone();
+            headers::to_client(&mut fields, false);
+            exchange.send_informational(status, &fields);
+        }
+    }
+}
+
+/// Whether the upstream has failed, and not we or the client.
+fn is_its_fault(error: &FetchError) -> bool {
+    let asked = matches!(error.phase(), Phase::Write | Phase::WaitHead);
+    error.is_connect() || (asked && error.request_body().is_none())
+}
+
+/// Whether another upstream may be asked the same.
+fn is_safe_elsewhere(error: &FetchError, idempotent: bool) -> bool {
+    let sent = error.request_sent();
+    let closed = sent == RequestSent::Maybe && !error.is_timeout();
+    is_its_fault(error) && (sent == RequestSent::No || (idempotent && closed))
 }

@@ -1,171 +1,238 @@
-//! `Forward`: where requests go, and how their paths change on the way.
+//! `Upstream`: one server that requests go to, how busy it is and whether it works.
+//!
+//! ```text
+//!   up --failures in a row--> ejected --time, longer with each time--> on probation
+//!    ^                           ^                                      |     |
+//!    |                           `--------------one failure-------------'     |
+//!    `--------------------------------an answer-------------------------------'
+//! ```
+//! Beside that a health check says that it is down, and that it is up again.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use squall_http::wire::uri;
+use squall_http::{Body, BodyError, BodyStream, Headers};
+use squall_loop::IoLoop;
+use squall_loop::time::coarse_nanos;
 
-use super::error::ForwardError;
-use crate::client::AsyncHttpClient;
+use bytes::Bytes;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-/// An upstream. Cloning gives another handle to the same connections.
-#[derive(Debug, Clone)]
-pub struct Forward {
-    base: String,
-    /// The address's path without its last slash; put before every path.
-    path: String,
-    prefix: String,
-    pub(super) client: AsyncHttpClient,
-    pub(super) trust_forwarded: bool,
-    pub(super) preserve_host: bool,
-    pub(super) idle_timeout: Duration,
+use crate::client::Origin;
+
+/// The longest that an upstream is left alone.
+const LONGEST_EJECTION: Duration = Duration::from_secs(300);
+
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) origin: Origin,
+    in_flight: AtomicUsize,
+    /// Since the last answer.
+    failures: AtomicU32,
+    ejections: AtomicU32,
+    /// In nanoseconds of the clock of the loop that has done it; 0: it is not.
+    ejected_until: AtomicU64,
+    io_loop: OnceLock<IoLoop>,
+    /// A health check says so.
+    down: AtomicBool,
+    /// Health checks in a row that contradict that.
+    contradicted: AtomicU32,
 }
 
-impl Forward {
-    /// Forwards to `http://host:port` or `https://…`. A path in the address is put before
-    /// every forwarded one. An address that is none fails every request with 500.
-    pub fn to(address: &str) -> Self {
-        let after_scheme = address.find("://").map_or(0, |at| at + 3);
-        let rest = address.get(after_scheme..).unwrap_or_default();
-        let path = rest
-            .find('/')
-            .and_then(|at| rest.get(at..))
-            .unwrap_or_default();
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        Self {
-            base: address.to_owned(),
-            path: path.trim_end_matches('/').to_owned(),
-            prefix: String::new(),
-            client: AsyncHttpClient::new(),
-            trust_forwarded: false,
-            preserve_host: false,
-            idle_timeout: Duration::from_secs(60),
+/// What an upstream does at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamStats {
+    /// Scheme, host and port.
+    pub address: String,
+    /// Requests and tunnels whose end is not there yet.
+    pub in_flight: usize,
+    /// Whether requests are sent to it.
+    pub state: UpstreamState,
+}
+
+/// Whether requests are sent to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UpstreamState {
+    /// They are.
+    Up,
+    /// It has failed too often in a row, and is left alone for a while.
+    Ejected,
+    /// The health check fails.
+    Down,
+}
+
+/// When an upstream that fails is left alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ejection {
+    /// After so many failures in a row; 0: never.
+    pub(super) after: u32,
+    /// For so long at first.
+    pub(super) base: Duration,
+}
+
+impl Upstream {
+    pub(super) fn new(origin: Origin) -> Arc<Self> {
+        Arc::new(Self {
+            origin,
+            in_flight: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+            io_loop: OnceLock::new(),
+            down: AtomicBool::new(false),
+            contradicted: AtomicU32::new(0),
+        })
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn state(&self) -> UpstreamState {
+        let until = self.ejected_until.load(Ordering::Relaxed);
+        if self.down.load(Ordering::Relaxed) {
+            UpstreamState::Down
+        } else if until != 0
+            && self
+                .io_loop
+                .get()
+                .is_some_and(|io_loop| io_loop.now() < io_loop.instant_of(until))
+        {
+            UpstreamState::Ejected
+        } else {
+            UpstreamState::Up
         }
     }
 
-    /// Takes this off the front of every path that has it, at a segment's border.
-    pub fn strip_prefix(mut self, prefix: &str) -> Self {
-        self.prefix = prefix.trim_end_matches('/').to_owned();
-        self
-    }
-
-    /// Uses this client, for its connections and its settings for TLS and time.
-    ///
-    /// Default: one of its own.
-    pub fn client(mut self, client: &AsyncHttpClient) -> Self {
-        self.client = client.clone();
-        self
-    }
-
-    /// Whether the `Forwarded` and `X-Forwarded-*` that come in are believed and extended.
-    ///
-    /// Default false: they are replaced, because anybody can write them. Switch it on only
-    /// behind a proxy of your own.
-    pub fn trust_forwarded(mut self, trust: bool) -> Self {
-        self.trust_forwarded = trust;
-        self
-    }
-
-    /// Whether the upstream sees the client's `Host`: default false, it sees its own.
-    pub fn preserve_host(mut self, preserve: bool) -> Self {
-        self.preserve_host = preserve;
-        self
-    }
-
-    /// How long nothing may move to or from the upstream: default 60 s. Then 504.
-    ///
-    /// There is no limit on the whole but the deadline of the handler, until its answer
-    /// begins: a large body may take as long as it moves.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.idle_timeout = limit;
-        self
-    }
-
-    pub(super) fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// The upstream's target for a path and query, which keep their bytes.
-    ///
-    /// Dot segments would lead out of a mapped path at the upstream, so they are refused.
-    pub(super) fn target(&self, path: &str, query: Option<&str>) -> Result<String, ForwardError> {
-        let stripped = match path.strip_prefix(&*self.prefix) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            _ => path,
-        };
-        let mapped = !self.path.is_empty() || !self.prefix.is_empty();
-        if mapped && uri::segments(path).any(is_dots) {
-            return Err(ForwardError::path("it holds dot segments"));
+    pub(super) fn stats(&self) -> UpstreamStats {
+        UpstreamStats {
+            address: self.origin.as_str().to_owned(),
+            in_flight: self.in_flight(),
+            state: self.state(),
         }
-        let mut target =
-            String::with_capacity(self.path.len() + stripped.len() + query.map_or(0, str::len) + 2);
-        target.push_str(&self.path);
-        target.push_str(stripped);
-        if target.is_empty() {
-            target.push('/');
+    }
+
+    /// It has answered.
+    pub(super) fn has_answered(&self) {
+        // Mostly there is nothing to forget, and nothing to be written.
+        if self.failures.load(Ordering::Relaxed) == 0
+            && self.ejected_until.load(Ordering::Relaxed) == 0
+        {
+            return;
         }
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
+        self.failures.store(0, Ordering::Relaxed);
+        if self.ejected_until.swap(0, Ordering::Relaxed) != 0 {
+            self.ejections.store(0, Ordering::Relaxed);
+            let upstream = self.origin.as_str();
+            tracing::info!(target: "squall::forward", upstream, "the upstream answers again");
         }
-        Ok(target)
+    }
+
+    /// It has not. True: it should be ejected, if there are others.
+    pub(super) fn has_failed(&self, ejection: Ejection) -> bool {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let on_probation = self.ejected_until.load(Ordering::Relaxed) != 0;
+        ejection.after > 0 && (failures >= ejection.after || on_probation)
+    }
+
+    /// Leaves it alone for a while.
+    pub(super) fn eject(&self, ejection: Ejection) {
+        if self.state() == UpstreamState::Ejected {
+            return; // by another request that failed at the same time
+        }
+        let times = self.ejections.fetch_add(1, Ordering::Relaxed);
+        let time = (ejection.base)
+            .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+            .min(LONGEST_EJECTION.max(ejection.base));
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let until = coarse_nanos().saturating_add(nanos).max(1);
+        self.io_loop.get_or_init(IoLoop::current);
+        self.ejected_until.store(until, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
+        let upstream = self.origin.as_str();
+        tracing::warn!(target: "squall::forward", upstream, ?time, "the upstream fails and is left alone");
+    }
+
+    /// A health check has passed or failed; the state changes after so many of the other
+    /// kind in a row.
+    pub(super) fn checked(&self, passed: bool, rise: u32, fall: u32) {
+        let down = self.down.load(Ordering::Relaxed);
+        if passed != down {
+            return self.contradicted.store(0, Ordering::Relaxed);
+        }
+        let times = self.contradicted.fetch_add(1, Ordering::Relaxed) + 1;
+        if times < if down { rise } else { fall } {
+            return;
+        }
+        self.contradicted.store(0, Ordering::Relaxed);
+        self.down.store(!down, Ordering::Relaxed);
+        let upstream = self.origin.as_str();
+        match down {
+            true => tracing::info!(target: "squall::forward", upstream, "the upstream is up"),
+            false => tracing::warn!(target: "squall::forward", upstream, "the upstream is down"),
+        }
     }
 }
 
-/// Whether a segment is `.` or `..`, also when encoded, also before a path parameter.
-fn is_dots(segment: &str) -> bool {
-    let name = segment.split(';').next().unwrap_or_default();
-    match uri::decode_segment(name) {
-        Ok(decoded) => decoded
-            .split(['/', '\\'])
-            .any(|part| part == "." || part == ".."),
-        Err(_) => true,
+/// A request on its way to an upstream, until its answer has ended.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    upstream: Arc<Upstream>,
+}
+
+impl InFlight {
+    /// One more, unless there are `limit` already.
+    pub(super) fn begin(upstream: &Arc<Upstream>, limit: usize) -> Option<Self> {
+        if upstream.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
+            upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self {
+            upstream: upstream.clone(),
+        })
+    }
+
+    pub(super) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Lets it last as long as the body of its answer.
+    pub(super) fn until_end_of(self, body: Body) -> Body {
+        match body.as_bytes() {
+            Some(_) => body,
+            None => Body::stream(Counted { body, _of: self }),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
-    fn target(forward: &Forward, path: &str, query: Option<&str>) -> Option<String> {
-        forward.target(path, query).ok()
+struct Counted {
+    body: Body,
+    _of: InFlight,
+}
+
+impl BodyStream for Counted {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.body.poll_chunk(cx)
     }
 
-    #[test]
-    fn paths_are_mapped_at_segment_borders_and_keep_their_bytes() {
-        let plain = Forward::to("http://a.test:1");
-        let mapped = Forward::to("http://a.test/base/").strip_prefix("/forward/");
-        for (forward, path, query, expected) in [
-            (&plain, "/", None, "/"),
-            (
-                &plain,
-                "/a%2Fb//c;d",
-                Some("q=%zz&&"),
-                "/a%2Fb//c;d?q=%zz&&",
-            ),
-            (&plain, "/a/../b", None, "/a/../b"),
-            (&mapped, "/forward/a", Some(""), "/base/a?"),
-            (&mapped, "/forward", None, "/base"),
-            (&mapped, "/forwarding", None, "/base/forwarding"),
-        ] {
-            assert_eq!(
-                target(forward, path, query).as_deref(),
-                Some(expected),
-                "{path}"
-            );
-        }
+    fn remaining(&self) -> Option<u64> {
+        self.body.len()
     }
 
-    #[test]
-    fn dot_segments_cannot_leave_a_mapped_path() {
-        let mapped = Forward::to("http://a.test").strip_prefix("/forward");
-        for path in [
-            "/forward/../x",
-            "/forward/%2e%2E/x",
-            "/forward/..;a/x",
-            "/forward/a%2f..%2fx",
-            "/forward/.",
-        ] {
-            assert_eq!(target(&mapped, path, None), None, "{path}");
-        }
+    fn take_trailers(mut self: Pin<&mut Self>) -> Option<Headers> {
+        self.body.take_trailers()
     }
 }

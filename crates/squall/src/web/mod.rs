@@ -37,6 +37,7 @@ pub use app::{AppHandle, AppStats, LearnedRoute, RouteStats};
 pub use application::Application;
 #[cfg(feature = "compression")]
 pub use compress::{Compression, compressible};
+pub(crate) use handler::Needs;
 pub use handler::{Context, Handler, IntoRoute, RequestHandler};
 pub use http_error::Problem;
 pub use learned::RunsOn;

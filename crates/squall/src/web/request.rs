@@ -15,7 +15,7 @@ use super::extract::{self, FromRequest, Rejection, RequestPart};
 use super::routing::{Place, Spans};
 use super::upload::{Upload, UploadedFile};
 use crate::log::AccessLine;
-use crate::{Error, Result};
+use crate::{Error, Result, Settings};
 
 /// A request on its way through the application.
 ///
@@ -101,6 +101,10 @@ impl Request {
     /// absolute target or `Host`, or as a trusted proxy before us has received it.
     pub fn host(&self) -> Option<&str> {
         self.told().host.or_else(|| self.inner.host())
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.app.settings
     }
 
     fn told(&self) -> Told<'_> {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::StatusCode;
 use pin_project_lite::pin_project;
 use squall_http::server::{self, Response, ResponseFuture};
 
@@ -101,6 +102,17 @@ impl Visit {
             line.log(response.status());
         }
         response
+    }
+}
+
+/// A visit without an answer: its client has gone before. nginx's 499 says so in the log.
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line
+            && let Ok(closed) = StatusCode::from_u16(499)
+        {
+            line.log(closed);
+        }
     }
 }
 

@@ -14,6 +14,18 @@ pub(in crate::client) struct Waits {
     pub(in crate::client) tls: Duration,
 }
 
+impl Waits {
+    /// Those of whoever says nothing of his own.
+    pub(in crate::client) fn of(defaults: &Defaults) -> Self {
+        Self {
+            pool: defaults.pool_timeout,
+            connect: defaults.connect_timeout,
+            dns: Duration::ZERO,
+            tls: Duration::ZERO,
+        }
+    }
+}
+
 impl HttpRequest {
     /// How long the fetch waits for a connection that the limits allow: default 10 s.
     /// Zero: no limit.

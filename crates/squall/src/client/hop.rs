@@ -1,0 +1,219 @@
+//! One hop: a request that is passed on to an origin as it is, for whoever relays.
+//!
+//! A fetch follows, decodes, remembers and collects; a relay must do none of that. What
+//! is left is a place in the pool, a connection, and one exchange, again where an idle
+//! connection turned out to be closed.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+
+use squall_http::client::{Answer, ExchangeLimits, Outgoing, exchange};
+use squall_http::{Body, Headers};
+use squall_loop::remaining;
+use url::{Position, Url};
+
+use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
+use super::error::{Cause, FetchError, Phase};
+use super::fetch::{SAFE_REPEATS, Trace, guard, leave_time_to_answer, open, place, shown};
+use super::proxy::Via;
+use super::request::{Waits, origin, parse, strip_credentials};
+use super::route::Route;
+
+/// Where hops go to.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    url: Url,
+    /// What is asked for in `Host`, with the port where it is not the scheme's own.
+    authority: String,
+    /// The name that a certificate has to be for, where the address names none.
+    server_name: Option<String>,
+}
+
+impl Origin {
+    /// Reads `http://host:port` or `https://…`; a path in it is not looked at.
+    pub(crate) fn parse(address: &str) -> Result<Self, String> {
+        let mut url = parse(address)?;
+        strip_credentials(&mut url);
+        Ok(Self {
+            authority: url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            url,
+            server_name: None,
+        })
+    }
+
+    /// The same origin under one of its addresses: nobody is asked for it any more.
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<Self> {
+        let mut url = self.url.clone();
+        url.set_ip_host(address.ip()).ok()?;
+        Some(Self {
+            url,
+            authority: self.authority.clone(),
+            server_name: self.url.host_str().map(str::to_owned),
+        })
+    }
+
+    /// The path of the address, without a slash at its end.
+    pub(crate) fn path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// Host and port, as they stand in `Host`.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Scheme, host and port, for people.
+    pub(crate) fn as_str(&self) -> &str {
+        origin(&self.url)
+    }
+
+    /// Its addresses at present.
+    pub(crate) async fn addresses(&self, client: &AsyncHttpClient) -> io::Result<Vec<SocketAddr>> {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or(80);
+        (client.shared().defaults.names).look_up(host, port).await
+    }
+
+    fn route<'a>(&self, defaults: &'a Defaults) -> Cow<'a, Route> {
+        let mut route = Cow::Borrowed(&defaults.route);
+        if let Some(name) = &self.server_name
+            && self.url.scheme() == "https"
+        {
+            route.to_mut().server_name = Some(name.clone());
+        }
+        if let Some(proxy) = &defaults.proxy
+            && let Some(via) = proxy.via(&self.url)
+        {
+            route.to_mut().via = Some(via.clone());
+        }
+        route
+    }
+}
+
+/// Sends a request on and waits for the head of its answer.
+///
+/// `outgoing` is sent as it is, to the `origin`. A body that can be had twice is sent again
+/// when the connection had been idle and was closed just then, if nothing had been sent, or
+/// if sending it twice does no harm: `idempotent`.
+///
+/// # Cancel safety
+/// Dropping it closes the connection.
+pub(crate) async fn hop(
+    client: &AsyncHttpClient,
+    origin: &Origin,
+    outgoing: &Outgoing<'_>,
+    body: Body,
+    limits: &ExchangeLimits,
+    idempotent: bool,
+) -> Result<Answer, FetchError> {
+    let mut trace = Trace::begin();
+    let shared = client.shared();
+    let sent = match shared.check() {
+        Ok(()) => {
+            run(
+                shared, origin, outgoing, body, limits, idempotent, &mut trace,
+            )
+            .await
+        }
+        Err(what) => Err(Cause::Invalid(what)),
+    };
+    sent.map_err(|cause| {
+        let mut url = origin.url.clone();
+        url.set_path(outgoing.target.split('?').next().unwrap_or_default());
+        trace.error(cause, shown(&url))
+    })
+}
+
+async fn run(
+    shared: &Shared,
+    to: &Origin,
+    outgoing: &Outgoing<'_>,
+    body: Body,
+    limits: &ExchangeLimits,
+    idempotent: bool,
+    trace: &mut Trace,
+) -> Result<Answer, Cause> {
+    let defaults = &shared.defaults;
+    let url = &to.url;
+    let route = to.route(defaults);
+    let waits = Waits::of(defaults);
+    let relayed = (route.relay(url)).map(|via| Relayed::by(via, to, outgoing));
+    let relayed = relayed.transpose()?;
+    let outgoing = match &relayed {
+        Some(relayed) => &Outgoing {
+            target: &relayed.target,
+            headers: &relayed.headers,
+            ..*outgoing
+        },
+        None => outgoing,
+    };
+    if relayed.is_some() && defaults.public_only {
+        Box::pin(guard(shared, &waits, url, trace)).await?;
+    }
+    let limits = &in_time(*limits);
+    let mut body = body;
+    let mut stale = 0;
+    loop {
+        trace.enter(Phase::Queue);
+        let again = body.try_clone();
+        let repeatable = idempotent && again.is_some();
+        let lease = place(shared, waits.pool, url, &route).await?;
+        // A request that could not be repeated asks the system whether the line is up.
+        let idle = match stale {
+            0 => lease.take_idle(!repeatable),
+            _ => None,
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => Box::pin(open(shared, &waits, url, &route, &lease, trace)).await?,
+        };
+        let reused = connection.exchanges() > 0;
+        trace.enter(Phase::Write);
+        let progress = &mut trace.progress;
+        match exchange(connection, lease, outgoing, body, limits, progress).await {
+            Ok(answer) => return Ok(answer),
+            Err(error)
+                if reused
+                    && stale < SAFE_REPEATS
+                    && trace.may_repeat(&error, repeatable, again.is_some()) =>
+            {
+                body = again.unwrap_or_default();
+                stale += 1;
+            }
+            Err(error) => return Err(Cause::Exchange(error)),
+        }
+    }
+}
+
+/// The same limits, and an end of the wait for the answer's head before the deadline of the
+/// handler.
+fn in_time(mut limits: ExchangeLimits) -> ExchangeLimits {
+    let left = remaining().map(leave_time_to_answer);
+    if let Some(left) = left
+        && limits.idle.is_none_or(|idle| left < idle)
+    {
+        limits.first_byte = Some(left);
+    }
+    limits
+}
+
+/// What is different where a proxy gets the request as it is (RFC 9112 section 3.2.2).
+struct Relayed {
+    target: String,
+    headers: Headers,
+}
+
+impl Relayed {
+    fn by(via: &Via, to: &Origin, outgoing: &Outgoing<'_>) -> Result<Self, Cause> {
+        let mut headers = outgoing.headers.clone();
+        if let Some(credentials) = via.authorization() {
+            let set = headers.set("Proxy-Authorization", credentials);
+            set.map_err(|error| Cause::Invalid(error.to_string()))?;
+        }
+        Ok(Self {
+            target: format!("{}{}", to.as_str(), outgoing.target),
+            headers,
+        })
+    }
+}

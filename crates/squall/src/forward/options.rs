@@ -1,0 +1,179 @@
+//! `Forward`: what is forwarded where, and how.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_http::server::Response;
+
+use super::forward;
+use super::rewrite::{Onward, Rewrite};
+use super::target::Mapping;
+use super::upstream::UpstreamStats;
+use super::upstreams::{Set, Upstreams};
+use crate::client::AsyncHttpClient;
+use crate::web::Needs;
+use crate::{Request, Result};
+
+/// Connections in use that a client of our own has at most: per upstream, and in all.
+const CONNECTIONS: (usize, usize) = (1024, 4096);
+/// Idle connections that it keeps per upstream.
+const IDLE: usize = 128;
+
+/// Where requests go, and what they look like there.
+///
+/// It is a handler: `any(Forward::to("http://127.0.0.1:8080"))` answers a route. A handler
+/// of one's own calls [`forward`]. Cloning gives another handle to the same upstreams and
+/// connections.
+#[derive(Clone)]
+pub struct Forward {
+    pub(super) upstreams: Arc<Set>,
+    pub(super) mapping: Mapping,
+    pub(super) client: AsyncHttpClient,
+    pub(super) preserve_host: bool,
+    pub(super) underscores: bool,
+    pub(super) forwarded: bool,
+    pub(super) idle_timeout: Duration,
+    pub(super) replay_buffer: usize,
+    pub(super) upgrades: Vec<String>,
+    pub(super) rewrite: Option<Rewrite>,
+}
+
+impl Forward {
+    /// Forwards to `http://host:port` or `https://…`, or to [`Upstreams`].
+    ///
+    /// A path in the address is put before every forwarded one. An address that is none
+    /// fails every request with 500.
+    pub fn to(upstreams: impl Into<Upstreams>) -> Self {
+        let upstreams = upstreams.into().into_set();
+        let (per_upstream, total) = CONNECTIONS;
+        let client = AsyncHttpClient::builder()
+            .max_per_origin(per_upstream)
+            .max_connections(total)
+            .max_idle_per_origin(IDLE)
+            .build();
+        Self {
+            mapping: Mapping::onto(upstreams.path()),
+            upstreams: Arc::new(upstreams),
+            client,
+            preserve_host: false,
+            underscores: false,
+            forwarded: false,
+            idle_timeout: Duration::from_secs(60),
+            replay_buffer: 64 << 10,
+            upgrades: Vec::new(),
+            rewrite: None,
+        }
+    }
+
+    /// Takes this off the front of every path that has it, at a segment's border.
+    pub fn strip_prefix(mut self, prefix: &str) -> Self {
+        self.mapping.strip(prefix);
+        self
+    }
+
+    /// Uses this client, for its connections and its settings for TLS and time.
+    ///
+    /// Default: one of its own, with up to 1,024 connections in use per upstream and 4,096
+    /// in all. Cookies and retries of the client are not used.
+    pub fn client(mut self, client: &AsyncHttpClient) -> Self {
+        self.client = client.clone();
+        self
+    }
+
+    /// Whether the upstream sees the client's `Host`: default false, it sees its own.
+    pub fn preserve_host(mut self, preserve: bool) -> Self {
+        self.preserve_host = preserve;
+        self
+    }
+
+    /// Whether `Forwarded` (RFC 7239) is sent beside the `X-Forwarded-*`: default false.
+    pub fn forwarded(mut self, forwarded: bool) -> Self {
+        self.forwarded = forwarded;
+        self
+    }
+
+    /// Whether fields with an underscore in their name go along: default false.
+    ///
+    /// Many upstreams take `X_User` for `X-User`, so that a client could say what only this
+    /// server may.
+    pub fn allow_underscores(mut self, allow: bool) -> Self {
+        self.underscores = allow;
+        self
+    }
+
+    /// How long nothing may move to or from the upstream: default 60 s. Then 504.
+    ///
+    /// There is no limit on the whole but the deadline of the handler, until its answer
+    /// begins: a large body may take as long as it moves. A tunnel in which nothing moves
+    /// for so long is closed.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
+    /// How many bytes of a request's body are kept until its answer begins, so that it can
+    /// be sent again: default 64 KiB. A longer body is sent once. Zero: none is kept.
+    pub fn replay_buffer(mut self, bytes: usize) -> Self {
+        self.replay_buffer = bytes;
+        self
+    }
+
+    /// To which protocols a client may switch, such as `["websocket"]`: default none.
+    ///
+    /// Such a connection becomes a tunnel once the upstream has agreed with 101. Nobody
+    /// looks into it: the upstream is the one to check `Origin` and the like.
+    pub fn upgrades<'a>(mut self, protocols: impl IntoIterator<Item = &'a str>) -> Self {
+        self.upgrades = protocols.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Changes each request before it is sent, after everything that the client may not say
+    /// was taken off.
+    ///
+    /// ```
+    /// use squall::forward::Forward;
+    ///
+    /// let api = Forward::to("http://127.0.0.1:8080").rewrite(|request, onward| {
+    ///     let user = request.headers().get("x-session").unwrap_or("nobody");
+    ///     onward.headers_mut().set("X-User", user)?;
+    ///     onward.headers_mut().remove("cookie");
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn rewrite<F>(mut self, rewrite: F) -> Self
+    where
+        F: Fn(&Request, &mut Onward) -> Result<()> + Send + Sync + 'static,
+    {
+        self.rewrite = Some(Arc::new(rewrite));
+        self
+    }
+
+    /// What each upstream does at the moment.
+    pub fn stats(&self) -> Vec<UpstreamStats> {
+        self.upstreams.stats()
+    }
+}
+
+/// The parameters of a [`Forward`] as a handler.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum Relayed {}
+
+impl crate::web::Handler<Relayed> for Forward {
+    async fn handle(self, request: Request) -> Result<Response> {
+        Ok(forward(request, &self).await?)
+    }
+
+    fn needs(_: &mut Needs) {}
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward")
+            .field("upstreams", &self.upstreams)
+            .field("mapping", &self.mapping)
+            .field("upgrades", &self.upgrades)
+            .finish_non_exhaustive()
+    }
+}

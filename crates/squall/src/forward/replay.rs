@@ -1,0 +1,172 @@
+//! `Replay`: a request's body that can be sent twice, because its beginning is kept.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use squall_http::{Body, BodyError, BodyStream, Headers};
+
+/// A request's body, for as often as it may be sent.
+pub(super) enum Replay {
+    /// It is in memory, or there is none.
+    Whole(Body),
+    Taped(Tape),
+    /// Once, and then never again.
+    Once(Option<Body>),
+}
+
+impl Replay {
+    /// Keeps up to `limit` bytes of what is read of `body`.
+    pub(super) fn of(body: Body, limit: usize) -> Self {
+        if body.as_bytes().is_some() {
+            return Self::Whole(body);
+        }
+        match limit {
+            0 => Self::Once(Some(body)),
+            _ => Self::Taped(Tape::of(body, limit)),
+        }
+    }
+
+    /// The body from its start; an empty one where that is gone.
+    pub(super) fn play(&mut self) -> Body {
+        let body = match self {
+            Self::Whole(body) => body.try_clone(),
+            Self::Taped(tape) => tape.play(),
+            Self::Once(body) => body.take(),
+        };
+        body.unwrap_or_default()
+    }
+
+    /// Whether it can be had from its start.
+    pub(super) fn can_play(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Taped(tape) => lock(&tape.shared).records,
+            Self::Once(body) => body.is_some(),
+        }
+    }
+
+    /// Whether nothing was read of it.
+    pub(super) fn is_new(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Taped(tape) => {
+                let state = lock(&tape.shared);
+                state.records && state.kept.is_empty()
+            }
+            Self::Once(body) => body.is_some(),
+        }
+    }
+}
+
+/// What was read of a body, up to a limit.
+///
+/// While a tape is held, bodies that [`play`](Self::play) the same from the start can be
+/// had, one after the other. Beyond the limit it is given up, and the last body goes on
+/// alone.
+pub(super) struct Tape {
+    shared: Shared,
+}
+
+type Shared = Arc<Mutex<State>>;
+
+struct State {
+    source: Body,
+    kept: Vec<Bytes>,
+    size: usize,
+    limit: usize,
+    records: bool,
+}
+
+impl Tape {
+    fn of(source: Body, limit: usize) -> Self {
+        let state = State {
+            source,
+            kept: Vec::new(),
+            size: 0,
+            limit,
+            records: true,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The body from its start; `None` once more was read than is kept.
+    fn play(&self) -> Option<Body> {
+        play(&self.shared)
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        lock(&self.shared).records = false;
+    }
+}
+
+fn play(shared: &Shared) -> Option<Body> {
+    let records = lock(shared).records;
+    records.then(|| {
+        Body::stream(Reader {
+            shared: shared.clone(),
+            at: 0,
+        })
+    })
+}
+
+fn lock(shared: &Shared) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Reader {
+    shared: Shared,
+    /// How many of the kept pieces were read.
+    at: usize,
+}
+
+impl BodyStream for Reader {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let Self { shared, at } = self.get_mut();
+        let state = &mut *lock(shared);
+        if let Some(piece) = state.kept.get(*at) {
+            *at += 1;
+            return Poll::Ready(Some(Ok(piece.clone())));
+        }
+        let piece = ready!(state.source.poll_chunk(cx));
+        if let Some(Ok(piece)) = &piece
+            && state.records
+        {
+            state.size = state.size.saturating_add(piece.len());
+            if state.size > state.limit {
+                state.records = false;
+            } else {
+                state.kept.push(piece.clone());
+                *at += 1;
+            }
+        }
+        if !state.records {
+            // This reader is the last one, and has read everything that was kept.
+            state.kept.clear();
+        }
+        Poll::Ready(piece)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        let state = lock(&self.shared);
+        let kept = state.kept.iter().skip(self.at);
+        let kept: u64 = kept.map(|piece| piece.len() as u64).sum();
+        Some(state.source.len()? + kept)
+    }
+
+    fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
+        lock(&self.shared).source.take_trailers()
+    }
+
+    fn replay(&self) -> Option<Body> {
+        play(&self.shared)
+    }
+}

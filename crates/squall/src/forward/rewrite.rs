@@ -1,0 +1,102 @@
+//! `Onward`: a request on its way to the upstream, as a program may change it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use squall_http::Headers;
+use squall_http::wire::target::{check_bytes, is_authority};
+
+use super::error::ForwardError;
+use super::headers::{self, Said};
+use super::options::Forward;
+use crate::{Error, Request, Result};
+
+/// Changes what goes to the upstream.
+pub(super) type Rewrite = Arc<dyn Fn(&Request, &mut Onward) -> Result<()> + Send + Sync>;
+
+/// The head that goes to the upstream; see [`Forward::rewrite`](super::Forward::rewrite).
+///
+/// What belongs to one hop is gone already and cannot be put back: framing, `Connection`
+/// and `Upgrade` are generated when the request is sent.
+pub struct Onward {
+    pub(super) headers: Headers,
+    pub(super) target: String,
+    pub(super) host: Option<String>,
+}
+
+impl Onward {
+    /// What is sent of a request: sanitised, changed by the program, and only then ours.
+    pub(super) fn of(request: &mut Request, to: &Forward) -> Result<Self, ForwardError> {
+        let said = Said::of(request);
+        let target = to.mapping.target(request.path(), request.query());
+        let mut onward = Self {
+            target: target.map_err(ForwardError::path)?,
+            headers: match to.rewrite {
+                Some(_) => request.headers().clone(),
+                None => std::mem::take(request.headers_mut()),
+            },
+            host: None,
+        };
+        said.sanitise(&mut onward.headers, to);
+        if to.preserve_host && !said.host.is_empty() {
+            onward.host = Some(said.host);
+        }
+        if let Some(rewrite) = &to.rewrite {
+            rewrite(request, &mut onward).map_err(ForwardError::rewrite)?;
+            headers::take_off_generated(&mut onward.headers);
+        }
+        Ok(onward)
+    }
+
+    /// The fields, without `Host`.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The fields, to be changed.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        &mut self.headers
+    }
+
+    /// Path and query, percent-encoded, as the upstream gets them.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Asks the upstream for another path and query, percent-encoded.
+    ///
+    /// # Errors
+    /// When it does not begin with a slash, or holds a byte that has to be encoded.
+    pub fn set_target(&mut self, target: impl Into<String>) -> Result<()> {
+        let target = target.into();
+        if !target.starts_with('/') {
+            return Err(Error::internal(format!("the target {target:?} is no path")));
+        }
+        check_bytes(&target)?;
+        self.target = target;
+        Ok(())
+    }
+
+    /// Sends this as `Host` instead of the upstream's own.
+    ///
+    /// # Errors
+    /// When it is no host.
+    pub fn set_host(&mut self, host: impl Into<String>) -> Result<()> {
+        let host = host.into();
+        if host.is_empty() || !is_authority(host.as_bytes()) {
+            return Err(Error::internal(format!("{host:?} is no host")));
+        }
+        self.host = Some(host);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Onward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onward")
+            .field("target", &self.target)
+            .field("host", &self.host)
+            .field("headers", &self.headers)
+            .finish()
+    }
+}

@@ -1,0 +1,227 @@
+//! `Tunnel`: bytes between a client and an upstream that have left HTTP.
+//!
+//! ```text
+//!   client --read--> Pipe --write--> upstream       each direction on its own:
+//!   client <--write-- Pipe <--read-- upstream       an end of one is passed on as an end,
+//!                                                   and the other one goes on (half-close)
+//! ```
+//! It is over when both directions have ended, one has failed, or nothing has moved for
+//! too long. When the server shuts down, a WebSocket is closed as its protocol has it, as
+//! soon as the frame that is on its way has ended; whatever else is spoken is cut at the
+//! end of the grace.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use squall_http::Stream;
+use squall_http::client::Upgraded;
+use squall_http::server::{self, Exchange};
+use squall_loop::time::coarse_nanos;
+use squall_loop::{IoLoop, Sleep, sleep_until};
+
+use super::frames::Frames;
+use super::upstream::InFlight;
+
+/// What is read at a time, and is on its way at most.
+const PIECE: usize = 16 << 10;
+
+/// Both ends of a tunnel, before it is opened.
+pub(super) struct Tunnel {
+    pub(super) exchange: Exchange,
+    pub(super) upgraded: Upgraded,
+    pub(super) is_websocket: bool,
+    pub(super) idle: Duration,
+    pub(super) _in_flight: InFlight,
+}
+
+impl Tunnel {
+    /// Carries bytes until both ends have nothing more to say.
+    pub(super) async fn run(self, mut client: server::Upgraded) {
+        let read_ahead = client.take_read_ahead();
+        let client = client.stream();
+        // The permit of the upstream's connection is held as long as that is used.
+        let (answered_ahead, upstream, _permit) = self.upgraded.into_parts();
+        let watches = self.is_websocket;
+        let mut up = Pipe::new(client, &upstream, read_ahead, watches);
+        let mut down = Pipe::new(&upstream, client, answered_ahead, watches);
+        let mut silence = Silence::new(self.idle);
+        let mut draining = pin!(self.exchange.draining());
+        let mut is_draining = false;
+        poll_fn(|cx| {
+            if watches && !is_draining && draining.as_mut().poll(cx).is_ready() {
+                is_draining = true;
+                up.close_frames(&CLOSE_MASKED);
+                down.close_frames(&CLOSE);
+            }
+            let before = up.moved + down.moved;
+            let over = up.poll(cx)?.is_ready() & down.poll(cx)?.is_ready();
+            if over {
+                return Poll::Ready(Ok::<_, io::Error>(()));
+            }
+            silence.poll(cx, up.moved + down.moved > before).map(Ok)
+        })
+        .await
+        // A failure of either side is the end of both.
+        .unwrap_or_default();
+        // Whoever is left hears of the end.
+        client.abort();
+        upstream.abort();
+    }
+}
+
+/// A WebSocket's close frame with the code 1001, going away (RFC 6455 section 7.4.1).
+const CLOSE: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+/// The same as a client sends it, masked by zeros.
+const CLOSE_MASKED: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
+
+/// One direction.
+struct Pipe<'a> {
+    from: &'a Stream,
+    to: &'a Stream,
+    /// On its way.
+    piece: Bytes,
+    moved: u64,
+    stage: Stage,
+    frames: Option<Frames>,
+    /// What ends the conversation, once a frame has ended.
+    closing: Option<&'static [u8]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The end has been read.
+    Ending,
+    /// And passed on.
+    Ended,
+    /// We have put in what ends it.
+    Closing,
+    /// That is passed on, and what still comes is thrown away until its end: a socket that
+    /// is closed with unread bytes takes back what its peer has not read.
+    Draining,
+}
+
+impl<'a> Pipe<'a> {
+    fn new(from: &'a Stream, to: &'a Stream, ahead: Bytes, watches: bool) -> Self {
+        let mut frames = watches.then(Frames::default);
+        if let Some(frames) = &mut frames {
+            frames.pass(&ahead);
+        }
+        Self {
+            from,
+            to,
+            piece: ahead,
+            moved: 0,
+            stage: Stage::Open,
+            frames,
+            closing: None,
+        }
+    }
+
+    /// Ends the conversation with this frame at the next border of two.
+    fn close_frames(&mut self, frame: &'static [u8]) {
+        self.closing = Some(frame);
+    }
+
+    /// Ready when it has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while !self.piece.is_empty() {
+                match ready!(self.to.poll_write(cx, &self.piece))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => {
+                        self.piece.advance(written);
+                        self.moved += written as u64;
+                    }
+                }
+            }
+            match self.stage {
+                Stage::Open => {}
+                Stage::Ending | Stage::Closing => {
+                    ready!(self.to.poll_flush(cx))?;
+                    self.to.close_write()?;
+                    self.stage = match self.stage {
+                        Stage::Closing => Stage::Draining,
+                        _ => Stage::Ended,
+                    };
+                    continue;
+                }
+                Stage::Draining => {
+                    while ready!(self.poll_read(cx))? {
+                        self.piece = Bytes::new();
+                    }
+                    self.stage = Stage::Ended;
+                    continue;
+                }
+                Stage::Ended => return Poll::Ready(Ok(())),
+            }
+            let at_border = self.frames.as_ref().is_some_and(Frames::at_border);
+            if let Some(frame) = self.closing.take_if(|_| at_border) {
+                self.piece = Bytes::from_static(frame);
+                self.stage = Stage::Closing;
+                continue;
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => self.stage = Stage::Ending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    // What an encrypted stream has kept goes out while more is awaited.
+                    ready!(self.to.poll_flush(cx))?;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Reads the next piece; false is the end. Who waits holds no memory for it.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        ready!(self.from.poll_readable(cx));
+        let mut piece = vec![0; PIECE];
+        let read = ready!(self.from.poll_read(cx, &mut piece))?;
+        piece.truncate(read);
+        if let Some(frames) = &mut self.frames {
+            frames.pass(&piece);
+        }
+        self.moved += read as u64;
+        self.piece = piece.into();
+        Poll::Ready(Ok(read > 0))
+    }
+}
+
+/// The limit on silence: its timer is moved when it fires, not with each piece.
+struct Silence {
+    limit: Duration,
+    moved_at: u64,
+    timer: Sleep,
+}
+
+impl Silence {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            moved_at: coarse_nanos(),
+            timer: squall_loop::sleep(limit),
+        }
+    }
+
+    /// Ready when nothing has moved for so long.
+    fn poll(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<()> {
+        if moved {
+            self.moved_at = coarse_nanos();
+        }
+        loop {
+            ready!(Pin::new(&mut self.timer).poll(cx));
+            let io_loop = IoLoop::current();
+            let due = io_loop.instant_of(self.moved_at) + self.limit;
+            if due <= io_loop.now() {
+                return Poll::Ready(());
+            }
+            self.timer = sleep_until(due);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! `Upstreams`: the servers among which requests are shared out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::balance::{Balance, Turn};
+use super::error::ForwardError;
+use super::health::{Checks, HealthCheck};
+use super::names::Names;
+use super::upstream::{Ejection, InFlight, Upstream, UpstreamState, UpstreamStats};
+use squall_http::server::Exchange;
+
+use crate::Request;
+use crate::client::{AsyncHttpClient, Origin};
+
+/// Fifths of a retry that are there at first, and that are saved up at most.
+const RETRIES: (u32, u32) = (50, 500);
+/// What one retry costs: each request gives one.
+const PER_RETRY: u32 = 5;
+
+/// One upstream, or a set of them.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall::forward::{Balance, Forward, HealthCheck, Upstreams};
+///
+/// let upstreams = Upstreams::of(["http://10.0.0.1:8080", "http://10.0.0.2:8080"])
+///     .balance(Balance::round_robin())
+///     .max_in_flight(200)
+///     .health_check(HealthCheck::get("/health").every(Duration::from_secs(5)));
+/// let api = Forward::to(upstreams).strip_prefix("/api");
+/// ```
+#[derive(Debug)]
+pub struct Upstreams(Set);
+
+/// What a set is made of, as forwards share it.
+pub(super) struct Set {
+    members: Members,
+    balance: Balance,
+    max_in_flight: usize,
+    ejection: Ejection,
+    retries: usize,
+    check: Option<Arc<Checks>>,
+    turn: Turn,
+    /// In fifths of one.
+    budget: AtomicU32,
+    /// Of the address.
+    path: String,
+}
+
+enum Members {
+    Fixed(Arc<[Arc<Upstream>]>),
+    Named(Names),
+    /// What is wrong with the addresses.
+    Invalid(String),
+}
+
+impl Upstreams {
+    /// These servers, each `http://host:port` or `https://…`. All have the same path, or
+    /// none; it is put before every forwarded one.
+    pub fn of<A: AsRef<str>>(addresses: impl IntoIterator<Item = A>) -> Self {
+        let mut path = None;
+        let mut members = Vec::new();
+        for address in addresses {
+            let origin = match Origin::parse(address.as_ref()) {
+                Ok(origin) => origin,
+                Err(why) => return Self::new(Members::Invalid(why), String::new()),
+            };
+            let path = path.get_or_insert_with(|| origin.path().to_owned());
+            if path != origin.path() {
+                let why = "the upstreams of a set have different paths".to_owned();
+                return Self::new(Members::Invalid(why), String::new());
+            }
+            members.push(Upstream::new(origin));
+        }
+        if members.is_empty() {
+            let why = "a set of upstreams is empty".to_owned();
+            return Self::new(Members::Invalid(why), String::new());
+        }
+        Self::new(Members::Fixed(members.into()), path.unwrap_or_default())
+    }
+
+    /// Every address of a name is a server: `http://name:port` or `https://…`, where
+    /// certificates have to be for the name. It is looked up again every 30 s.
+    pub fn of_name(address: &str) -> Self {
+        match Origin::parse(address) {
+            Ok(origin) => {
+                let path = origin.path().to_owned();
+                Self::new(Members::Named(Names::of(origin)), path)
+            }
+            Err(why) => Self::new(Members::Invalid(why), String::new()),
+        }
+    }
+
+    fn new(members: Members, path: String) -> Self {
+        Self(Set {
+            members,
+            path,
+            balance: Balance::default(),
+            max_in_flight: usize::MAX,
+            ejection: Ejection {
+                after: 5,
+                base: Duration::from_secs(10),
+            },
+            retries: 1,
+            check: None,
+            turn: Turn::default(),
+            budget: AtomicU32::new(RETRIES.0),
+        })
+    }
+
+    /// Which of them gets a request: default [`Balance::least_in_flight`].
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.0.balance = balance;
+        self
+    }
+
+    /// How many requests and tunnels each may have at a time: default no limit but the
+    /// client's connections. Where all are full, the answer is 503.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.0.max_in_flight = requests;
+        self
+    }
+
+    /// How many others are tried when one cannot be reached, or closes without an answer:
+    /// default 1.
+    ///
+    /// A request goes to another one only where that is safe: none of it was sent, or it is
+    /// idempotent; and its body, as far as it was sent, is still there
+    /// ([`Forward::replay_buffer`](super::Forward::replay_buffer)). No more than a fifth of
+    /// the requests are sent again.
+    pub fn retries(mut self, others: usize) -> Self {
+        self.0.retries = others;
+        self
+    }
+
+    /// After how many failures in a row one is left alone, and for how long at first:
+    /// default 5 and 10 s, and twice as long with each time, up to 5 minutes. Zero: never.
+    ///
+    /// A failure is no connection, no answer, or one that is malformed; a status is none.
+    /// Half of a set stays in it at least.
+    pub fn eject_after(mut self, failures: u32, time: Duration) -> Self {
+        self.0.ejection = Ejection {
+            after: failures,
+            base: time,
+        };
+        self
+    }
+
+    /// Asks each from time to time whether it works: default not.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.0.check = Some(Checks::of(check));
+        self
+    }
+
+    pub(super) fn into_set(self) -> Set {
+        self.0
+    }
+}
+
+impl From<&str> for Upstreams {
+    fn from(address: &str) -> Self {
+        Self::of([address])
+    }
+}
+
+impl From<&String> for Upstreams {
+    fn from(address: &String) -> Self {
+        Self::of([address])
+    }
+}
+
+impl From<String> for Upstreams {
+    fn from(address: String) -> Self {
+        Self::of([address])
+    }
+}
+
+impl Set {
+    /// The path that is put before every other one.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The servers at present.
+    ///
+    /// # Errors
+    /// When a name has no address, or an address is none.
+    pub(super) async fn members(
+        self: &Arc<Self>,
+        client: &AsyncHttpClient,
+        exchange: Exchange,
+    ) -> Result<Arc<[Arc<Upstream>]>, ForwardError> {
+        let members = match &self.members {
+            Members::Fixed(members) => members.clone(),
+            Members::Named(names) => (names.members(client).await)
+                .map_err(|error| ForwardError::unavailable(error.to_string()))?,
+            Members::Invalid(why) => return Err(ForwardError::invalid(why.clone())),
+        };
+        if let Some(check) = &self.check {
+            check.begin(self, client, &exchange);
+        }
+        if members.len() > 1 {
+            let saved = |saved: u32| (saved < RETRIES.1).then_some(saved + 1);
+            // An error: enough are saved.
+            let _ = (self.budget).fetch_update(Ordering::Relaxed, Ordering::Relaxed, saved);
+        }
+        Ok(members)
+    }
+
+    /// The servers that are known of.
+    pub(super) fn known(&self) -> Arc<[Arc<Upstream>]> {
+        match &self.members {
+            Members::Fixed(members) => members.clone(),
+            Members::Named(names) => names.known(),
+            Members::Invalid(_) => Arc::default(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> Vec<UpstreamStats> {
+        self.known()
+            .iter()
+            .map(|upstream| upstream.stats())
+            .collect()
+    }
+
+    /// What the request hashes to, where that decides who gets it.
+    pub(super) fn key(&self, request: &Request) -> Option<u64> {
+        self.balance.key(request)
+    }
+
+    /// One of the members that works, has room, and was not tried.
+    pub(super) fn pick(
+        &self,
+        members: &[Arc<Upstream>],
+        tried: &[Arc<Upstream>],
+        key: Option<u64>,
+    ) -> Result<InFlight, ForwardError> {
+        let limit = self.max_in_flight;
+        let works = |upstream: &&Arc<Upstream>| {
+            upstream.in_flight() < limit
+                && upstream.state() == UpstreamState::Up
+                && !tried.iter().any(|other| Arc::ptr_eq(upstream, other))
+        };
+        let chosen = match members {
+            [only] => Some(only).filter(works),
+            _ => {
+                let working = members.iter().filter(works);
+                match working.clone().count() {
+                    0 => None,
+                    count => self.balance.choose(working, count, key, &self.turn),
+                }
+            }
+        };
+        (chosen.and_then(|upstream| InFlight::begin(upstream, limit)))
+            .ok_or_else(|| self.why_none(members))
+    }
+
+    /// Whether one more may be tried instead of one that has failed.
+    pub(super) fn may_retry(&self, tried: usize, members: usize) -> bool {
+        let spend = |saved: u32| saved.checked_sub(PER_RETRY);
+        tried <= self.retries
+            && tried < members
+            && (self.budget)
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend)
+                .is_ok()
+    }
+
+    /// One has failed: it is left alone, unless too many are.
+    pub(super) fn has_failed(&self, members: &[Arc<Upstream>], upstream: &Upstream) {
+        if !upstream.has_failed(self.ejection) {
+            return;
+        }
+        let working = |upstream: &&Arc<Upstream>| upstream.state() != UpstreamState::Ejected;
+        let ejected = members.len() - members.iter().filter(working).count();
+        if (ejected + 1) * 2 <= members.len() {
+            upstream.eject(self.ejection);
+        }
+    }
+
+    fn why_none(&self, members: &[Arc<Upstream>]) -> ForwardError {
+        let count = |state| members.iter().filter(|it| it.state() == state).count();
+        let full = (members.iter())
+            .filter(|upstream| upstream.in_flight() >= self.max_in_flight)
+            .count();
+        ForwardError::unavailable(format!(
+            "none of {} upstreams is available: {} down, {} ejected, {full} full (max_in_flight)",
+            members.len(),
+            count(UpstreamState::Down),
+            count(UpstreamState::Ejected),
+        ))
+    }
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.known();
+        let addresses = known.iter().map(|upstream| upstream.origin.as_str());
+        f.debug_struct("Set")
+            .field("upstreams", &addresses.collect::<Vec<_>>())
+            .field("balance", &self.balance)
+            .finish_non_exhaustive()
+    }
+}
