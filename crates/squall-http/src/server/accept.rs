@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use squall_loop::{JoinHandle, with_timeout};
 
 use super::Inner;
+use super::admission::Admitted;
 use super::listener::Listener;
 use super::{start_on, turn_away};
 use crate::socket::Socket;
@@ -60,9 +61,10 @@ pub(super) fn start(inner: &Arc<Inner>, socket: Socket, peer: Peer, listener: &L
         peer,
         listener: listener.tag,
     };
+    let admitted = Admitted::new(inner);
     let proxied = inner.settings.proxy_protocol.contains(peer);
     if listener.tls.is_none() && !proxied {
-        start_on(inner, origin, socket.into(), &[]);
+        start_on(admitted, origin, socket.into(), &[]);
         return;
     }
     let tls = listener.tls.clone();
@@ -73,6 +75,9 @@ pub(super) fn start(inner: &Arc<Inner>, socket: Socket, peer: Peer, listener: &L
         inner: inner.clone(),
         age,
     };
+    // Who idles makes room for others, who shakes hands does not: that must not be all.
+    let limit = inner.settings.max_connections.div_ceil(2);
+    let limit = limit.min(inner.settings.max_handshakes);
     // The task has to own the socket that says on which lane it is to run.
     let socket = Arc::new(Mutex::new(Some(socket)));
     let owned = socket.clone();
@@ -83,13 +88,13 @@ pub(super) fn start(inner: &Arc<Inner>, socket: Socket, peer: Peer, listener: &L
             let Some(socket) = owned.lock().take() else {
                 return;
             };
-            shake_hands(&place, socket, origin, proxied, tls).await;
+            shake_hands(&place, admitted, socket, origin, proxied, tls).await;
         },
         None,
     );
     drop(lane);
     handshakes.open.insert(age, handshake);
-    let oldest = (handshakes.open.len() > inner.settings.max_handshakes)
+    let oldest = (handshakes.open.len() > limit)
         .then(|| handshakes.open.pop_first())
         .flatten();
     drop(handshakes);
@@ -114,6 +119,7 @@ impl Drop for Place {
 
 async fn shake_hands(
     place: &Place,
+    admitted: Admitted,
     socket: Socket,
     origin: Origin,
     proxied: bool,
@@ -123,10 +129,16 @@ async fn shake_hands(
     let peer = origin.peer;
     let limit = inner.settings.handshake_timeout;
     match with_timeout(limit, begin(socket, origin, proxied, tls)).await {
-        Ok(Ok(Begun::Http(stream, origin, bytes))) => start_on(inner, origin, stream, &bytes),
+        Ok(Ok(Begun::Http(stream, origin, bytes))) => start_on(admitted, origin, stream, &bytes),
         Ok(Ok(Begun::HttpInTheOpen(socket, origin))) => {
             let why = "this port speaks https, and the request came as http";
-            turn_away(inner, origin, socket.into(), StatusCode::BAD_REQUEST, why);
+            turn_away(
+                admitted,
+                origin,
+                socket.into(),
+                StatusCode::BAD_REQUEST,
+                why,
+            );
         }
         Ok(Err(error))
             if error

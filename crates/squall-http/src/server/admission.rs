@@ -7,13 +7,15 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use squall_loop::sleep;
 
 use super::Inner;
+use super::conn::Conn;
+use super::phase::Phase;
 
 /// How long accepting pauses when the process is out of file descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
@@ -77,27 +79,24 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
-    /// Counts a connection. None: its client has too many already.
-    pub(super) fn new(server: &Arc<Inner>, address: Option<IpAddr>) -> Option<Self> {
-        let client = address.and_then(client);
-        let limit = server.settings.max_connections_per_address;
-        let mut open = server.open();
-        if !open.clients.enter(client, limit) {
-            return None;
-        }
-        open.admitted += 1;
-        drop(open);
-        let server = server.clone();
-        Some(Self { server, client })
-    }
-
-    /// Counts one that is only told why it is not served.
-    pub(super) fn to_be_told(server: &Arc<Inner>) -> Self {
+    /// Counts a connection; whose it is may be known later.
+    pub(super) fn new(server: &Arc<Inner>) -> Self {
         server.open().admitted += 1;
         Self {
             server: server.clone(),
             client: None,
         }
+    }
+
+    /// Counts it as one of its client's, too. False: that has too many already.
+    pub(super) fn is_welcome(&mut self, address: Option<IpAddr>) -> bool {
+        let client = address.and_then(client);
+        let limit = self.server.settings.max_connections_per_address;
+        let welcome = self.server.open().clients.enter(client, limit);
+        if welcome {
+            self.client = client;
+        }
+        welcome
     }
 }
 
@@ -124,27 +123,34 @@ impl Inner {
     /// Waits until there is a place for a connection that has been accepted; one that
     /// idles is closed to make it. False: the server shuts down.
     pub(super) async fn has_room(&self) -> bool {
+        // Whoever gives way has to see that first; until then nobody else is closed.
+        let mut gives_way = Weak::new();
         poll_fn(|cx| {
             if self.is_draining() {
                 return Poll::Ready(false);
             }
-            if self.open().admitted >= self.settings.max_connections {
-                self.close_idlest(1);
+            let leaves = |conn: Arc<Conn>| !conn.is(Phase::Closed);
+            if self.is_full() && !gives_way.upgrade().is_some_and(leaves) {
+                gives_way = self.close_idlest(1).pop().unwrap_or_default();
             }
             let mut open = self.open();
             if open.admitted < self.settings.max_connections {
                 return Poll::Ready(true);
             }
             open.full = true;
-            open.waiting.push(cx.waker().clone());
+            open.wait(cx);
             Poll::Pending
         })
         .await
     }
 
+    fn is_full(&self) -> bool {
+        self.open().admitted >= self.settings.max_connections
+    }
+
     /// Closes up to `count` of the connections that have been idle for longest, a quarter
     /// of them at most. Those whose first request may be on its way come last.
-    fn close_idlest(&self, count: usize) -> usize {
+    fn close_idlest(&self, count: usize) -> Vec<Weak<Conn>> {
         let mut idle: Vec<_> = (self.connections().into_iter())
             .filter(|conn| conn.is_idle())
             .collect();
@@ -152,7 +158,8 @@ impl Inner {
         let count = count.min(idle.len().div_ceil(4));
         (idle.iter().take(count))
             .filter(|conn| conn.close_if_idle())
-            .count()
+            .map(Arc::downgrade)
+            .collect()
     }
 }
 
@@ -163,7 +170,7 @@ pub(super) struct Shortage(Option<Instant>);
 impl Shortage {
     /// Makes room and waits for a moment: accepting is not tried in a busy loop.
     pub(super) async fn pass(&mut self, server: &Inner, error: &io::Error) {
-        let closed = server.close_idlest(GIVES_WAY);
+        let closed = server.close_idlest(GIVES_WAY).len();
         let now = Instant::now();
         if self.0.is_none_or(|last| now - last >= COMPLAINS) {
             self.0 = Some(now);

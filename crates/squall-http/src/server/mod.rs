@@ -28,7 +28,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -117,7 +117,7 @@ struct Open {
     conns: Slab<Weak<Conn>>,
     /// Listeners that are open.
     accepting: usize,
-    /// Connections that have a place; those that shake hands have not.
+    /// Connections that have a place, those that shake hands included.
     admitted: usize,
     clients: Clients,
     /// An acceptor waits for a place.
@@ -184,11 +184,7 @@ impl Server {
             if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
                 return Poll::Ready(Some(accepted));
             }
-            let mut open = self.inner.open();
-            if !open.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                open.waiting.push(cx.waker().clone());
-            }
-            drop(open);
+            self.inner.open().wait(cx);
             if self.inner.is_draining() {
                 return Poll::Ready(None);
             }
@@ -239,14 +235,20 @@ impl Drop for Accepting {
 
 /// Gives a connection its driver, on the lane it lives on, unless its client has too many
 /// already. `begun` is what was read of it already.
-fn start_on(inner: &Arc<Inner>, origin: Origin, stream: Stream, begun: &[u8]) {
-    let Some(admitted) = Admitted::new(inner, origin.peer.ip()) else {
-        let limit = inner.settings.max_connections_per_address;
+fn start_on(mut admitted: Admitted, origin: Origin, stream: Stream, begun: &[u8]) {
+    if !admitted.is_welcome(origin.peer.ip()) {
+        let limit = admitted.settings.max_connections_per_address;
         let why = format!(
             "more than {limit} connections of one address (setting: max_connections_per_address)"
         );
-        return turn_away(inner, origin, stream, StatusCode::SERVICE_UNAVAILABLE, why);
-    };
+        return turn_away(
+            admitted,
+            origin,
+            stream,
+            StatusCode::SERVICE_UNAVAILABLE,
+            why,
+        );
+    }
     let (conn, registered) = register(admitted, origin, stream);
     conn.read().begin_with(begun);
     let task = async move { h1::drive(&registered.conn).await };
@@ -255,13 +257,13 @@ fn start_on(inner: &Arc<Inner>, origin: Origin, stream: Stream, begun: &[u8]) {
 
 /// Answers a connection that cannot be served, and closes it.
 fn turn_away(
-    inner: &Arc<Inner>,
+    admitted: Admitted,
     origin: Origin,
     stream: Stream,
     status: StatusCode,
     why: impl Into<String>,
 ) {
-    let (conn, registered) = register(Admitted::to_be_told(inner), origin, stream);
+    let (conn, registered) = register(admitted, origin, stream);
     let why = why.into();
     let task = async move { h1::turn_away(&registered.conn, status, &why).await };
     drop(conn.stream.spawn_here(task, None));
@@ -331,6 +333,14 @@ impl Inner {
 impl Open {
     fn live(&self) -> impl Iterator<Item = Arc<Conn>> {
         self.conns.iter().filter_map(|(_, conn)| conn.upgrade())
+    }
+
+    /// Wakes this task at the next change.
+    fn wait(&mut self, cx: &Context<'_>) {
+        let known = |waker: &Waker| waker.will_wake(cx.waker());
+        if !self.waiting.iter().any(known) {
+            self.waiting.push(cx.waker().clone());
+        }
     }
 
     /// Nothing is left that a shutdown waits for.

@@ -7,7 +7,7 @@
 //!   Idle -> Reading -> Handling --(driver: the handler has answered)--> Writing -> Idle
 //!     |                   |
 //!     |                   `-----(deadline: it has not)--> Taken -> Closed
-//!     `--(shutdown)--> Closed
+//!     `--(shutdown, or a new connection's place)--> Closing -> Closed
 //! ```
 //!
 //! Out of `Handling` and `Idle` more than one may want to lead: they compare-exchange,
@@ -27,6 +27,8 @@ pub(super) enum Phase {
     Handling,
     Writing,
     Taken,
+    /// Closed from outside; its driver has not seen it yet.
+    Closing,
     Closed,
 }
 
@@ -79,7 +81,7 @@ impl Turn {
     /// Closes an idle connection, from outside. False: it is not idle.
     pub(super) fn close_if_idle(&self) -> bool {
         let number = self.number();
-        self.switch(word(number, Phase::Idle), word(number, Phase::Closed))
+        self.switch(word(number, Phase::Idle), word(number, Phase::Closing))
     }
 
     /// The driver gives the next exchange to its handler. Returns its number.
@@ -165,7 +167,11 @@ mod tests {
         assert!(!turn.close_if_idle());
         turn.idle();
         assert!(turn.close_if_idle());
+        assert!(!turn.close_if_idle(), "once");
         assert!(!turn.leave_idle());
+        assert!(!turn.is(Phase::Closed), "its driver has to see it");
+        turn.close();
+        assert!(turn.is(Phase::Closed));
     }
 }
 

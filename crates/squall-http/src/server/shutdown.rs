@@ -31,7 +31,7 @@ impl Server {
             if open.is_empty() {
                 return Poll::Ready(());
             }
-            open.waiting.push(cx.waker().clone());
+            open.wait(cx);
             Poll::Pending
         });
         if with_timeout(grace, ended).await.is_ok() {
