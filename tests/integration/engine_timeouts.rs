@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use squall::testing::{TestResponse, TestServer};
-use squall::{Application, Body, BodyError, Bytes, IoLoop, Request, Result, Settings, any};
+use squall::{Application, Body, BodyError, Bytes, IoLoop, Request, Result, Settings, any, post};
 use squall_loop::TestClock;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,19 +27,32 @@ async fn sink(mut request: Request) -> Result<String> {
     Ok(length.to_string())
 }
 
+/// Reads the body, and does not answer then.
+async fn hangs(request: Request) -> Result<String> {
+    sink(request).await?;
+    std::future::pending().await
+}
+
+/// Reads the first piece only.
+async fn stops(mut request: Request) -> Result<String> {
+    request.body_mut().chunk().await;
+    std::future::pending().await
+}
+
 /// More than any socket buffers.
 async fn endless() -> Body {
     Body::from_fn(|| async { Some(Ok::<_, BodyError>(Bytes::from(vec![b'a'; 100_000]))) })
 }
 
 impl Stage {
-    fn start(mut settings: Settings) -> Self {
-        settings.server.handler_timeout = 600 * SECOND;
+    fn start(settings: Settings) -> Self {
         let clock = TestClock::new();
         let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
         let application = Application::new()
             .route("/", any(sink))
             .route("/endless", endless)
+            .route("/hangs", post(hangs))
+            .route("/stops", post(stops))
             .settings(settings);
         let server = TestServer::start_on(io_loop.expect("a loop"), application);
         let other = server.connect();
@@ -137,7 +150,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_body_may_pause_and_may_not_drip() {
-    let head = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n";
+    let head = b"POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n";
     let mut stage = Stage::start(Settings::default());
     for (piece, setting) in [
         (0, "body_timeout"),
@@ -178,6 +191,49 @@ fn a_body_of_which_any_byte_is_enough() {
     assert!(stage.drip(&mut tcp, b"a", 100).is_none(), "it may drip");
     let (second, answer) = stage.drip(&mut tcp, b"", 100).expect("an end");
     assert!((29..=31).contains(&second), "after {second} s");
+    is_408(&answer, "body_timeout");
+}
+
+#[test]
+fn the_handlers_time_begins_when_the_body_has_come() {
+    let head =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n");
+    let is_504 = |answer: &[u8]| {
+        let answer = TestResponse::parse(answer);
+        assert_eq!(answer.status, 504);
+        assert!(answer.text().contains("(setting: handler_timeout)"));
+    };
+    let mut stage = Stage::start(Settings::default());
+    let mut tcp = stage.server.connect();
+    tcp.write_all(head("/hangs").as_bytes()).expect("sent");
+    let piece = [b'a'; 600];
+    assert!(stage.drip(&mut tcp, &piece, 100).is_none(), "it may come");
+    let (second, answer) = stage.drip(&mut tcp, b"", 100).expect("an end");
+    assert!((59..=61).contains(&second), "after {second} s more");
+    is_504(&answer);
+    // A body that comes and is not read is no excuse.
+    let mut tcp = stage.server.connect();
+    tcp.write_all(head("/stops").as_bytes()).expect("sent");
+    let (second, answer) = stage.drip(&mut tcp, &piece, 100).expect("an end");
+    assert!((60..=62).contains(&second), "after {second} s");
+    is_504(&answer);
+}
+
+#[test]
+fn a_client_that_pauses_has_the_bodys_time_and_not_the_handlers() {
+    let mut settings = Settings::default();
+    settings.server.handler_timeout = 5 * SECOND;
+    let mut stage = Stage::start(settings);
+    let head = b"POST / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 20\r\n\r\n";
+    let mut tcp = stage.server.connect();
+    tcp.write_all(head).expect("sent");
+    assert!(stage.drip(&mut tcp, b"", 20).is_none(), "it may pause");
+    let (second, answer) = stage.drip(&mut tcp, &[b'a'; 20], 1).expect("an end");
+    assert_eq!((second, TestResponse::parse(&answer).status), (1, 200));
+    let mut tcp = stage.server.connect();
+    tcp.write_all(head).expect("sent");
+    let (second, answer) = stage.drip(&mut tcp, b"", 100).expect("an end");
+    assert!((30..=31).contains(&second), "after {second} s");
     is_408(&answer, "body_timeout");
 }
 

@@ -391,3 +391,33 @@ fn a_forward_ends_in_time_for_its_handler_to_answer() {
     );
     latch.open();
 }
+
+#[test]
+fn a_forwarded_upload_may_take_longer_than_its_handler() {
+    let (told, hears) = told();
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        for _ in 0..4 {
+            peer.read(1_000);
+            told.say("piece");
+        }
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
+        peer.is_closed();
+    });
+    let upstream = Forward::to(&upstream.url(""));
+    let relay = move |request: Request| {
+        let upstream = upstream.clone();
+        async move { Result::<Response>::Ok(forward(request, &upstream).await?) }
+    };
+    let (server, clock) = start(Application::new().route("/", any(relay).timeout(LIMIT)));
+    let mut tcp = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n";
+    tcp.write_all(head.as_bytes()).expect("sent");
+    for _ in 0..4 {
+        clock.advance(LIMIT * 4 / 5);
+        tcp.write_all(&[b'a'; 1_000]).expect("sent");
+        assert_eq!(hears.next(), "piece");
+    }
+    let answer = answer(tcp);
+    assert_eq!((answer.status, &*answer.text()), (200, "here"));
+}

@@ -42,7 +42,10 @@ pub(crate) struct Conn {
     /// When the current exchange began, or the connection, in nanoseconds of the loop's
     /// clock.
     begun: AtomicU64,
-    /// The current exchange's own deadline, in nanoseconds from its begin; 0: none.
+    /// From when on the handler has to answer: the exchange's begin, or the last piece of
+    /// its body. While a piece is awaited, when its client will have run out of time.
+    clock: AtomicU64,
+    /// The current exchange's own limit on that, in nanoseconds; 0: none.
     limit: AtomicU64,
     out: Mutex<Out>,
     pub(super) read: Mutex<ReadSide>,
@@ -83,6 +86,7 @@ impl Conn {
             turn: Turn::new(),
             tag: AtomicU32::new(0),
             begun: AtomicU64::new(coarse_nanos()),
+            clock: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             out: Mutex::default(),
             read: Mutex::default(),
@@ -130,7 +134,9 @@ impl Conn {
     pub(super) fn begin(&self) -> u64 {
         self.tag.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
-        self.begun.store(coarse_nanos(), Ordering::Relaxed);
+        let now = coarse_nanos();
+        self.begun.store(now, Ordering::Relaxed);
+        self.clock.store(now, Ordering::Relaxed);
         self.turn.begin()
     }
 
@@ -202,7 +208,15 @@ impl Conn {
             0 => self.server.handler_nanos,
             own => own,
         };
-        self.begun.load(Ordering::Relaxed).saturating_add(limit)
+        self.clock.load(Ordering::Relaxed).saturating_add(limit)
+    }
+
+    /// The handler has to answer from now on: it was waiting for the client until now, or
+    /// will until then. How long a client may take is no matter of the handler's.
+    pub(super) fn set_clock(&self, nanos: u64) {
+        let before = self.due();
+        self.clock.store(nanos, Ordering::Relaxed);
+        DeadlineScope::moved(before, self.due());
     }
 
     pub(super) fn limit(&self) -> Duration {
@@ -235,17 +249,32 @@ impl Conn {
     /// Sees to it that the handler's deadline fires even if its task cannot run.
     fn arm_deadline(self: &Arc<Self>, number: u64) {
         let mut slow = self.slow();
-        if slow.deadline.is_some() || !self.turn.arm(number) {
-            return;
+        if slow.deadline.is_none() && self.turn.arm(number) {
+            slow.deadline = Some(self.call_deadline(number));
         }
+    }
+
+    /// The timer is never more than the limit away, so that it is not late whenever the
+    /// body moves the clock.
+    fn call_deadline(self: &Arc<Self>, number: u64) -> Timeout {
         let conn = self.clone();
         let io_loop = &self.server.io_loop;
-        let when = io_loop.instant_of(self.due());
-        slow.deadline = Some(io_loop.call_at(when, move || conn.deadline_passed(number)));
+        let due = io_loop.instant_of(self.due());
+        let latest = io_loop.now().checked_add(self.limit());
+        let when = latest.map_or(due, |latest| latest.min(due));
+        io_loop.call_at(when, move || conn.deadline_passed(number))
     }
 
     /// Answers 504 in place of a handler that has not, stuck or not.
     fn deadline_passed(self: &Arc<Self>, number: u64) {
+        let io_loop = &self.server.io_loop;
+        if io_loop.now() < io_loop.instant_of(self.due()) {
+            let mut slow = self.slow();
+            if self.turn.arm(number) {
+                slow.deadline = Some(self.call_deadline(number));
+            }
+            return;
+        }
         if !self.turn.take(number) {
             return;
         }

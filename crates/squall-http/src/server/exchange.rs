@@ -39,8 +39,9 @@ impl Exchange {
         self.conn.tag.load(Ordering::Relaxed)
     }
 
-    /// Gives the exchange a deadline, counted from its begin, in place of the
-    /// server's. At the deadline 504 is answered, even while the handler blocks.
+    /// Gives the exchange a deadline in place of the server's, counted from its begin, or
+    /// from the last piece of its body that was read. At the deadline 504 is answered, even
+    /// while the handler blocks.
     pub fn set_deadline(&self, limit: Duration) {
         self.conn.set_limit(self.number, limit);
     }

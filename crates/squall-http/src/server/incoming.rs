@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use squall_loop::time::coarse_nanos;
 
 use super::conn::Conn;
 use super::patience::{Alarm, Patience, Slow};
@@ -56,6 +57,7 @@ impl BodyStream for Incoming {
         let piece = (conn.read()).poll_body(&conn.stream, cx, settings.max_body_size);
         if piece.is_ready() {
             this.patience.rest();
+            conn.set_clock(coarse_nanos());
             return piece;
         }
         // Nothing more can come while an earlier answer is still in our buffer.
@@ -64,7 +66,9 @@ impl BodyStream for Incoming {
         }
         let pace = settings.body_pace();
         let taken = conn.read().taken();
-        let slow = ready!(this.patience.poll(&mut this.alarm, cx, taken, pace));
+        let slow = this.patience.poll(&mut this.alarm, cx, taken, pace);
+        conn.set_clock(this.patience.until());
+        let slow = ready!(slow);
         conn.read().give_up();
         Poll::Ready(Some(Err(match slow {
             Slow::Silent => BodyError::TimedOut { limit: pace.limit },

@@ -144,6 +144,11 @@ impl Patience {
         alarm.poll(cx, due).map(|()| self.why(now, pace))
     }
 
+    /// When the wait that goes on must end, in nanoseconds of the loop's clock.
+    pub(super) fn until(&self) -> u64 {
+        self.left
+    }
+
     /// The wait is over, for this time.
     pub(super) fn rest(&mut self) {
         if self.waits {

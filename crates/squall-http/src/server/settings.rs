@@ -33,8 +33,9 @@ pub struct Settings {
     /// From a connection's begin until its PROXY header is there and its TLS handshake is
     /// done: default 10 s, then it is closed.
     pub handshake_timeout: Duration,
-    /// How many connections may be so far: default 1,024. Beyond it the one that has been
-    /// longest is given up.
+    /// How many connections may be so far: default 1,024, and at most half of
+    /// [`max_connections`](Self::max_connections). Beyond it the one that has been longest
+    /// is given up.
     pub max_handshakes: usize,
     /// A chunk's size line with its extensions, in bytes: default 4 KiB, beyond it 400.
     pub max_chunk_line: usize,
@@ -50,7 +51,7 @@ pub struct Settings {
     /// What is read of a body that nobody wanted, so that its connection can go on:
     /// default 256 KiB. With more to come it is closed.
     pub max_drain_size: u64,
-    /// Open connections: default 100,000. At the limit the one that has been idle for
+    /// Open connections, those that shake hands included: default 100,000. At the limit the one that has been idle for
     /// longest is closed; while none is idle, new ones wait in the system's backlog.
     pub max_connections: usize,
     /// Open connections of one address: default 4,096, beyond it 503 with `Retry-After`.
@@ -79,7 +80,10 @@ pub struct Settings {
     /// long run: default 500. 0 asks for any byte within
     /// [`write_timeout`](Self::write_timeout).
     pub min_write_rate: u64,
-    /// From the end of a head until the handler has answered: default 60 s, then 504.
+    /// From the end of a head, or the last piece of the body that was read, until the
+    /// handler has answered: default 60 s, then 504.
+    ///
+    /// While a handler waits for its client's body, `body_timeout` rules.
     pub handler_timeout: Duration,
     /// How long a connection that is being closed is still read: default 2 s without a
     /// byte.

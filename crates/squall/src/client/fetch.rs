@@ -1,6 +1,7 @@
 //! The life of a fetch, from the request to the head of its answer.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -9,7 +10,7 @@ use squall_http::client::{
 };
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, Headers};
-use squall_loop::{IoLoop, remaining, with_timeout};
+use squall_loop::{IoLoop, deadline, remaining, with_timeout};
 use url::{Position, Url};
 
 use super::async_http_client::Shared;
@@ -29,7 +30,10 @@ const REDIRECT_BODY: u64 = 64 << 10;
 /// How often a request is sent anew because its connection was closed under it.
 pub(super) const SAFE_REPEATS: u32 = 3;
 
-/// What a fetch leaves of its handler's deadline: a tenth, and at most this.
+/// What rules a whole fetch: its own limit, or the deadline that it has inherited.
+const REQUEST_TIMEOUT: &str = "request_timeout";
+const HANDLERS_DEADLINE: &str = "the handler's deadline";
+/// What a fetch leaves of a deadline: a tenth, and at most this.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// Fetches: a place in the pool, a connection, one exchange; again for each redirect, for
@@ -186,15 +190,15 @@ pub(super) async fn once(
 ) -> Result<HttpResponse, FetchError> {
     let defaults = &shared.defaults;
     let mut trace = Trace::begin();
-    let total = Total::of(&request, defaults.request_timeout);
+    let mut total = Total::of(&request, defaults.request_timeout);
     let invalid = shared.check();
     let mut url = match invalid.and_then(|()| request.complete()) {
         Ok(url) => url,
         Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
     };
     let fetched = run(shared, &mut request, &mut url, &mut trace);
-    let fetched = match &total {
-        Some(total) => within(total.limit, total.setting, fetched).await,
+    let fetched = match &mut total {
+        Some(total) => within_total(total, fetched).await,
         None => fetched.await,
     };
     let (answer, reused) = fetched.map_err(|cause| trace.error(cause, shown(&url)))?;
@@ -309,6 +313,10 @@ pub(super) struct Total {
     pub(super) limit: Duration,
     pub(super) setting: &'static str,
     begun: Instant,
+    /// The request's own limit.
+    own: Option<Duration>,
+    /// The deadline of the handler, if that is what rules.
+    inherited: Option<Instant>,
 }
 
 impl Total {
@@ -316,18 +324,37 @@ impl Total {
     /// less.
     fn of(request: &HttpRequest, default: Duration) -> Option<Self> {
         let own = request.request_timeout.unwrap_or(default);
-        let own = Some((own, "request_timeout")).filter(|(limit, _)| !limit.is_zero());
+        let own = Some(own).filter(|limit| !limit.is_zero());
         let left = (remaining().filter(|_| request.inherit_deadline))
-            .map(|left| (leave_time_to_answer(left), "the handler's deadline"));
-        let (limit, setting) = own
-            .into_iter()
+            .map(|left| (leave_time_to_answer(left), HANDLERS_DEADLINE));
+        let (limit, setting) = (own.into_iter())
+            .map(|own| (own, REQUEST_TIMEOUT))
             .chain(left)
             .min_by_key(|(limit, _)| *limit)?;
         Some(Self {
             limit,
             setting,
             begun: now(),
+            own,
+            inherited: deadline().filter(|_| setting == HANDLERS_DEADLINE),
         })
+    }
+
+    /// Whether there is more time after all: a handler's deadline moves with each piece of
+    /// its request's body.
+    fn has_moved(&mut self) -> bool {
+        let later = |before: Instant| deadline().filter(|due| *due > before);
+        let Some(due) = self.inherited.and_then(later) else {
+            return false;
+        };
+        let (now, begun) = (now(), self.begun);
+        let left = leave_time_to_answer(due.saturating_duration_since(now));
+        let limit = now.saturating_duration_since(begun) + left;
+        (self.limit, self.setting, self.inherited) = match self.own.filter(|own| *own < limit) {
+            Some(own) => (own, REQUEST_TIMEOUT, None),
+            None => (limit, HANDLERS_DEADLINE, Some(due)),
+        };
+        true
     }
 
     /// What is left of it.
@@ -449,6 +476,23 @@ async fn within<T>(
 ) -> Result<T, Cause> {
     let timed = with_timeout(limit, future).await;
     timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
+}
+
+/// As [`within`], for a whole fetch.
+async fn within_total<T>(
+    total: &mut Total,
+    future: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    let mut future = pin!(future);
+    loop {
+        if let Ok(done) = with_timeout(total.rest(), future.as_mut()).await {
+            return done;
+        }
+        if !total.has_moved() {
+            let (limit, setting) = (total.limit, total.setting);
+            return Err(Cause::Timeout { limit, setting });
+        }
+    }
 }
 
 /// As [`within`], where a setting of zero is no limit.

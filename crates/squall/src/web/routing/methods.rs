@@ -146,10 +146,10 @@ impl MethodRoutes {
         self
     }
 
-    /// How long the handlers may take to answer, from the end of the request's head on;
-    /// then 504 is answered, also while the handler is stuck. Default: the server's
-    /// `handler_timeout`, 60 s. A request may move its own deadline
-    /// ([`Exchange::set_deadline`](crate::Exchange::set_deadline)).
+    /// How long the handlers may take to answer, from the end of the request's head on, or
+    /// from the last piece of its body that was read; then 504 is answered, also while the
+    /// handler is stuck. Default: the server's `handler_timeout`, 60 s. A request may move
+    /// its own deadline ([`Exchange::set_deadline`](crate::Exchange::set_deadline)).
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.policy.timeout = Some(limit);
         self
