@@ -91,7 +91,8 @@ impl Builder {
 
     /// Reports where a task blocked: the stack of the stuck thread, with file and
     /// line of the program's own code, once per label and kind (waiting, on CPU).
-    /// Default false. On Linux, x86-64 and ARM64; elsewhere nothing is captured.
+    /// Default false. With the feature `blame`, which brings an unwinder; on Linux,
+    /// x86-64 and ARM64, elsewhere nothing is captured.
     ///
     /// The stack is in [`Stats::blamed`](crate::Stats::blamed), and in an event of
     /// `tracing` at the level "warn". Files and lines need debug information: in
@@ -108,6 +109,7 @@ impl Builder {
     /// takes CPU on a thread of the pool and memory for the debug
     /// information; lanes and monitor never wait for it. One real-time signal is
     /// taken, the highest that is free, and never given back.
+    #[cfg(feature = "blame")]
     pub fn blame(mut self, blame: bool) -> Self {
         self.blame = blame;
         self

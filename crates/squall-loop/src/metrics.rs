@@ -20,7 +20,7 @@ pub struct Stats {
     /// The polls and the executor's watched work that block at this moment.
     pub blocked_now: Vec<BlockedNow>,
     /// Where tasks blocked, oldest first: one entry per label and kind, at most
-    /// 1,024. Empty unless the setting [`blame`](crate::Builder::blame) is on.
+    /// 1,024. Empty unless `blame` of the [`Builder`](crate::Builder) is on.
     pub blamed: Vec<Blamed>,
     /// Since the loop was built.
     pub uptime: Duration,

@@ -26,7 +26,7 @@ const STACKS: usize = 1024;
 const TRIES: u8 = 3;
 
 /// A poll that blocked, and where. Made when the setting
-/// [`blame`](crate::Builder::blame) is on.
+/// `blame` of the [`Builder`](crate::Builder) is on.
 #[derive(Debug, Clone)]
 pub struct Blamed {
     /// The task's own name, from [`Watch::label`](crate::Watch::label).

@@ -1,11 +1,12 @@
 //! The stack of another thread of this process, and the names in it.
 //!
-//! Where the registers and the compiler's tables are known; elsewhere nothing is
-//! captured.
+//! With the feature `blame`, where the registers and the compiler's tables are known;
+//! elsewhere nothing is captured.
 
 #[cfg(any(
     all(test, loom),
     all(
+        feature = "blame",
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64"),
         not(loom)
@@ -14,18 +15,21 @@
 mod request;
 
 #[cfg(all(
+    feature = "blame",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(loom)
 ))]
 mod signal;
 #[cfg(all(
+    feature = "blame",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(loom)
 ))]
 mod unwind;
 #[cfg(all(
+    feature = "blame",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(loom)
@@ -33,12 +37,14 @@ mod unwind;
 pub(crate) use {signal::capture, unwind::symbols};
 
 #[cfg(not(all(
+    feature = "blame",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(loom)
 )))]
 mod nowhere;
 #[cfg(not(all(
+    feature = "blame",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(loom)

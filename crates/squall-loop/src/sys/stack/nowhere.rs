@@ -1,4 +1,4 @@
-//! Platforms where no stack can be captured.
+//! Builds and platforms where no stack is captured.
 
 use super::Symbol;
 
