@@ -14,6 +14,8 @@ use bytes::Bytes;
 use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::{JoinHandle, run_on_executor};
 
+use crate::file_read::{read_at, read_now};
+
 /// How much of a file is read or written at a time.
 pub(crate) const FILE_STEP: usize = 128 << 10;
 /// Buffers that a file goes through: one is read into while another may still be sent.
@@ -116,14 +118,11 @@ impl<K> FileBody<K> {
     }
 
     /// Hands out what was read.
-    fn read(&mut self, file: File, buffer: Vec<u8>, len: usize) -> Result<Bytes, BodyError> {
-        if len == 0 {
-            return Err(BodyError::other("a file became shorter while it was sent"));
-        }
+    fn read(&mut self, file: File, buffer: Vec<u8>, len: usize) -> Bytes {
         self.left -= len as u64;
         self.state = State::Idle(Source::Open(file));
         let spares = self.spares.clone();
-        Ok(Bytes::from_owner(Sent { buffer, spares }).slice(..len))
+        Bytes::from_owner(Sent { buffer, spares }).slice(..len)
     }
 }
 
@@ -144,7 +143,7 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
                 let mut buffer = this.buffer();
                 let room = buffer.get_mut(..step).unwrap_or_default();
                 match read_now(&file, room, at) {
-                    Ok(Some(len)) => return Poll::Ready(Some(this.read(file, buffer, len))),
+                    Ok(Some(len)) => return Poll::Ready(Some(Ok(this.read(file, buffer, len)))),
                     Ok(None) => this.read_on(Source::Open(file)),
                     Err(error) => return Poll::Ready(Some(Err(error.into()))),
                 }
@@ -158,7 +157,7 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
         let read = ready!(Pin::new(reading).poll(cx));
         this.state = State::Over;
         let (file, buffer, len) = read.map_err(BodyError::other)??;
-        Poll::Ready(Some(this.read(file, buffer, len)))
+        Poll::Ready(Some(Ok(this.read(file, buffer, len))))
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -201,32 +200,4 @@ impl Drop for Sent {
 
 fn lock(spares: &Spares) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
     spares.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads what need not come from a disk; `None`: it may have to.
-fn read_now(file: &File, room: &mut [u8], at: u64) -> io::Result<Option<usize>> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::io::{Errno, ReadWriteFlags, preadv2};
-
-        let mut slices = [io::IoSliceMut::new(room)];
-        match preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT) {
-            // Not in memory; or a file system that cannot tell.
-            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => Ok(None),
-            read => Ok(Some(read?)),
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (file, room, at);
-        Ok(None)
-    }
-}
-
-/// Reads, and waits for the disk if need be.
-fn read_at(file: &File, room: &mut [u8], at: u64) -> io::Result<usize> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_at(file, room, at);
-    #[cfg(windows)]
-    return std::os::windows::fs::FileExt::seek_read(file, room, at);
 }

@@ -22,6 +22,7 @@ pub mod client;
 pub mod coding;
 pub mod error;
 mod file_body;
+mod file_read;
 pub mod forward;
 #[cfg(doctest)]
 mod guide;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::Executor;
 
-use super::read;
+use crate::file_read::{read_at, read_now};
 
 /// What is read from a file at a time.
 const CHUNK: u64 = 64 << 10;
@@ -53,8 +53,9 @@ impl Content {
             Self::File(..) if len > CHUNK => None,
             Self::File(..) if len == 0 => Some(Body::empty()),
             Self::File(file, _) => {
-                let bytes = read::read_now(file, 0, usize::try_from(len).ok()?).ok()??;
-                (bytes.len() as u64 == len).then(|| bytes.into())
+                let len = usize::try_from(len).ok()?;
+                let bytes = filled(len, |room| read_now(file, room, 0)).ok()??;
+                (bytes.len() == len).then(|| bytes.into())
             }
         }
     }
@@ -65,7 +66,19 @@ fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
 }
 
-type Reading = squall_loop::JoinHandle<io::Result<Vec<u8>>>;
+/// Memory for up to `len` bytes, with what `read` puts into it.
+fn filled(
+    len: usize,
+    read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = vec![0; len];
+    Ok(read(&mut bytes)?.map(|read| {
+        bytes.truncate(read);
+        bytes
+    }))
+}
+
+type Reading = squall_loop::JoinHandle<io::Result<Option<Vec<u8>>>>;
 
 struct Sending {
     content: Content,
@@ -86,11 +99,12 @@ impl Sending {
         };
         let (at, len) = (range.start, (range.end - range.start).min(CHUNK) as usize);
         if self.reading.is_none() {
-            if let Some(bytes) = read::read_now(file, at, len)? {
+            if let Some(bytes) = filled(len, |room| read_now(file, room, at))? {
                 return Poll::Ready(Ok(bytes.into()));
             }
             let file = file.clone();
-            self.reading = Some(executor.submit(move || read::read(&file, at, len)));
+            let read = move |room: &mut [u8]| read_at(&file, room, at).map(Some);
+            self.reading = Some(executor.submit(move || filled(len, read)));
         }
         let Some(reading) = &mut self.reading else {
             return Poll::Pending;
@@ -98,7 +112,7 @@ impl Sending {
         let read = ready!(Pin::new(reading).poll(cx));
         self.reading = None;
         Poll::Ready(match read {
-            Ok(bytes) => Ok(bytes?.into()),
+            Ok(bytes) => Ok(bytes?.unwrap_or_default().into()),
             Err(error) => Err(BodyError::other(error)),
         })
     }

@@ -13,7 +13,6 @@ mod answer;
 mod content;
 mod entry;
 mod listing;
-mod read;
 mod root;
 mod versions;
 mod wanted;

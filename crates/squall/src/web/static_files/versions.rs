@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ring::digest::{Context, SHA256};
 
 use super::entry::File;
-use super::read;
+use crate::file_read::read_at;
 
 /// How many hashes are kept.
 const MAX_KEPT: usize = 10_000;
@@ -52,11 +52,11 @@ impl Versions {
             File::Embedded(bytes) => hash(bytes),
             File::Open { file, .. } => {
                 let mut context = Context::new(&SHA256);
-                let mut at = 0;
+                let (mut room, mut at) = (vec![0; CHUNK], 0);
                 while at < len {
-                    let bytes = read::read(file, at, CHUNK)?;
-                    context.update(&bytes);
-                    at += bytes.len() as u64;
+                    let read = read_at(file, &mut room, at)?;
+                    context.update(room.get(..read).unwrap_or_default());
+                    at += read as u64;
                 }
                 hex(context.finish().as_ref())
             }
