@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall::settings::ForwardedBy;
 use squall::testing::{TestResponse, TestServer};
-use squall::{Application, RemoteAddr, Request, Settings, TrustedPeers};
+use squall::{Application, Path, RemoteAddr, Request, Router, Settings, TrustedPeers};
 use squall_tests::{Identity, TlsClient};
 
 /// A server that answers with the client's address, scheme and host.
@@ -214,6 +214,22 @@ fn a_trusted_proxy_says_who_the_client_is() {
     ];
     let answer = server.send("GET", "/", &fields, b"");
     assert_eq!(answer.text(), "2001:db8::7 told https a.test");
+}
+
+#[test]
+fn a_host_is_routed_by_what_a_trusted_proxy_was_asked_for() {
+    for (proxies, seen) in [(&["127.0.0.1"][..], "ann"), (&[], "everybody")] {
+        let mut settings = Settings::default();
+        settings.trusted_proxies = trusted(proxies);
+        let users = Router::new().route("/", async |Path(user): Path<String>| user);
+        let application = Application::new()
+            .route("/", async || "everybody")
+            .host("{user}.example.com", users)
+            .settings(settings);
+        let server = TestServer::start(application);
+        let fields = [("X-Forwarded-Host", "ann.Example.com:8443")];
+        assert_eq!(server.send("GET", "/", &fields, b"").text(), seen);
+    }
 }
 
 #[cfg(unix)]

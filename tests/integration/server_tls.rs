@@ -231,3 +231,43 @@ fn of_too_many_handshakes_the_oldest_is_given_up() {
     let mut client = TlsClient::connect(address, "a.test", None).expect("a handshake");
     assert_eq!(client.get("/").expect("an answer").status, 200);
 }
+
+#[test]
+fn who_shakes_hands_holds_a_place_and_never_all_of_them() {
+    let mut settings = Settings::default();
+    settings.server.max_connections = 4;
+    let (_server, address) = server(one(&Identity::of(&["a.test"])), settings);
+    let connect = || TlsClient::connect(address, "a.test", None).expect("a handshake");
+    let mut first = connect();
+    let mut second = connect();
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.get("/").expect("an answer").status, 200);
+    }
+    let idle = || TcpStream::connect(address).expect("a connection");
+    let (mut oldest, _other, _third) = (idle(), idle(), idle());
+    assert_eq!(rest(&mut oldest), b"", "two places are for handshakes");
+    assert!(first.get("/").is_err(), "it gave way to the third");
+    assert_eq!(second.get("/").expect("an answer").status, 200);
+}
+
+#[test]
+fn a_handshake_in_pieces_is_one() {
+    let (_server, address) = server(one(&Identity::of(&["a.test"])), Settings::default());
+    let mut client = TlsClient::connect_in_pieces(address, "a.test").expect("a handshake");
+    assert_eq!(client.get("/").expect("an answer").text(), "It works");
+}
+
+#[test]
+fn an_alert_in_place_of_a_handshake_ends_it() {
+    let mut settings = Settings::default();
+    settings.server.handshake_timeout = Duration::from_millis(50);
+    let (_server, address) = server(one(&Identity::of(&["a.test"])), settings);
+    // close_notify, as a warning.
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    socket
+        .write_all(b"\x15\x03\x03\x00\x02\x01\x00")
+        .expect("sent");
+    let answer = rest(&mut socket);
+    // An alert, or none.
+    assert!(matches!(answer[..], [] | [0x15, ..]), "{answer:?}");
+}

@@ -404,7 +404,7 @@ fn a_forwarded_upload_may_take_longer_than_its_handler() {
         peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhere");
         peer.is_closed();
     });
-    let upstream = Forward::to(&upstream.url(""));
+    let upstream = Forward::to(upstream.url(""));
     let relay = move |request: Request| {
         let upstream = upstream.clone();
         async move { Result::<Response>::Ok(forward(request, &upstream).await?) }

@@ -41,19 +41,23 @@ impl TlsClient {
     /// # Panics
     /// When the name is none.
     pub fn over(socket: TcpStream, name: &str, shown: Option<&Identity>) -> io::Result<Self> {
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody));
-        let config = match shown {
-            None => config.with_no_client_auth(),
-            Some(identity) => {
-                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
-                let cert = CertificateDer::from(identity.der.clone());
-                (config.with_client_auth_cert(vec![cert], key)).expect("a certificate")
-            }
-        };
+        Self::with(socket, name, config(shown))
+    }
+
+    /// As [`connect`](Self::connect), with the handshake in records of a few bytes.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn connect_in_pieces(address: SocketAddr, name: &str) -> io::Result<Self> {
+        let mut config = config(None);
+        config.max_fragment_size = Some(32);
+        Self::with(TcpStream::connect(address)?, name, config)
+    }
+
+    fn with(socket: TcpStream, name: &str, config: ClientConfig) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -104,6 +108,20 @@ impl TlsClient {
         answer.extend_from_slice(&body);
         Ok(TestResponse::parse(&answer))
     }
+}
+
+fn config(shown: Option<&Identity>) -> ClientConfig {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody));
+    let Some(identity) = shown else {
+        return config.with_no_client_auth();
+    };
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+    let cert = CertificateDer::from(identity.der.clone());
+    (config.with_client_auth_cert(vec![cert], key)).expect("a certificate")
 }
 
 #[derive(Debug)]

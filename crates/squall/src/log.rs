@@ -13,7 +13,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use squall_http::Peer;
@@ -98,7 +98,7 @@ impl AccessLine {
                     method = %self.method,
                     path = self.path.as_str(),
                     status = status.as_u16(),
-                    ms = self.begun.elapsed().as_secs_f64() * 1000.0,
+                    ms = millis(self.begun.elapsed()),
                     remote = %self.remote,
                     id = self.id.get().map(|id| &**id),
                 )
@@ -110,6 +110,11 @@ impl AccessLine {
             500.. => line!(Level::ERROR),
         }
     }
+}
+
+/// Milliseconds with three decimals: nobody reads a clock's whole precision.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Kept {

@@ -131,9 +131,13 @@ impl Rest {
             match stream_body(conn, waits, &mut self.body, self.framing).await {
                 Streamed::Whole => {}
                 // What was sent shows that it is not whole; only an answer that ends with
-                // its connection needs to have that cut.
+                // its connection needs to have that cut, behind what there was of it.
                 Streamed::Failed if self.framing != Framing::UntilClose => return Then::Linger,
-                Streamed::Failed | Streamed::Stuck => return Then::Abort,
+                Streamed::Failed => {
+                    flush(conn, waits).await;
+                    return Then::Abort;
+                }
+                Streamed::Stuck => return Then::Abort,
             }
         }
         // The last pieces wait for other answers, unless they are many.

@@ -85,7 +85,8 @@ impl Application {
     /// first; what it does not answer goes on to the next one, and at last to the routes
     /// for every host. A router with [`not_found`](Router::not_found) answers everything.
     ///
-    /// The host is the one the client named, which may be any.
+    /// The host is what [`Request::host`](crate::Request::host) says: the one the client
+    /// named, which may be any, or the one a trusted proxy has been asked for.
     ///
     /// ```
     /// use squall::{Application, Path, Router};

@@ -24,9 +24,12 @@ use crate::{Error, Result};
 /// Without middleware the handler's future is the only allocation: it is boxed
 /// together with everything that happens around it (see [`Visit`]).
 pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFuture {
-    let (place, spans) = app
-        .routes
-        .find(request.method(), request.path(), || request.host());
+    let host = || {
+        let peer = request.exchange().remote_addr();
+        let told = app.settings.told(request.headers(), peer);
+        told.host.or_else(|| request.host())
+    };
+    let (place, spans) = (app.routes).find(request.method(), request.path(), host);
     let prefers = Prefers::of(request.headers());
     request.exchange().set_tag(prefers.mark(place.tag()));
     let pressure = app.io_loop.pressure();

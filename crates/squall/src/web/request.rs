@@ -131,7 +131,7 @@ impl Request {
         let (names, in_host) = route.map_or((&[][..], 0), |route| (&route.names, route.in_host));
         let path = self.inner.path();
         let values = (self.spans.iter().enumerate()).map(move |(at, span)| match at < in_host {
-            true => span.of(self.inner.host().unwrap_or_default()),
+            true => span.of(self.host().unwrap_or_default()),
             false => span.of(path),
         });
         names.iter().map(|name| &**name).zip(values)

@@ -15,7 +15,7 @@ use super::http_error::{self, Prefers};
 use super::offload;
 use super::redirect_to_https;
 use crate::Error;
-use crate::log::AccessLine;
+use crate::log::{AccessLine, millis};
 
 type Note = Arc<dyn Any + Send + Sync>;
 
@@ -57,7 +57,7 @@ impl Service for Front {
         tracing::debug!(
             target: "squall::web",
             route = self.label(tag),
-            overdue_ms = overdue.as_secs_f64() * 1e3,
+            overdue_ms = millis(overdue),
             "a handler has ended when nobody waited for its answer any more; it is discarded"
         );
     }

@@ -128,6 +128,7 @@ impl Future for UntilHead {
         };
         let rest = Body::stream(Rest {
             life: this.life.take(),
+            failed: false,
             outgoing: this.outgoing.clone(),
             route: this.route.clone(),
         });
@@ -144,6 +145,8 @@ impl Future for UntilHead {
 struct Rest {
     /// Until it has ended.
     life: Option<Life>,
+    /// What was flushed goes first.
+    failed: bool,
     outgoing: Arc<Outgoing>,
     route: Arc<str>,
 }
@@ -158,6 +161,11 @@ impl BodyStream for Rest {
             if let Some(chunk) = this.outgoing.take() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
+            if std::mem::take(&mut this.failed) {
+                // The status is sent: a body that breaks off is all that can be said.
+                let why = "the handler failed after it had begun to answer";
+                return Poll::Ready(Some(Err(BodyError::other(why))));
+            }
             let Some(life) = &mut this.life else {
                 return this.outgoing.state().tail.poll_chunk(cx);
             };
@@ -171,10 +179,8 @@ impl BodyStream for Rest {
                 Poll::Ready(result) => {
                     this.life = None;
                     if let Err(error) = result {
-                        // The status is sent: a body that breaks off is all that can be said.
                         http_error::log(&this.route, &error);
-                        let why = "the handler failed after it had begun to answer";
-                        return Poll::Ready(Some(Err(BodyError::other(why))));
+                        this.failed = true;
                     }
                 }
             }

@@ -324,6 +324,7 @@ impl Application {
     ///
     /// To serve them elsewhere, too, give them to [`route`](Self::route):
     /// `.route("/favicon.ico", …)` for one, or `.route("/docs/{*path}", files)`.
+    #[track_caller]
     #[doc(alias = "static_path")]
     pub fn static_files(self, files: StaticFiles) -> Self {
         let prefix = files.options.prefix.clone();
