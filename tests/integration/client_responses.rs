@@ -123,6 +123,25 @@ fn a_body_is_saved_whole_or_not_at_all() {
     assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
 }
 
+/// A device that were replaced by a file would be gone for everybody.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_written_to_and_stays() {
+    let dir = TempDir::create();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let (url, place) = (server.url("/"), pipe.clone());
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe));
+    on_loop(async move {
+        let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
+        assert_eq!(response.save_to(&place).await.expect("saved"), 5);
+        assert!(!std::fs::metadata(&place).expect("still there").is_file());
+    });
+    assert_eq!(reader.join().expect("no panic").expect("text"), "hello");
+}
+
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
     let url = answering(OK).url("/");

@@ -21,12 +21,17 @@ pub(crate) const FILE_STEP: usize = 128 << 10;
 /// Buffers that a file goes through: one is read into while another may still be sent.
 const BUFFERS: usize = 2;
 
-/// The file at `path`, of the length that it has now.
+/// The file at `path` as a body of the length that it has now, read while it is sent.
+///
+/// As the body of a request, or a part of a form, it can be sent more than once.
 ///
 /// # Errors
 /// When it cannot be opened, or is no file.
-pub(crate) async fn file_body(path: &Path) -> io::Result<Body> {
-    let path: Arc<Path> = path.into();
+///
+/// # Cancel safety
+/// Nothing is lost.
+pub async fn file_body(path: impl AsRef<Path>) -> io::Result<Body> {
+    let path: Arc<Path> = path.as_ref().into();
     let opened = path.clone();
     let opened = run_on_executor(move || open(&opened));
     let (file, len) = opened.await.map_err(io::Error::other)??;

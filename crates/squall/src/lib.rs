@@ -35,6 +35,7 @@ pub mod web;
 pub use bytes::Bytes;
 pub use client::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse};
 pub use error::{Blame, Error, Result};
+pub use file_body::file_body;
 pub use http::{Method, StatusCode, Uri};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};

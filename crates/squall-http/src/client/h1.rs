@@ -24,6 +24,7 @@ use http::{Method, StatusCode};
 use super::answer::Incoming;
 use super::connection::{Connection, Home};
 use super::error::ExchangeError;
+use super::head::{Head, OnHead};
 use super::idle::Idle;
 use super::upgraded::Upgraded;
 use super::upload::Upload;
@@ -63,6 +64,8 @@ pub struct Outgoing<'a> {
     pub upgrade: Option<&'a str>,
     /// Who is told of 1xx answers.
     pub on_informational: Option<&'a OnInformational>,
+    /// Who is told of every head, in both directions.
+    pub on_head: Option<&'a OnHead>,
 }
 
 impl fmt::Debug for Outgoing<'_> {
@@ -160,6 +163,9 @@ pub async fn exchange<H: Home>(
     let mut head = std::mem::take(&mut connection.scratch);
     head.clear();
     write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
+    if let Some(tell) = request.on_head {
+        tell(Head::Request(&head));
+    }
     let hold = request.expect_continue.map(squall_loop::sleep);
     connection.exchanges += 1;
     let mut waiting = Waiting {
@@ -269,6 +275,9 @@ impl Waiting {
             let used = parse_response(data, &limits.head, &mut self.head);
             if let Some(used) = used.map_err(ExchangeError::Head)? {
                 self.connection.input.consume(used);
+                if let Some(tell) = request.on_head {
+                    tell(Head::from(&self.head));
+                }
                 if !self.head.status.is_informational() || self.switches_to(request) {
                     return Poll::Ready(Ok(()));
                 }

@@ -174,6 +174,13 @@ impl Server {
         }
     }
 
+    /// Serves a connection that was made elsewhere, by a task on the lane it lives on.
+    pub fn adopt(&self, socket: impl Into<Socket>, peer: Peer) {
+        let origin = Origin { peer, listener: 0 };
+        let admitted = Admitted::new(&self.inner);
+        start_on(admitted, origin, socket.into().into(), &[]);
+    }
+
     /// The next connection; None: the server shuts down.
     async fn accept(&self, listener: &Listener) -> Option<io::Result<(Socket, Peer)>> {
         let mut accept = pin!(listener.accept());

@@ -12,6 +12,7 @@ use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
 use squall_loop::IoLoop;
 
+use super::connect::Dial;
 use super::cookie_jar::CookieJar;
 use super::error::FetchError;
 use super::fetch;
@@ -65,6 +66,8 @@ pub(super) struct Defaults {
     pub(super) names: Names,
     pub(super) public_only: bool,
     pub(super) proxy: Option<Proxy>,
+    /// Makes the connections, if they are not to be made by their addresses.
+    pub(super) dialler: Option<Arc<dyn Dial>>,
     /// What is wrong with the settings: every fetch says so.
     pub(super) error: Option<String>,
 }
@@ -88,6 +91,7 @@ impl Default for Defaults {
             names: Names::default(),
             public_only: false,
             proxy: None,
+            dialler: None,
             error: None,
         }
     }
@@ -391,6 +395,12 @@ impl ClientBuilder {
     /// for one of them, or for a connection that comes free.
     pub fn max_dials_per_origin(mut self, dials: usize) -> Self {
         self.limits.dials = dials.max(1);
+        self
+    }
+
+    pub(crate) fn dial_with(mut self, dialler: impl Dial) -> Self {
+        self.defaults.dialler = Some(Arc::new(dialler));
+        self.defaults.proxy = None;
         self
     }
 

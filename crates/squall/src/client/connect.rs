@@ -28,6 +28,21 @@ use super::route::Route;
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// Who makes every connection, whatever the address.
+pub(crate) trait Dial: Send + Sync + 'static {
+    /// A new connection.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn dial(&self) -> io::Result<Socket>;
+}
+
+impl fmt::Debug for dyn Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
 /// A handshake that failed, in words.
 #[derive(Debug)]
 pub(crate) struct TlsFailure {
@@ -49,6 +64,12 @@ pub(super) async fn dial(
     route: &Route,
     trace: &mut Trace,
 ) -> Result<Connection, Cause> {
+    if let Some(dialler) = &shared.defaults.dialler {
+        trace.enter(Phase::Connect);
+        let socket = dialler.dial().map_err(Cause::Io)?;
+        trace.marks.connected();
+        return Ok(Connection::new(socket.into()));
+    }
     let host = url.host_str().unwrap_or_default();
     let config = match url.scheme() {
         "https" => Some(shared.tls_config(&route.tls).map_err(Cause::Config)?),

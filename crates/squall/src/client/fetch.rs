@@ -101,6 +101,7 @@ async fn run(
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
             upgrade: said.and_then(|said| said.upgrade.as_deref()),
             on_informational: said.and_then(|said| said.on_informational.as_deref()),
+            on_head: said.and_then(|said| said.on_head.as_deref()),
         };
         let progress = &mut trace.progress;
         let answer = exchange(connection, lease, &outgoing, body, &limits, progress).await;

@@ -46,6 +46,7 @@ mod save;
 mod time_info;
 
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
+pub(crate) use connect::Dial;
 pub use cookie_jar::{CookieJar, StoredCookie};
 pub use error::{FetchError, Phase, RequestSent};
 pub use event_source::{Event, EventSource};
@@ -60,5 +61,5 @@ pub use request::HttpRequest;
 pub use resolver::{Resolver, Resolving};
 pub use response::{Hop, HttpResponse};
 pub use retry::Retry;
-pub use squall_http::client::Upgraded;
+pub use squall_http::client::{Head, Upgraded};
 pub use time_info::TimeInfo;

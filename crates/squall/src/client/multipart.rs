@@ -61,6 +61,11 @@ impl Multipart {
         self.add(name, None, None, value.into(), None)
     }
 
+    /// Adds a field with a content type of its own, such as one that is JSON.
+    pub fn typed(self, name: &str, content_type: &str, value: impl Into<Body>) -> Self {
+        self.add(name, None, Some(content_type), value.into(), None)
+    }
+
     /// Adds a file that is in memory. An empty `content_type` is guessed from the name.
     pub fn bytes(
         self,

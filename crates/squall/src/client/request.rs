@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use squall_http::client::OnInformational;
+use squall_http::client::{OnHead, OnInformational};
 use squall_http::{Body, Headers};
 use url::{Position, Url};
 
@@ -67,6 +67,7 @@ pub(super) struct Rare {
     /// `Some(None)`: the file is where it usually is.
     pub(super) netrc: Option<Option<PathBuf>>,
     pub(super) on_informational: Option<Arc<OnInformational>>,
+    pub(super) on_head: Option<Arc<OnHead>>,
     pub(super) upgrade: Option<String>,
     pub(super) retry: Option<Retry>,
     pub(super) hedge_after: Option<Duration>,

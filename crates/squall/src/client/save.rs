@@ -70,6 +70,12 @@ struct Partial {
 
 impl Partial {
     fn create(path: PathBuf) -> io::Result<Self> {
+        // A device, a pipe: nothing is to take its place.
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+            let file = File::options().write(true).open(&path)?;
+            let beside = None;
+            return Ok(Self { file, beside, path });
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let salt = RandomState::new().hash_one(&path);
         let beside = path.with_file_name(format!(".{name}.{salt:016x}.part"));

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+#[cfg(unix)]
+use squall_http::Peer;
 use squall_http::server::Server;
 use squall_loop::{Builder, IoLoop, net, signal, sleep};
 
@@ -92,6 +94,21 @@ impl Application {
     }
 }
 
+#[cfg(unix)]
+impl Application {
+    /// Serves connections that are given to it ([`Running::adopt`]) and no others.
+    ///
+    /// # Errors
+    /// When the application is not complete.
+    ///
+    /// # Panics
+    /// Outside of a loop.
+    pub(crate) fn start_unbound(self) -> Result<Running> {
+        let (app, _) = self.freeze()?;
+        Ok(Running::new(app))
+    }
+}
+
 fn no_address() -> Error {
     Error::internal("no address is bound: call `listen` first")
 }
@@ -132,6 +149,11 @@ impl Running {
         };
         drop(IoLoop::current().spawn_named("accepting connections", accepting));
         Ok(())
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn adopt(&self, socket: net::UnixStream) {
+        self.server.adopt(socket, Peer::Unix);
     }
 
     /// The addresses it is served on. Unix sockets have none.

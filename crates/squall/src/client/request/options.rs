@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use squall_http::Headers;
+use squall_http::client::Head;
 
 use super::super::proxy::Proxy;
 use super::super::retry::Retry;
@@ -114,6 +115,14 @@ impl HttpRequest {
         tell: impl Fn(StatusCode, &Headers) + Send + Sync + 'static,
     ) -> Self {
         self.rare().on_informational = Some(Arc::new(tell));
+        self
+    }
+
+    /// Is told of every head as it goes over the wire: those of the requests, also of
+    /// redirects and repeats, and those of their answers. For logs and for debugging; a
+    /// request's head has its credentials in it.
+    pub fn on_head(mut self, tell: impl Fn(Head<'_>) + Send + Sync + 'static) -> Self {
+        self.rare().on_head = Some(Arc::new(tell));
         self
     }
 
