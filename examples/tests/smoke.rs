@@ -26,6 +26,40 @@ fn reverse_proxy() {
 }
 
 #[test]
+fn fault_proxy() {
+    let behind = Program::start("hello", &["127.0.0.1:0"]);
+    let to = behind.address().to_string();
+    let start = |faults: &[&str]| {
+        let usual = ["--listen", "127.0.0.1:0", "--to", to.as_str()];
+        Program::start("fault_proxy", &[&usual, faults].concat())
+    };
+    let say = |program: &Program| {
+        let mut stream = TcpStream::connect(program.address()).expect("a connection");
+        write!(
+            stream,
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .expect("sent");
+        let mut answer = Vec::new();
+        let read = std::io::Read::read_to_end(&mut stream, &mut answer);
+        (answer.len(), read.err().map(|error| error.kind()))
+    };
+    let slow = start(&["--delay", "5", "--rate", "10000"]);
+    assert_eq!(slow.get("/").text(), "hello\n");
+    slow.terminate();
+    assert_eq!(
+        say(&start(&["--after", "20", "--then", "close"])),
+        (20, None)
+    );
+    let (_, reset) = say(&start(&["--after", "20", "--then", "reset"]));
+    assert_eq!(reset, Some(std::io::ErrorKind::ConnectionReset));
+    // What the client says is cut in the middle of its head: there is no answer.
+    let cut = start(&["--requests", "--after", "5", "--then", "close"]);
+    assert_eq!(say(&cut).0, 0);
+    behind.terminate();
+}
+
+#[test]
 fn middleware() {
     let program = Program::start("middleware", &["127.0.0.1:0"]);
     let answer = program.get("/");

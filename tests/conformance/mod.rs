@@ -8,6 +8,8 @@ mod files;
 mod front;
 mod load;
 mod python;
+#[cfg(unix)]
+mod real_proxies;
 mod real_servers;
 mod responses;
 mod slowhttptest;

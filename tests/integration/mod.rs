@@ -32,12 +32,14 @@ mod ioloop;
 mod latch;
 #[cfg(unix)]
 mod listening;
+mod mock_server;
 mod placement;
 #[cfg(unix)]
 mod process;
 mod proxies;
 mod queues;
 mod security;
+mod security_client;
 mod security_engine;
 mod security_files;
 mod security_forward;
@@ -51,6 +53,8 @@ mod static_files;
 mod stop;
 mod sync;
 mod testing;
+#[cfg(unix)]
+mod to_app;
 mod tokio_clients;
 mod tokio_inside;
 #[cfg(unix)]

@@ -162,6 +162,15 @@ impl TcpStream {
         SockRef::from(self.0.io()).set_tcp_keepalive(&keepalive)
     }
 
+    /// How long closing it goes on sending what was written. Zero: it is not sent, and the
+    /// peer gets a reset. `None`, the default: in the background, as long as it takes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_linger(&self, time: Option<Duration>) -> io::Result<()> {
+        SockRef::from(self.0.io()).set_linger(time)
+    }
+
     /// Closes one direction or both, now.
     ///
     /// # Errors

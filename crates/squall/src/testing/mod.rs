@@ -16,17 +16,24 @@
 //! | `AsyncHTTPTestCase.get_app`, `fetch` | [`TestServer::start`], [`TestServer::get`], [`TestServer::client`] |
 //! | `get_url`, `get_http_port` | [`TestServer::address`] |
 //! | `ExpectLog` | [`ExpectLog`] |
+//! | `AsyncHTTPTestCase.get_http_client` | [`AsyncHttpClient::to_app`](crate::AsyncHttpClient::to_app) |
 //! | `bind_unused_port` | the server's own port is one |
 //!
+//! What calls other services is tested with a [`MockServer`] in their place, or with an
+//! application: [`AsyncHttpClient::to_app`](crate::AsyncHttpClient::to_app).
 //! Time: [`TestServer::start_turned`] gives a clock that stands still until it is turned.
 
 mod client;
 mod expect_log;
+mod mock;
 mod response;
 mod server;
+#[cfg(unix)]
+mod to_app;
 
 pub use client::{TestClient, TestRequest};
 pub use expect_log::{ExpectLog, LoggedEvent};
+pub use mock::{MockPeer, MockReply, MockRequest, MockServer};
 pub use response::TestResponse;
 pub use server::TestServer;
 pub use squall_loop::TestClock;

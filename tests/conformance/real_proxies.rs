@@ -1,0 +1,304 @@
+//! Proxies that others wrote: the client goes through each, in the open and with TLS.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use squall::client::{AsyncHttpClient, FetchError, Phase, Proxy};
+use squall::testing::TestServer;
+use squall::tls::Tls;
+use squall::{Application, Body, BodyError, Bytes, Exchange, HttpRequest, any};
+use squall_tests::{Authority, TempDir, on_loop};
+
+use super::real_servers::{free_port, until_listening};
+use super::{echo, noise, program};
+
+/// Requests through one tunnel.
+const KEPT_ALIVE: usize = 100;
+
+/// A proxy that runs until it is dropped.
+struct Running {
+    process: Child,
+    port: u16,
+    _dir: TempDir,
+}
+
+impl Running {
+    /// Starts the program with the configuration that is made for its directory and port.
+    fn start(
+        name: &str,
+        probe: &[&str],
+        configuration: impl FnOnce(&Path, u16) -> String,
+        arguments: impl FnOnce(&mut Command, &Path, u16),
+    ) -> Option<Self> {
+        let mut command = program(name, probe)?;
+        let (dir, port) = (TempDir::create(), free_port());
+        let file = dir.path().join("configuration");
+        fs::write(&file, configuration(dir.path(), port)).expect("written");
+        arguments(&mut command, &file, port);
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        until_listening(&format!("127.0.0.1:{port}"));
+        Some(Self {
+            process: process.expect("a process"),
+            port,
+            _dir: dir,
+        })
+    }
+
+    fn address(&self, scheme: &str, credentials: &str) -> String {
+        format!("{scheme}://{credentials}127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The credentials that proxies are started with, and others.
+const KNOWN: &str = "me:secret@";
+const UNKNOWN: &str = "me:wrong@";
+
+fn squid(asks: bool) -> Option<Running> {
+    Running::start(
+        "squid",
+        &["-v"],
+        |dir, port| {
+            let helper = dir.join("knows");
+            let script =
+                "while read line; do case $line in 'me secret') echo OK;; *) echo ERR;; esac; done";
+            fs::write(&helper, script).expect("written");
+            let access = match asks {
+                true => format!(
+                    "auth_param basic program /bin/sh {}\nauth_param basic children 1\n\
+                     acl known proxy_auth REQUIRED\nhttp_access allow known\n",
+                    helper.display()
+                ),
+                false => "http_access allow all\n".to_owned(),
+            };
+            format!(
+                "http_port 127.0.0.1:{port}\n{access}http_access deny all\n\
+                 pid_filename none\naccess_log none\ncache_log /dev/null\ncache deny all\n\
+                 cache_mem 1 MB\nnetdb_filename none\npinger_enable off\nmax_filedescriptors 1024\n\
+                 shutdown_lifetime 0 seconds\ncoredump_dir none\nworkers 1\n"
+            )
+        },
+        |squid, file, _| {
+            squid.args(["-N", "-f"]).arg(file);
+        },
+    )
+}
+
+fn tinyproxy(asks: bool) -> Option<Running> {
+    Running::start(
+        "tinyproxy",
+        &["-v"],
+        |_, port| {
+            let access = if asks { "BasicAuth me secret\n" } else { "" };
+            format!(
+                "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Critical\n{access}"
+            )
+        },
+        |tinyproxy, file, _| {
+            tinyproxy.args(["-d", "-c"]).arg(file);
+        },
+    )
+}
+
+/// Dante asks for users of the system, of whom a test has none.
+fn dante(asks: bool) -> Option<Running> {
+    Running::start(
+        "danted",
+        &["-v"],
+        |_, port| {
+            let method = if asks { "username" } else { "none" };
+            format!(
+                "logoutput: /dev/null\ninternal: 127.0.0.1 port = {port}\nexternal: 127.0.0.1\n\
+                 clientmethod: none\nsocksmethod: {method}\nuser.privileged: root\n\
+                 user.unprivileged: nobody\n\
+                 client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n\
+                 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n"
+            )
+        },
+        |danted, file, _| {
+            danted.arg("-f").arg(file);
+        },
+    )
+}
+
+fn microsocks(asks: bool) -> Option<Running> {
+    Running::start(
+        "microsocks",
+        &["-h"],
+        |_, _| String::new(),
+        |microsocks, _, port| {
+            microsocks.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
+            if asks {
+                microsocks.args(["-u", "me", "-P", "secret"]);
+            }
+        },
+    )
+}
+
+/// What is behind the proxies: one application in the open, and the same with TLS.
+struct Origin {
+    open: SocketAddr,
+    secure: SocketAddr,
+    authority: String,
+    _server: TestServer,
+}
+
+impl Origin {
+    fn start() -> Self {
+        let authority = Authority::new();
+        let identity = authority.sign(&["localhost", "127.0.0.1"]);
+        let tls = Tls::from_pem(identity.cert, identity.key).expect("a certificate");
+        let application = Application::new()
+            .route("/echo", any(echo))
+            .route("/", async |exchange: Exchange| {
+                exchange.tls().map_or("in the open", |tls| tls.version)
+            })
+            .listen_tls("127.0.0.1:0", tls)
+            .expect("a port");
+        let secure = application.local_addr().expect("an address");
+        let server = TestServer::start(application);
+        Self {
+            open: server.address(),
+            secure,
+            authority: authority.cert(),
+            _server: server,
+        }
+    }
+
+    /// Everything that goes through a proxy, in the open and with TLS, by an address and by
+    /// a name.
+    fn reach(&self, proxy: &str) {
+        let (open, secure) = (self.open.port(), self.secure.port());
+        for (url, version) in [
+            (format!("http://127.0.0.1:{open}"), "in the open"),
+            (format!("https://127.0.0.1:{secure}"), "TLSv1.3"),
+            (format!("https://localhost:{secure}"), "TLSv1.3"),
+        ] {
+            let client = self.client(proxy);
+            on_loop(async move { everything(&client, &url, version).await });
+        }
+    }
+
+    fn client(&self, proxy: &str) -> AsyncHttpClient {
+        let proxy = Proxy::new(proxy).expect("a proxy");
+        let builder = AsyncHttpClient::builder().ca_certs(&self.authority);
+        builder.proxy(proxy).build()
+    }
+
+    /// What a GET with TLS gives that a proxy does not let pass.
+    fn refusal(&self, proxy: &str) -> FetchError {
+        let client = self.client(proxy);
+        let url = format!("https://127.0.0.1:{}/", self.secure.port());
+        on_loop(async move { client.fetch(url).await.expect_err("a refusal") })
+    }
+
+    /// The status that a GET in the open gets.
+    fn status(&self, proxy: &str) -> u16 {
+        let client = self.client(proxy);
+        let url = format!("http://127.0.0.1:{}/", self.open.port());
+        on_loop(async move { client.fetch(url).await.expect("an answer").code() })
+    }
+}
+
+async fn everything(client: &AsyncHttpClient, url: &str, version: &str) {
+    let mut connections = 0;
+    for _ in 0..KEPT_ALIVE {
+        let mut response = client.fetch(format!("{url}/")).await.expect("an answer");
+        assert_eq!(response.text().await.expect("text"), version, "{url}");
+        connections += usize::from(!response.reused());
+    }
+    if url.starts_with("https") {
+        assert_eq!(connections, 1, "{url}");
+    }
+    let sent = noise(300_000);
+    let mut pieces = sent
+        .chunks(7001)
+        .map(Bytes::copy_from_slice)
+        .collect::<Vec<_>>()
+        .into_iter();
+    let stream = Body::from_fn(move || {
+        let piece = pieces.next().map(Ok::<_, BodyError>);
+        async move { piece }
+    });
+    for body in [sent.clone().into(), stream] {
+        let request = HttpRequest::post(format!("{url}/echo")).body(body);
+        let mut response = client.fetch(request).await.expect("an answer");
+        assert!(response.bytes().await.expect("a body") == sent, "{url}");
+    }
+}
+
+#[test]
+fn squid_relays_and_tunnels() {
+    let origin = Origin::start();
+    let (Some(open), Some(asks)) = (squid(false), squid(true)) else {
+        return;
+    };
+    origin.reach(&open.address("http", ""));
+    origin.reach(&asks.address("http", KNOWN));
+    for unknown in [asks.address("http", ""), asks.address("http", UNKNOWN)] {
+        assert_eq!(origin.status(&unknown), 407);
+        let refusal = origin.refusal(&unknown);
+        assert_eq!(refusal.phase(), Phase::Proxy);
+        assert!(refusal.to_string().contains("407"), "{refusal}");
+    }
+}
+
+#[test]
+fn tinyproxy_relays_and_tunnels() {
+    let origin = Origin::start();
+    let (Some(open), Some(asks)) = (tinyproxy(false), tinyproxy(true)) else {
+        return;
+    };
+    origin.reach(&open.address("http", ""));
+    origin.reach(&asks.address("http", KNOWN));
+    // It says 407 to who says nothing and 401 to who is wrong.
+    for (unknown, status) in [("", 407), (UNKNOWN, 401)] {
+        let unknown = asks.address("http", unknown);
+        assert_eq!(origin.status(&unknown), status);
+        let refusal = origin.refusal(&unknown);
+        assert_eq!(refusal.phase(), Phase::Proxy);
+        assert!(
+            refusal.to_string().contains(&status.to_string()),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn dante_makes_tunnels() {
+    let origin = Origin::start();
+    let (Some(open), Some(asks)) = (dante(false), dante(true)) else {
+        return;
+    };
+    for scheme in ["socks5", "socks5h"] {
+        origin.reach(&open.address(scheme, ""));
+        for (proxy, credentials) in [(&asks, ""), (&asks, UNKNOWN), (&open, KNOWN)] {
+            let refusal = origin.refusal(&proxy.address(scheme, credentials));
+            assert_eq!(refusal.phase(), Phase::Proxy, "{refusal}");
+        }
+    }
+}
+
+#[test]
+fn microsocks_makes_tunnels() {
+    let origin = Origin::start();
+    let (Some(open), Some(asks)) = (microsocks(false), microsocks(true)) else {
+        return;
+    };
+    for scheme in ["socks5", "socks5h"] {
+        origin.reach(&open.address(scheme, ""));
+        origin.reach(&asks.address(scheme, KNOWN));
+        for unknown in ["", UNKNOWN] {
+            let refusal = origin.refusal(&asks.address(scheme, unknown));
+            assert_eq!(refusal.phase(), Phase::Proxy, "{refusal}");
+        }
+    }
+}
