@@ -2,6 +2,8 @@
 
 mod bench;
 mod demo;
+mod fetch;
+mod new;
 mod program;
 mod serve;
 
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     Bench(bench::Options),
     Demo(demo::Options),
+    Fetch(fetch::Options),
+    New(new::Options),
     Serve(serve::Options),
 }
 
@@ -31,40 +35,46 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            let lines = error.to_string();
-            let line: Vec<_> = lines.lines().map(str::trim).collect();
-            eprintln!("squall: {}", line.join(" "));
+            program::complain(error);
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    let fault = match &command {
+        Command::Bench(options) => options.fault(),
+        Command::Fetch(options) => options.fault(),
+        _ => None,
+    };
+    if let Some(fault) = fault {
+        let error = Cli::command().error(ErrorKind::ValueValidation, fault);
+        error.exit();
+    }
     log_to_stderr(match &command {
-        Command::Bench(_) => false,
-        Command::Demo(options) => options.access_log,
-        Command::Serve(options) => options.access_log,
+        Command::Bench(_) | Command::New(_) => USUAL,
+        // What is of interest to whoever fetches is said without the log.
+        Command::Fetch(_) => "error",
+        Command::Demo(demo::Options { access_log, .. })
+        | Command::Serve(serve::Options { access_log, .. }) => match access_log {
+            true => "info",
+            false => USUAL,
+        },
     });
     match command {
-        Command::Bench(options) => match options.fault() {
-            Some(fault) => Cli::command()
-                .error(ErrorKind::ValueValidation, fault)
-                .exit(),
-            None => bench::run(options),
-        },
+        Command::Bench(options) => bench::run(options),
+        Command::Fetch(options) => fetch::run(options),
+        Command::New(options) => new::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(options).map(|()| ExitCode::SUCCESS),
         Command::Serve(options) => serve::run(options).map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// Logs what `RUST_LOG` says; where it says nothing, everything from INFO, but no access lines:
-/// what is behind a 5xx has a line of its own.
-fn log_to_stderr(access_log: bool) {
-    let usual = if access_log {
-        "info"
-    } else {
-        "info,squall::access=off"
-    };
+/// Everything from INFO, but no access lines: what is behind a 5xx has a line of its own.
+const USUAL: &str = "info,squall::access=off";
+
+/// Logs what `RUST_LOG` says; where it says nothing, what is usual.
+fn log_to_stderr(usual: &str) {
     let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let wanted = if said.is_empty() { usual } else { &said };
     let (filter, wrong) = match EnvFilter::try_new(wanted) {

@@ -16,7 +16,7 @@ use squall::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse, IoLoop, Res
 use url::Url;
 
 use self::tally::{Sample, Tally};
-use crate::program::say;
+use crate::program::{say, seconds};
 
 /// No connection could be made, as curl says it.
 const CANNOT_CONNECT: u8 = 7;
@@ -187,11 +187,4 @@ fn address(text: &str) -> Result<Url, &'static str> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or("expected an address such as http://127.0.0.1:5000/")
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    (text.parse().ok())
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("expected a number of seconds")
 }

@@ -84,6 +84,7 @@ impl HealthCheck {
             expect_continue: None,
             upgrade: None,
             on_informational: None,
+            on_head: None,
         };
         let limits = ExchangeLimits::default();
         let asked = async {

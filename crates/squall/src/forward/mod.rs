@@ -112,6 +112,7 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
             upgrade: protocol.as_deref(),
             on_informational: Some(&inform),
+            on_head: None,
         };
         let sent = hop(
             &to.client,

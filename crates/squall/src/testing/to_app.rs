@@ -39,7 +39,7 @@ impl ClientBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_app(self, application: Application) -> Self {
-        self.dial_with(ToApp(Mutex::new(State::Waiting(application))))
+        self.dial_with(ToApp(Mutex::new(State::Waiting(Box::new(application)))))
     }
 }
 
@@ -47,7 +47,7 @@ impl ClientBuilder {
 struct ToApp(Mutex<State>);
 
 enum State {
-    Waiting(Application),
+    Waiting(Box<Application>),
     Running(Running),
     Failed(String),
 }
