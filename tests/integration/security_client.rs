@@ -1,7 +1,8 @@
-//! What servers, proxies and redirects may do to a client, and to a forwarder. One test a
-//! row; the rest of the answers' framing is the conformance test `responses`.
+//! What servers, proxies and redirects may do to a client. One test a row; the rest of the
+//! answers' framing is the conformance test `responses`. What concerns a forwarder alone is
+//! in `security_forward`.
 //!
-//! | attack on a client | known from | test |
+//! | attack | known from | test |
 //! |---|---|---|
 //! | an answer that two parsers end at different bytes | CVE-2022-1705, RUSTSEC-2021-0078, RUSTSEC-2021-0079, RUSTSEC-2020-0031, CVE-2019-16276 | [`an_answer_that_can_be_read_in_two_ways_is_none`] |
 //! | line feeds and spaces in chunk framing | CVE-2025-22871 | the same |
