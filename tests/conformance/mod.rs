@@ -6,12 +6,15 @@ mod curl;
 mod files;
 #[cfg(unix)]
 mod front;
+mod httpbin;
 mod load;
 mod python;
 #[cfg(unix)]
 mod real_proxies;
+#[cfg(unix)]
 mod real_servers;
 mod responses;
+mod servers;
 mod slowhttptest;
 
 use std::io::Write;

@@ -2,68 +2,30 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use squall::client::{AsyncHttpClient, FetchError, Phase, Proxy};
 use squall::testing::TestServer;
 use squall::tls::Tls;
 use squall::{Application, Body, BodyError, Bytes, Exchange, HttpRequest, any};
-use squall_tests::{Authority, TempDir, on_loop};
+use squall_tests::{Authority, on_loop};
 
-use super::real_servers::{free_port, until_listening};
-use super::{echo, noise, program};
+use super::servers::Server;
+use super::{echo, noise};
 
 /// Requests through one tunnel.
 const KEPT_ALIVE: usize = 100;
 
-/// A proxy that runs until it is dropped.
-struct Running {
-    process: Child,
-    port: u16,
-    _dir: TempDir,
-}
-
-impl Running {
-    /// Starts the program with the configuration that is made for its directory and port.
-    fn start(
-        name: &str,
-        probe: &[&str],
-        configuration: impl FnOnce(&Path, u16) -> String,
-        arguments: impl FnOnce(&mut Command, &Path, u16),
-    ) -> Option<Self> {
-        let mut command = program(name, probe)?;
-        let (dir, port) = (TempDir::create(), free_port());
-        let file = dir.path().join("configuration");
-        fs::write(&file, configuration(dir.path(), port)).expect("written");
-        arguments(&mut command, &file, port);
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        until_listening(&format!("127.0.0.1:{port}"));
-        Some(Self {
-            process: process.expect("a process"),
-            port,
-            _dir: dir,
-        })
-    }
-
-    fn address(&self, scheme: &str, credentials: &str) -> String {
-        format!("{scheme}://{credentials}127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The address of a proxy, with credentials such as `me:secret@` or none.
+fn address(proxy: &Server, scheme: &str, credentials: &str) -> String {
+    format!("{scheme}://{credentials}127.0.0.1:{}", proxy.port)
 }
 
 /// The credentials that proxies are started with, and others.
 const KNOWN: &str = "me:secret@";
 const UNKNOWN: &str = "me:wrong@";
 
-fn squid(asks: bool) -> Option<Running> {
-    Running::start(
+fn squid(asks: bool) -> Option<Server> {
+    Server::start(
         "squid",
         &["-v"],
         |dir, port| {
@@ -86,14 +48,14 @@ fn squid(asks: bool) -> Option<Running> {
                  shutdown_lifetime 0 seconds\ncoredump_dir none\nworkers 1\n"
             )
         },
-        |squid, file, _| {
+        |squid, _, file, _| {
             squid.args(["-N", "-f"]).arg(file);
         },
     )
 }
 
-fn tinyproxy(asks: bool) -> Option<Running> {
-    Running::start(
+fn tinyproxy(asks: bool) -> Option<Server> {
+    Server::start(
         "tinyproxy",
         &["-v"],
         |_, port| {
@@ -102,15 +64,15 @@ fn tinyproxy(asks: bool) -> Option<Running> {
                 "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Critical\n{access}"
             )
         },
-        |tinyproxy, file, _| {
+        |tinyproxy, _, file, _| {
             tinyproxy.args(["-d", "-c"]).arg(file);
         },
     )
 }
 
 /// Dante asks for users of the system, of whom a test has none.
-fn dante(asks: bool) -> Option<Running> {
-    Running::start(
+fn dante(asks: bool) -> Option<Server> {
+    Server::start(
         "danted",
         &["-v"],
         |_, port| {
@@ -123,18 +85,18 @@ fn dante(asks: bool) -> Option<Running> {
                  socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n"
             )
         },
-        |danted, file, _| {
+        |danted, _, file, _| {
             danted.arg("-f").arg(file);
         },
     )
 }
 
-fn microsocks(asks: bool) -> Option<Running> {
-    Running::start(
+fn microsocks(asks: bool) -> Option<Server> {
+    Server::start(
         "microsocks",
         &["-h"],
         |_, _| String::new(),
-        |microsocks, _, port| {
+        |microsocks, _, _, port| {
             microsocks.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
             if asks {
                 microsocks.args(["-u", "me", "-P", "secret"]);
@@ -241,9 +203,9 @@ fn squid_relays_and_tunnels() {
     let (Some(open), Some(asks)) = (squid(false), squid(true)) else {
         return;
     };
-    origin.reach(&open.address("http", ""));
-    origin.reach(&asks.address("http", KNOWN));
-    for unknown in [asks.address("http", ""), asks.address("http", UNKNOWN)] {
+    origin.reach(&address(&open, "http", ""));
+    origin.reach(&address(&asks, "http", KNOWN));
+    for unknown in [address(&asks, "http", ""), address(&asks, "http", UNKNOWN)] {
         assert_eq!(origin.status(&unknown), 407);
         let refusal = origin.refusal(&unknown);
         assert_eq!(refusal.phase(), Phase::Proxy);
@@ -257,11 +219,11 @@ fn tinyproxy_relays_and_tunnels() {
     let (Some(open), Some(asks)) = (tinyproxy(false), tinyproxy(true)) else {
         return;
     };
-    origin.reach(&open.address("http", ""));
-    origin.reach(&asks.address("http", KNOWN));
+    origin.reach(&address(&open, "http", ""));
+    origin.reach(&address(&asks, "http", KNOWN));
     // It says 407 to who says nothing and 401 to who is wrong.
     for (unknown, status) in [("", 407), (UNKNOWN, 401)] {
-        let unknown = asks.address("http", unknown);
+        let unknown = address(&asks, "http", unknown);
         assert_eq!(origin.status(&unknown), status);
         let refusal = origin.refusal(&unknown);
         assert_eq!(refusal.phase(), Phase::Proxy);
@@ -279,9 +241,9 @@ fn dante_makes_tunnels() {
         return;
     };
     for scheme in ["socks5", "socks5h"] {
-        origin.reach(&open.address(scheme, ""));
+        origin.reach(&address(&open, scheme, ""));
         for (proxy, credentials) in [(&asks, ""), (&asks, UNKNOWN), (&open, KNOWN)] {
-            let refusal = origin.refusal(&proxy.address(scheme, credentials));
+            let refusal = origin.refusal(&address(proxy, scheme, credentials));
             assert_eq!(refusal.phase(), Phase::Proxy, "{refusal}");
         }
     }
@@ -294,10 +256,10 @@ fn microsocks_makes_tunnels() {
         return;
     };
     for scheme in ["socks5", "socks5h"] {
-        origin.reach(&open.address(scheme, ""));
-        origin.reach(&asks.address(scheme, KNOWN));
+        origin.reach(&address(&open, scheme, ""));
+        origin.reach(&address(&asks, scheme, KNOWN));
         for unknown in ["", UNKNOWN] {
-            let refusal = origin.refusal(&asks.address(scheme, unknown));
+            let refusal = origin.refusal(&address(&asks, scheme, unknown));
             assert_eq!(refusal.phase(), Phase::Proxy, "{refusal}");
         }
     }

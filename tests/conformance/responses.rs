@@ -13,7 +13,7 @@ use squall::client::{AsyncHttpClient, FetchError, HttpRequest};
 use squall_tests::on_loop;
 
 use super::program;
-use super::real_servers::{free_port, until_listening};
+use super::servers::{free_port, until_listening};
 
 /// Longer than any case takes that is answered.
 const PATIENCE: Duration = Duration::from_secs(30);

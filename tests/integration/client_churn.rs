@@ -8,15 +8,11 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, HttpRequest, RequestSent};
 use squall::{Body, BodyError, Bytes, IoLoop};
+use squall_tests::times;
 
 use super::client_script::{Script, on_loop, script};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-fn times(count: usize) -> usize {
-    let factor = std::env::var("SQUALL_CHURN").ok();
-    count * factor.and_then(|factor| factor.parse().ok()).unwrap_or(1)
-}
 
 /// Closes a connection some 0 to 8 ms after each of its answers, unless the next request
 /// is faster.

@@ -1,5 +1,6 @@
 //! What the tests share: servers on free ports, raw sockets, outside programs.
 
+mod churn;
 mod identity;
 mod on_loop;
 pub mod polling;
@@ -8,6 +9,7 @@ mod temp_dir;
 mod tls_client;
 mod turned;
 
+pub use churn::times;
 pub use identity::{Authority, Identity};
 pub use on_loop::on_loop;
 pub use redis::RedisServer;

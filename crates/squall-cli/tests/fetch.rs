@@ -120,6 +120,7 @@ fn the_status_says_how_it_went() {
                 "/moved" => "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 6\r\n\r\nmoved\n",
                 "/cut" => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
                 "/slow" => "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+                "/silent" => "",
                 "/nonsense" => "SSH-2.0-OpenSSH\r\n\r\n",
                 _ => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
             });
@@ -153,7 +154,18 @@ fn the_status_says_how_it_went() {
         ),
         (&[&closed], 7, "", "connecting"),
         (&["http://no-such-host.invalid/"], 7, "", "resolving"),
-        (&["--timeout", "0.1", &slow], 28, "half", "--timeout"),
+        (
+            &["--timeout", "0.1", &slow],
+            28,
+            "half",
+            "squall: reading the answer's body: not done within 100ms (--timeout)\n",
+        ),
+        (
+            &["--timeout", "0.1", &server.url("/silent")],
+            28,
+            "",
+            "waiting for the answer: not done within 100ms (--timeout)\n",
+        ),
         (&[&server.url("/cut")], 1, "half", "body"),
         (&[&server.url("/nonsense")], 1, "", "squall: fetch"),
         (&["-o", dir, &ok], 1, "", dir),

@@ -134,6 +134,8 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
 /// Why there is no answer, or not all of it.
 enum Failure {
     Fetch(FetchError),
+    /// The body did not end within `--timeout`.
+    Late(Duration),
     /// Reading what is to be sent, or writing what came.
     Io(io::Error),
     Usage(String),
@@ -154,24 +156,23 @@ impl From<io::Error> for Failure {
 /// Fetches, says what went wrong, and gives the program's status.
 async fn fetch(options: Options) -> u8 {
     let talk = Talk::new(options.verbose);
-    let limit = options.timeout;
-    let transferred = transfer(options, &talk);
-    let outcome = match limit {
-        None => transferred.await,
-        Some(limit) => match with_timeout(limit, transferred).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                complain(format_args!("not done within {limit:?} (--timeout)"));
-                return TIMED_OUT;
-            }
-        },
-    };
-    match outcome {
+    match transfer(options, &talk).await {
         Ok(status) => status,
         Err(Failure::Fetch(error)) => {
-            talk.times(error.time_info(), None);
-            complain(&error);
+            // Those of a body that broke off have been told.
+            if !error.is_body() {
+                talk.times(error.time_info(), None);
+            }
+            // In the words of the command line.
+            let words = error.to_string();
+            complain(words.replace("(request_timeout)", "(--timeout)"));
             status_of(&error)
+        }
+        Err(Failure::Late(limit)) => {
+            complain(format_args!(
+                "reading the answer's body: not done within {limit:?} (--timeout)"
+            ));
+            TIMED_OUT
         }
         Err(Failure::Io(error)) => {
             complain(&error);
@@ -208,14 +209,22 @@ async fn transfer(options: Options, talk: &Talk) -> Result<u8, Failure> {
     meter.receive(response.content_length());
 
     let mut sink = Sink::open(options.output.as_deref()).await?;
-    let passed_on = pass_on(&mut response, &options, talk, &meter, &mut sink).await;
+    let passed_on = pass_on(&mut response, &options, talk, &meter, &mut sink);
+    let passed_on = match options.timeout {
+        None => passed_on.await,
+        Some(limit) => {
+            let rest = limit.saturating_sub(begun.elapsed());
+            let passed_on = with_timeout(rest, passed_on).await;
+            passed_on.unwrap_or(Err(Failure::Late(limit)))
+        }
+    };
     meter.finish();
+    talk.times(response.time_info(), Some(begun.elapsed()));
     match passed_on {
         // Whoever read the output has seen enough.
         Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
         passed_on => passed_on?,
     }
-    talk.times(response.time_info(), Some(begun.elapsed()));
     if response.code() < 400 {
         return Ok(0);
     }
@@ -252,7 +261,7 @@ async fn request(options: &Options, meter: &Meter, talk: &Talk) -> Result<HttpRe
     let mut request = HttpRequest::from(url)
         .follow_redirects(!options.no_follow)
         .validate_cert(!options.insecure)
-        .request_timeout(Duration::ZERO)
+        .request_timeout(options.timeout.unwrap_or_default())
         .idle_timeout(IDLE)
         .decompress(!given("accept-encoding"))
         .on_head(talk.hears());
