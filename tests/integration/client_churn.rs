@@ -191,7 +191,8 @@ fn refusing(gently: bool) -> Script {
 
 /// How many of `tries` uploads of a GiB see the 413.
 fn refusals_seen(gently: bool, tries: usize) -> usize {
-    let url = refusing(gently).url("/");
+    let server = refusing(gently);
+    let url = server.url("/");
     let chunk = Bytes::from(vec![b'x'; 64 << 10]);
     on_loop(async move {
         let client = AsyncHttpClient::new();

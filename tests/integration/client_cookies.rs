@@ -54,7 +54,7 @@ fn cookies_do_not_follow_a_redirect_to_another_host() {
             peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    let port = other.address.port();
+    let port = other.address().port();
     let server = script(move |_, mut peer| {
         while peer.head().is_some() {
             peer.write(format!(

@@ -39,7 +39,7 @@ fn guarded(url: String) -> Result<u16, FetchError> {
 #[test]
 fn no_form_of_an_inside_address_is_connected_to() {
     let server = answering(OK);
-    let port = server.address.port();
+    let port = server.address().port();
     for host in [
         "127.0.0.1",
         "127.1",
@@ -65,7 +65,7 @@ fn no_form_of_an_inside_address_is_connected_to() {
 #[test]
 fn a_proxy_is_not_led_inside_either() {
     let proxy = answering(OK);
-    let address = format!("http://{}", proxy.address);
+    let address = format!("http://{}", proxy.address());
     let error = on_loop(async move {
         let loopback = Fixed(vec![[127, 0, 0, 1].into()], Arc::default());
         let client = AsyncHttpClient::builder()
@@ -86,7 +86,7 @@ fn a_proxy_is_not_led_inside_either() {
 #[test]
 fn a_resolver_of_ones_own_is_asked_for_names_and_not_for_addresses() {
     let server = answering(OK);
-    let (port, asked) = (server.address.port(), Arc::new(AtomicUsize::new(0)));
+    let (port, asked) = (server.address().port(), Arc::new(AtomicUsize::new(0)));
     let resolver = Fixed(vec![[127, 0, 0, 1].into()], asked.clone());
     on_loop(async move {
         let client = AsyncHttpClient::builder().resolver(resolver).build();
@@ -107,7 +107,7 @@ fn a_resolver_of_ones_own_is_asked_for_names_and_not_for_addresses() {
 #[test]
 fn a_host_can_be_mapped_by_hand() {
     let server = answering(OK);
-    let (ip, port) = (server.address.ip(), server.address.port());
+    let (ip, port) = (server.address().ip(), server.address().port());
     on_loop(async move {
         let client = AsyncHttpClient::builder().host("mapped.test", [ip]).build();
         let request = HttpRequest::get(format!("http://MAPPED.test:{port}/"));

@@ -44,7 +44,8 @@ fn what_cannot_be_used_again_is_closed() {
             "too short",
         ),
     ] {
-        let url = answering(answer).url("/");
+        let server = answering(answer);
+        let url = server.url("/");
         let idle = on_loop(async move {
             let client = AsyncHttpClient::new();
             let mut response = client.fetch(&url).await.expect("an answer");

@@ -37,7 +37,7 @@ fn plain_requests_go_to_the_proxy_with_their_whole_address() {
             peer.write(OK);
         }
     });
-    let address = format!("http://user:p%40ss@{}", proxy.address);
+    let address = format!("http://user:p%40ss@{}", proxy.address());
     let proxy = Proxy::new(&address).expect("a proxy");
     on_loop(async move {
         let client = AsyncHttpClient::builder().proxy(proxy).build();
@@ -74,7 +74,7 @@ fn https_goes_through_a_tunnel_and_the_proxy_gets_no_byte_before_it_agrees() {
         tell(if peer.is_closed() { "closed" } else { "more" });
     });
     let error = fetch(
-        &format!("http://{}", proxy.address),
+        &format!("http://{}", proxy.address()),
         HttpRequest::get("https://a.test/secret").bearer("t0ken"),
     );
     let error = error.expect_err("no tunnel");
@@ -98,7 +98,7 @@ fn what_the_proxy_adds_to_its_answer_is_not_taken_for_the_servers() {
         peer.write("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
         peer.is_closed();
     });
-    let proxy = format!("http://{}", proxy.address);
+    let proxy = format!("http://{}", proxy.address());
     let error = fetch(&proxy, HttpRequest::get("https://a.test/")).expect_err("refused");
     assert!(
         error.to_string().contains("more than its answer"),
@@ -139,7 +139,7 @@ fn socks_is_told_the_name_or_the_address_as_wanted() {
         ("socks5", "http://127.0.0.1:1/x", "me:pw@[127, 0, 0, 1]:1"),
     ] {
         let (proxy, sees) = recording(serve);
-        let proxy = format!("{scheme}://me:pw@{}", proxy.address);
+        let proxy = format!("{scheme}://me:pw@{}", proxy.address());
         let answer = fetch(&proxy, HttpRequest::get(url)).expect("an answer");
         assert_eq!(answer, (200, "ok".to_owned()));
         assert_eq!(
@@ -163,7 +163,7 @@ fn a_socks_proxy_that_refuses_says_why() {
             peer.write([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
             peer.is_closed();
         });
-        let proxy = format!("socks5h://{}", proxy.address);
+        let proxy = format!("socks5h://{}", proxy.address());
         let error = fetch(&proxy, HttpRequest::get("http://a.test/")).expect_err("refused");
         assert!(error.to_string().contains(why), "{error}");
         assert_eq!(error.phase(), Phase::Proxy);
@@ -179,7 +179,7 @@ fn hosts_of_the_no_proxy_list_and_requests_that_want_none_go_directly() {
         }
     });
     let server = super::client_script::answering(OK);
-    let (url, address) = (server.url("/"), format!("http://{}", proxy.address));
+    let (url, address) = (server.url("/"), format!("http://{}", proxy.address()));
     on_loop(async move {
         let everything = Proxy::new(&address).expect("a proxy");
         let listed = everything.clone().no_proxy("127.0.0.0/8");

@@ -146,7 +146,7 @@ fn credentials_stay_with_their_origin_and_never_come_back() {
             ));
         }
     });
-    let request = HttpRequest::new(home.url(&format!("/to/{}", away.address.port())))
+    let request = HttpRequest::new(home.url(&format!("/to/{}", away.address().port())))
         .bearer("secret")
         .header("Cookie", "a=1")
         .header("cookie", "b=2")

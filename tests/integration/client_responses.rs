@@ -144,7 +144,8 @@ fn what_is_no_file_is_written_to_and_stays() {
 
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
-    let url = answering(OK).url("/");
+    let server = answering(OK);
+    let url = server.url("/");
     let error = on_loop(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await?;
         response.save_to("/nowhere/at/all").await.map(drop)
@@ -156,7 +157,8 @@ fn a_place_that_cannot_be_written_is_named() {
 
 #[test]
 fn an_error_status_is_an_error_where_that_is_wanted() {
-    let url = answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").url("/");
+    let server = answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let url = server.url("/");
     on_loop(async move {
         let tornado = AsyncHttpClient::builder().raise_error(true).build();
         let error = tornado.fetch(&url).await.expect_err("an error");

@@ -267,9 +267,11 @@ fn a_client_is_told_where_it_failed_and_no_address() {
         assert_told(&nobody, path, 502, "connecting: connection refused");
     }
 
-    let mute = front(&silent(|_, _| ()).url(""));
+    let silent = silent(|_, _| ());
+    let mute = front(&silent.url(""));
     assert_told(&mute, "/fetch", 504, "waiting for the answer: timed out");
-    let hasty = front(&script(|_, mut peer| drop(peer.head())).url(""));
+    let closing = script(|_, mut peer| drop(peer.head()));
+    let hasty = front(&closing.url(""));
     let closed = "waiting for the answer: the connection was closed";
     assert_told(&hasty, "/forward/a", 502, closed);
 

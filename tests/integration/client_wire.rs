@@ -25,7 +25,7 @@ fn sent(make: impl FnOnce(String) -> HttpRequest, body: usize) -> (String, Strin
         seen.send((head, body)).expect("waited for");
         peer.write("HTTP/1.1 204 No Content\r\n\r\n");
     });
-    let host = server.address.to_string();
+    let host = server.address().to_string();
     fetch(make(server.url("/a?b=c"))).expect("an answer");
     let (head, body) = sees.recv().expect("a request");
     (head.replace(&host, "HOST"), body)
@@ -236,7 +236,8 @@ fn errors_tell_the_phase_and_every_limit_its_name() {
     );
     assert!(!error.to_string().contains("secret"), "{error}");
 
-    let url = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").url("/");
+    let server = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let url = server.url("/");
     let error = on_loop(async move { AsyncHttpClient::new().fetch(url).await?.rethrow() });
     let error = error.expect_err("a status");
     assert_eq!((error.code(), error.phase()), (404, Phase::Status));
@@ -298,7 +299,8 @@ fn silence_has_an_end() {
 
 #[test]
 fn a_callback_gets_the_result_and_fetch_with_returns_at_once() {
-    let url = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").url("/");
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let url = server.url("/");
     let (done, is_done) = mpsc::channel();
     let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
     io_loop.add_callback(move || {
@@ -313,7 +315,8 @@ fn a_callback_gets_the_result_and_fetch_with_returns_at_once() {
 
 #[test]
 fn time_is_told_by_phase() {
-    let url = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").url("/");
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let url = server.url("/");
     on_loop(async move {
         let response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
         let time = *response.time_info();

@@ -64,7 +64,7 @@ fn relayed_by(server: impl FnOnce(&Script) -> TestServer, request: &str) -> Stri
         }
     });
     raw(&server(&upstream), request);
-    let host = upstream.address.to_string();
+    let host = upstream.address().to_string();
     sees.recv().expect("a request").replace(&host, "UPSTREAM")
 }
 

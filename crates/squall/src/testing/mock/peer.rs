@@ -113,6 +113,13 @@ impl MockPeer {
         String::from_utf8(bytes).expect("text")
     }
 
+    /// Everything until the client ends its direction; a reset is an end, too.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.tcp.read_to_end(&mut bytes);
+        bytes
+    }
+
     /// Whether the client has closed, or closes soon: within 30 s, or the
     /// [`patience`](Self::patience).
     pub fn is_closed(&mut self) -> bool {
