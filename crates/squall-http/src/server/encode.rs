@@ -1,6 +1,6 @@
 //! An answer's head on the wire, with the framing that the engine generates.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::time::SystemTime;
 
 use http::StatusCode;
@@ -148,15 +148,20 @@ pub(super) fn whole(out: &mut Vec<u8>, answer: Response) {
 fn date_field(out: &mut Vec<u8>) {
     const FRESH: u64 = 500_000_000;
     thread_local! {
-        static LINE: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
+        /// When it was made, and the line; without one at first.
+        static LINE: Cell<(u64, [u8; DATE_LINE])> = const { Cell::new((u64::MAX, [0; DATE_LINE])) };
     }
     let now = coarse_nanos();
-    LINE.with_borrow_mut(|(made, line)| {
-        if line.is_empty() || now.wrapping_sub(*made) >= FRESH {
-            *made = now;
-            line.clear();
-            field(line, "Date", &date::format(SystemTime::now()));
+    let (made, mut line) = LINE.get();
+    if now.wrapping_sub(made) >= FRESH || made == u64::MAX {
+        line = *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+        if let Some(date) = line.get_mut(6..DATE_LINE - 2) {
+            date.copy_from_slice(&date::format(SystemTime::now()));
         }
-        out.extend_from_slice(line);
-    });
+        LINE.set((now, line));
+    }
+    out.extend_from_slice(&line);
 }
+
+/// Its length is always the same.
+const DATE_LINE: usize = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".len();

@@ -40,9 +40,8 @@ impl Alarm {
         }
     }
 
-    /// Ready at `due`, on the loop's clock.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, due: u64) -> Poll<()> {
-        let now = coarse_nanos();
+    /// Ready at `due`, on the loop's clock, where it is `now`.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: u64, due: u64) -> Poll<()> {
         if now >= due {
             return Poll::Ready(());
         }
@@ -84,10 +83,11 @@ impl Deadline {
         cx: &mut Context<'_>,
         limit: Duration,
     ) -> Poll<()> {
+        let now = coarse_nanos();
         if self.due == 0 {
-            self.due = coarse_nanos().saturating_add(nanos(limit)).max(1);
+            self.due = now.saturating_add(nanos(limit)).max(1);
         }
-        alarm.poll(cx, self.due)
+        alarm.poll(cx, now, self.due)
     }
 }
 
@@ -141,7 +141,7 @@ impl Patience {
     ) -> Poll<Slow> {
         let now = coarse_nanos();
         let due = self.due(now, moved, pace);
-        alarm.poll(cx, due).map(|()| self.why(now, pace))
+        alarm.poll(cx, now, due).map(|()| self.why(now, pace))
     }
 
     /// When the wait that goes on must end, in nanoseconds of the loop's clock.

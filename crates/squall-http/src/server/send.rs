@@ -86,7 +86,7 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
     let mut keep = asked.keep
         && framing != Framing::UntilClose
         && !conn.server.is_draining()
-        && !headers.has_token("connection", "close");
+        && (headers.is_empty() || !headers.has_token("connection", "close"));
     if asked.has_body {
         let mut read = conn.read();
         if streams {

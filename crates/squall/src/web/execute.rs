@@ -30,7 +30,7 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
         told.host.or_else(|| request.host())
     };
     let (place, spans) = (app.routes).find(request.method(), request.path(), host);
-    let prefers = Prefers::of(request.headers());
+    let prefers = Prefers::of_head(request.head());
     request.exchange().set_tag(prefers.mark(place.tag()));
     let pressure = app.io_loop.pressure();
     if pressure != Pressure::Easy

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use squall_http::server::Response;
+use squall_http::wire::RequestHead;
 use squall_http::{Body, Headers};
 
 use super::app::App;
@@ -23,17 +24,28 @@ impl Prefers {
     /// Browsers name `text/html`; programs do not, or name JSON first.
     pub(crate) fn of(headers: &Headers) -> Self {
         let accept = headers.get_bytes("accept").unwrap_or_default();
-        if accept == b"*/*" || accept.is_empty() {
+        if accept.starts_with(b"application/json") {
             return Self::Json;
         }
-        if accept.starts_with(b"text/html") {
-            return Self::Html;
+        for range in accept.split(|byte| *byte == b',') {
+            let range = range.trim_ascii_start();
+            if range.starts_with(b"text/html") {
+                return Self::Html;
+            }
+            let kind = range.split(|byte| *byte == b';').next().unwrap_or_default();
+            if kind.trim_ascii_end().ends_with(b"json") {
+                return Self::Json;
+            }
         }
-        let accept = String::from_utf8_lossy(accept);
-        match (accept.find("text/html"), accept.find("json")) {
-            (Some(html), Some(json)) if html < json => Self::Html,
-            (Some(_), None) => Self::Html,
-            _ => Self::Json,
+        Self::Json
+    }
+
+    /// The same for a head as it came, mostly without a look.
+    #[inline]
+    pub(crate) fn of_head(head: &RequestHead) -> Self {
+        match head.known().accept() {
+            true => Self::of(&head.headers),
+            false => Self::Json,
         }
     }
 }
@@ -231,4 +243,30 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_want_pages_and_programs_json() {
+        for (accept, html) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json, text/plain, */*", false),
+            ("application/json;q=0.5, text/html", false),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
+            ("application/xhtml+xml, text/html;q=0.9", true),
+            ("application/problem+json , text/html", false),
+            ("image/avif,image/webp,*/*", false),
+        ] {
+            let mut headers = Headers::new();
+            headers.set("Accept", accept).expect("a field");
+            assert_eq!(Prefers::of(&headers) == Prefers::Html, html, "{accept}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Headers;
 
-/// Which fields that steer the connection a parsed head had.
+/// Which fields that steer the connection, or the form of an answer, a parsed head had.
 ///
 /// Found in the pass that reads the head, so that the common request, which has none of
 /// them, is framed without another look at its fields.
@@ -22,6 +22,7 @@ impl Known {
     pub(super) const EXPECT: u8 = 16;
     pub(super) const UPGRADE: u8 = 32;
     pub(super) const CONTENT_TYPE: u8 = 64;
+    pub(super) const ACCEPT: u8 = 128;
 
     /// Whether there was a `Host` field.
     pub fn host(self) -> bool {
@@ -53,6 +54,12 @@ impl Known {
         self.seen & Self::UPGRADE != 0
     }
 
+    /// Whether there was an `Accept` field.
+    #[inline]
+    pub fn accept(self) -> bool {
+        self.seen & Self::ACCEPT != 0
+    }
+
     /// The answer of the usual `Connection` fields, which are one word, without a search.
     ///
     /// `None` asks for a full look: several words, several fields, or the fields were
@@ -75,6 +82,7 @@ impl Known {
     pub(super) fn note(&mut self, name: &[u8], index: usize) {
         let bit = match name.len() {
             4 if is(name, b"host") => Self::HOST,
+            6 if is(name, b"accept") => Self::ACCEPT,
             6 if is(name, b"expect") => Self::EXPECT,
             7 if is(name, b"upgrade") => Self::UPGRADE,
             10 if is(name, b"connection") => Self::CONNECTION,

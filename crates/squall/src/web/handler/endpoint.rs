@@ -38,7 +38,10 @@ impl<H: Handler<M>, M: 'static> Plain<H, M> {
 
 impl<H: Handler<M>, M> Endpoint for Plain<H, M> {
     fn call(&self, visit: Visit, request: Request) -> ResponseFuture {
-        Box::pin(visit.attend(self.handler.clone().handle(request)))
+        // The memory first: the request is then written there and not moved once more.
+        let room = Box::new_uninit();
+        let handler = visit.attend(self.handler.clone().handle(request));
+        Box::into_pin(Box::write(room, handler)) as ResponseFuture
     }
 
     fn needs(&self, needs: &mut Needs) {

@@ -54,15 +54,20 @@ macro_rules! handlers {
             Fut::Output: IntoResponse,
             $($T: FromRequest + 'static,)*
         {
-            #[allow(unused_mut, non_snake_case, clippy::manual_async_fn)]
+            #[allow(unused_assignments, unused_variables, non_snake_case)]
             fn handle(
                 self,
-                mut request: Request,
+                request: Request,
             ) -> impl Future<Output = Result<Response>> + Send + 'static {
+                // Dropped where it is; a move to drop it is a copy.
+                let mut request = Some(request);
                 // Not an `async fn`: that would hold the request twice.
                 async move {
-                    $(let $T = $T::from_request(&mut request).await?;)*
-                    drop(request);
+                    let ($($T,)*) = match &mut request {
+                        Some(request) => ($($T::from_request(request).await?,)*),
+                        None => unreachable!("it is dropped below"),
+                    };
+                    request = None;
                     self($($T),*).await.into_response()
                 }
             }
