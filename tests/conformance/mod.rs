@@ -5,6 +5,8 @@
 mod curl;
 mod files;
 #[cfg(unix)]
+mod files_nginx;
+#[cfg(unix)]
 mod front;
 mod httpbin;
 mod load;
