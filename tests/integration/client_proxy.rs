@@ -81,7 +81,7 @@ fn https_goes_through_a_tunnel_and_the_proxy_gets_no_byte_before_it_agrees() {
     assert_eq!(error.phase(), Phase::Proxy);
     assert!(error.to_string().contains("407"), "{error}");
     assert!(error.is_connect());
-    let told: Vec<_> = sees.try_iter().collect();
+    let told: Vec<_> = sees.iter().take(2).collect();
     assert_eq!(
         told,
         [

@@ -164,6 +164,15 @@ impl Body {
         }
     }
 
+    /// The whole body as [`as_bytes`](Self::as_bytes) has it, shared.
+    pub fn to_bytes(&self) -> Option<Bytes> {
+        match &self.kind {
+            Kind::Empty | Kind::Takeover(_) => Some(Bytes::new()),
+            Kind::Bytes(bytes) => Some(bytes.clone()),
+            Kind::Stream(_) => None,
+        }
+    }
+
     /// Another body with the same bytes; most streams cannot be read twice, see
     /// [`BodyStream::replay`].
     pub fn try_clone(&self) -> Option<Self> {

@@ -41,6 +41,11 @@ impl Socket {
     }
 
     #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        either!(self, socket => socket.is_readable())
+    }
+
+    #[inline]
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         either!(self, socket => socket.poll_read(cx, buf))
     }

@@ -100,6 +100,14 @@ impl Stream {
         }
     }
 
+    /// Whether a read is worth trying, as far as the loop has heard.
+    pub(crate) fn is_readable(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(socket) => socket.is_readable(),
+            Kind::Tls(_) => true,
+        }
+    }
+
     /// Reads what is there; 0 bytes is the end.
     ///
     /// An encrypted stream whose end was not announced by the peer is cut off: that is

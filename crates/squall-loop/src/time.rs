@@ -44,7 +44,10 @@ impl Clock {
     }
 
     pub(crate) fn instant(&self) -> Instant {
-        self.start() + Duration::from_nanos(self.now())
+        match self {
+            Self::System(_) => Instant::now(),
+            Self::Turned(clock) => clock.inner.start + Duration::from_nanos(self.now()),
+        }
     }
 
     /// How long to wait in the reactor for a deadline; None: until woken.
@@ -130,6 +133,12 @@ impl TestClock {
 pub fn coarse_nanos() -> u64 {
     Current::with(|_, lane| lane.coarse_now.load(Ordering::Relaxed))
         .expect("the loop's clock is read inside an IoLoop")
+}
+
+/// The loop's time ([`IoLoop::now`](crate::IoLoop::now)), and outside of a loop the
+/// system's.
+pub fn now() -> Instant {
+    Current::with(|shared, _| shared.clock.instant()).unwrap_or_else(Instant::now)
 }
 
 /// Waits for `duration` without blocking anything.

@@ -89,6 +89,7 @@ async fn bench(options: Options) -> Result<ExitCode> {
         .max_per_origin(at_a_time)
         .max_connections(at_a_time)
         .max_idle_per_origin(at_a_time)
+        .max_idle_connections(at_a_time)
         .max_waiters(at_a_time)
         .request_timeout(options.timeout)
         .max_body_size(u64::MAX)

@@ -16,7 +16,6 @@ use bytes::{Bytes, BytesMut};
 use super::connection::{Connection, Home};
 use super::h1::ExchangeLimits;
 use super::idle::Idle;
-use super::upload::Upload;
 use crate::body::{Body, BodyError, BodyStream};
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
@@ -35,9 +34,8 @@ pub(super) struct Incoming<H: Home> {
 }
 
 struct Link<H> {
-    connection: Connection,
+    connection: Box<Connection>,
     home: H,
-    upload: Upload,
     persistent: bool,
 }
 
@@ -49,9 +47,8 @@ enum Length {
 
 impl<H: Home> Incoming<H> {
     pub(super) fn new(
-        connection: Connection,
+        connection: Box<Connection>,
         home: H,
-        upload: Upload,
         length: BodyLength,
         persistent: bool,
         limits: &ExchangeLimits,
@@ -66,7 +63,6 @@ impl<H: Home> Incoming<H> {
             link: Some(Link {
                 connection,
                 home,
-                upload,
                 persistent,
             }),
             length,
@@ -155,9 +151,9 @@ impl<H: Home> Incoming<H> {
         let Some(mut link) = self.link.take() else {
             return;
         };
-        let clean = link.upload.is_done() && link.connection.input.is_empty();
+        let clean = link.connection.upload.is_done() && link.connection.input.is_empty();
         if link.persistent && clean && !matches!(self.length, Length::UntilClose) {
-            link.connection.scratch = link.upload.into_scratch();
+            link.connection.upload.rest();
             link.connection.input.shrink();
             link.home.give_back(link.connection);
         }
@@ -172,18 +168,23 @@ impl<H: Home> Incoming<H> {
             let Some(link) = &mut self.link else {
                 return Poll::Ready(Ok(None));
             };
-            let before = link.upload.written();
-            let _ = link.upload.poll(&link.connection.stream, cx);
-            if let Some(error) = link.upload.take_broken() {
+            let Connection {
+                input,
+                stream,
+                upload,
+                ..
+            } = &mut *link.connection;
+            let before = upload.written();
+            let _ = upload.poll(stream, cx);
+            if let Some(error) = upload.take_broken() {
                 return Poll::Ready(Err(BodyError::other(error)));
             }
-            if link.upload.written() > before {
+            if upload.written() > before {
                 self.idle.reset();
             }
-            let Connection { input, stream, .. } = &mut link.connection;
             match input.poll_fill(stream, cx, BODY_BUFFER) {
                 // Its own body is late, and the answer may well depend on it.
-                Poll::Pending if link.upload.is_starved() => return Poll::Pending,
+                Poll::Pending if upload.is_starved() => return Poll::Pending,
                 Poll::Pending => {
                     let (limit, _) = ready!(self.idle.poll(cx));
                     return Poll::Ready(Err(BodyError::TimedOut { limit }));

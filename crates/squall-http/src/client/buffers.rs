@@ -1,6 +1,7 @@
 //! Memory to read into, between uses: some per thread, so that idle connections have none.
 //!
-//! It is kept initialised, so that it need not be cleared for every read.
+//! It is kept initialised, so that it need not be cleared for every read. What requests'
+//! heads are written into is kept apart, and empty.
 
 use std::cell::RefCell;
 
@@ -8,11 +9,34 @@ use std::cell::RefCell;
 const SMALL: usize = 16 << 10;
 /// Above this size it is not kept.
 const LARGE: usize = 256 << 10;
+/// A head's memory is kept up to this size.
+const LARGE_HEAD: usize = 4 << 10;
 /// How many of each kind a thread keeps.
 const KEPT: [usize; 2] = [16, 4];
 
 thread_local! {
     static SPARES: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    static HEADS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room to write a head into.
+pub(super) fn take_head() -> Vec<u8> {
+    let spare = HEADS.try_with(|heads| heads.borrow_mut().pop());
+    spare.ok().flatten().unwrap_or_default()
+}
+
+/// Takes the memory of a head back.
+pub(super) fn give_head(mut head: Vec<u8>) {
+    if head.capacity() == 0 || head.capacity() > LARGE_HEAD {
+        return;
+    }
+    head.clear();
+    let _ = HEADS.try_with(|heads| {
+        let mut heads = heads.borrow_mut();
+        if heads.len() < KEPT[0] {
+            heads.push(head);
+        }
+    });
 }
 
 fn kind(size: usize) -> usize {

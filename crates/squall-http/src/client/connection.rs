@@ -7,8 +7,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use squall_loop::time::now;
 
 use super::buffers::{self, Pooled};
+use super::upload::Upload;
 use crate::stream::Stream;
 use crate::wire::headers::Headers;
 
@@ -17,8 +19,7 @@ use crate::wire::headers::Headers;
 pub struct Connection {
     pub(super) stream: Stream,
     pub(super) input: Input,
-    /// The memory of the last request's head.
-    pub(super) scratch: Vec<u8>,
+    pub(super) upload: Upload,
     pub(super) exchanges: u64,
     keep_alive: Option<Duration>,
     peer: Option<SocketAddr>,
@@ -31,29 +32,31 @@ pub struct Connection {
 /// Dropping a home without that says that the connection is gone.
 pub trait Home: Send + 'static {
     /// Takes the connection back. It is idle, with nothing left to read.
-    fn give_back(self, connection: Connection);
+    fn give_back(self, connection: Box<Connection>);
 }
 
 /// A home for connections that are not kept.
 impl Home for () {
-    fn give_back(self, connection: Connection) {
+    fn give_back(self, connection: Box<Connection>) {
         drop(connection);
     }
 }
 
 impl Connection {
-    /// Takes over a connected stream.
-    pub fn new(stream: Stream) -> Self {
-        Self {
+    /// Takes over a stream that was connected at `born`.
+    ///
+    /// On the heap, because it goes from hand to hand with every exchange.
+    pub fn new(stream: Stream, born: Instant) -> Box<Self> {
+        Box::new(Self {
             peer: stream.peer_addr(),
             stream,
             input: Input::default(),
-            scratch: Vec::new(),
+            upload: Upload::default(),
             exchanges: 0,
             keep_alive: None,
-            born: Instant::now(),
+            born,
             salt: RandomState::new().hash_one(0_u8) as u8,
-        }
+        })
     }
 
     /// The other end.
@@ -66,9 +69,14 @@ impl Connection {
         self.exchanges
     }
 
-    /// How long it has lived.
-    pub fn age(&self) -> Duration {
-        self.born.elapsed()
+    /// Since when it has lived.
+    pub fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// When the last byte came: since then it is idle, as the server sees it.
+    pub fn heard(&self) -> Instant {
+        self.input.heard.unwrap_or(self.born)
     }
 
     /// A number of its own, drawn at random, by which connections may be told apart.
@@ -92,11 +100,14 @@ impl Connection {
             return matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         }
         let cx = Context::from_waker(Waker::noop());
-        self.stream.poll_read(&cx, &mut byte).is_pending()
+        !self.stream.is_readable() || self.stream.poll_read(&cx, &mut byte).is_pending()
     }
 
     /// Notes what an answer's head says about the time between exchanges.
     pub(super) fn note(&mut self, headers: &Headers) {
+        if !headers.contains("keep-alive") {
+            return;
+        }
         let seconds = headers.tokens("keep-alive").find_map(|token| {
             let (name, value) = token.split_once('=')?;
             if !name.trim_end().eq_ignore_ascii_case("timeout") {
@@ -117,6 +128,8 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// When it was read last.
+    pub(super) heard: Option<Instant>,
 }
 
 impl Input {
@@ -179,7 +192,10 @@ impl Input {
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let read = stream.poll_read(cx, room);
         match &read {
-            Poll::Ready(Ok(read)) => self.end += read,
+            Poll::Ready(Ok(read)) => {
+                self.end += read;
+                self.heard = Some(now());
+            }
             _ => self.shrink(),
         }
         read

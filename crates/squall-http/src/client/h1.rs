@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 
 use super::answer::Incoming;
+use super::buffers;
 use super::connection::{Connection, Home};
 use super::error::ExchangeError;
 use super::head::{Head, OnHead};
 use super::idle::Idle;
 use super::upgraded::Upgraded;
-use super::upload::Upload;
 use crate::body::Body;
 use crate::wire::chunked::ChunkLimits;
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
@@ -90,6 +90,9 @@ pub struct ExchangeLimits {
     pub informational: usize,
     /// How long nothing may move in either direction. Default `None`: forever.
     pub idle: Option<Duration>,
+    /// The caller waits no longer for the answer's head than `idle` allows, so that it
+    /// needs no timer of its own until then. Default false.
+    pub bounded: bool,
     /// How long the answer's head may take once the request is sent, instead of `idle`.
     pub first_byte: Option<Duration>,
 }
@@ -101,6 +104,7 @@ impl Default for ExchangeLimits {
             chunks: ChunkLimits::default(),
             informational: 10,
             idle: None,
+            bounded: false,
             first_byte: None,
         }
     }
@@ -123,8 +127,8 @@ pub enum Sent {
 pub struct Progress {
     /// How much may have reached the server.
     pub sent: Sent,
-    /// When the whole request was on the wire.
-    pub written: Option<Instant>,
+    /// The whole request is on the wire.
+    pub written: bool,
     /// When the first byte of an answer came.
     pub first_byte: Option<Instant>,
 }
@@ -139,7 +143,7 @@ pub struct Answer {
     /// The server's address.
     pub peer: Option<SocketAddr>,
     /// The connection, if the server has switched protocols as it was asked to.
-    pub upgraded: Option<Upgraded>,
+    pub upgraded: Option<Box<Upgraded>>,
 }
 
 /// Sends a request and waits for the head of its answer.
@@ -153,33 +157,29 @@ pub struct Answer {
 /// # Cancel safety
 /// Dropping it closes the connection.
 pub async fn exchange<H: Home>(
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     home: H,
     request: &Outgoing<'_>,
     body: Body,
     limits: &ExchangeLimits,
     progress: &mut Progress,
 ) -> Result<Answer, ExchangeError> {
-    let mut head = std::mem::take(&mut connection.scratch);
-    head.clear();
+    let mut head = buffers::take_head();
     write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
     if let Some(tell) = request.on_head {
         tell(Head::Request(&head));
     }
-    let hold = request.expect_continue.map(squall_loop::sleep);
+    (connection.upload).begin(head, body, request.expect_continue);
     connection.exchanges += 1;
     let mut waiting = Waiting {
-        upload: Upload::new(head, body, hold),
-        idle: Idle::new(limits.idle, "idle_timeout"),
+        idle: Idle::new(limits.idle.filter(|_| !limits.bounded), "idle_timeout"),
         head: ResponseHead::new(),
         informational: 0,
         released: false,
-        sent: false,
         connection,
     };
     std::future::poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
     let Waiting {
-        upload,
         head,
         mut connection,
         ..
@@ -192,11 +192,11 @@ pub async fn exchange<H: Home>(
             head,
             body: Body::empty(),
             peer,
-            upgraded: Some(Upgraded::new(connection, home)),
+            upgraded: Some(Box::new(Upgraded::new(*connection, home))),
         });
     }
     let persistent = head.keep_alive() && !request.close;
-    let body = Incoming::new(connection, home, upload, length, persistent, limits).into_body();
+    let body = Incoming::new(connection, home, length, persistent, limits).into_body();
     Ok(Answer {
         head,
         body,
@@ -207,15 +207,12 @@ pub async fn exchange<H: Home>(
 
 /// An exchange that has no answer yet.
 struct Waiting {
-    connection: Connection,
-    upload: Upload,
+    connection: Box<Connection>,
     idle: Idle,
     head: ResponseHead,
     informational: usize,
     /// The upload may go on, and has not been told.
     released: bool,
-    /// The request is sent, and the limit is that on the answer's head.
-    sent: bool,
 }
 
 impl Waiting {
@@ -226,22 +223,23 @@ impl Waiting {
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
-        let before = self.upload.written();
-        let _ = self.upload.poll(&self.connection.stream, cx);
-        if self.upload.is_done() && !self.sent {
-            self.sent = true;
-            progress.written = Some(Instant::now());
+        let Connection { upload, stream, .. } = &mut *self.connection;
+        let before = upload.written();
+        let _ = upload.poll(stream, cx);
+        if upload.is_done() && !progress.written {
+            progress.written = true;
             if limits.first_byte.is_some() {
                 self.idle = Idle::new(limits.first_byte, "first_byte_timeout");
             }
         }
-        if let Some(error) = self.upload.take_broken() {
+        if let Some(error) = upload.take_broken() {
             return Poll::Ready(Err(error));
         }
-        if self.upload.written() > 0 {
+        if upload.written() > 0 {
             progress.sent = progress.sent.max(Sent::Maybe);
         }
-        if self.upload.written() > before || self.upload.is_starved() {
+        let starved = upload.is_starved();
+        if upload.written() > before || starved {
             self.idle.reset();
         }
         let read = self.poll_head(request, limits, progress, cx);
@@ -252,9 +250,9 @@ impl Waiting {
         match read {
             // Why the request could not be sent says more than the silence after it.
             Poll::Ready(Err(error)) if error.is_disconnect() => {
-                Poll::Ready(Err(self.upload.take_failed().unwrap_or(error)))
+                Poll::Ready(Err(self.connection.upload.take_failed().unwrap_or(error)))
             }
-            Poll::Pending if !self.upload.is_starved() => {
+            Poll::Pending if !starved => {
                 let (limit, setting) = ready!(self.idle.poll(cx));
                 Poll::Ready(Err(ExchangeError::TimedOut { limit, setting }))
             }
@@ -272,7 +270,10 @@ impl Waiting {
     ) -> Poll<Result<(), ExchangeError>> {
         loop {
             let data = self.connection.input.data();
-            let used = parse_response(data, &limits.head, &mut self.head);
+            let used = match data {
+                [] => Ok(None),
+                data => parse_response(data, &limits.head, &mut self.head),
+            };
             if let Some(used) = used.map_err(ExchangeError::Head)? {
                 self.connection.input.consume(used);
                 if let Some(tell) = request.on_head {
@@ -284,12 +285,12 @@ impl Waiting {
                 self.informational(request, limits)?;
                 continue;
             }
-            let Connection { input, stream, .. } = &mut self.connection;
+            let Connection { input, stream, .. } = &mut *self.connection;
             match ready!(input.poll_fill(stream, cx, HEAD_BUFFER)) {
                 Ok(0) => return Poll::Ready(Err(ExchangeError::Closed)),
                 Ok(_) => {
                     progress.sent = Sent::Yes;
-                    progress.first_byte.get_or_insert_with(Instant::now);
+                    progress.first_byte = progress.first_byte.or(input.heard);
                 }
                 Err(error) => return Poll::Ready(Err(ExchangeError::Read(error))),
             }
@@ -299,7 +300,7 @@ impl Waiting {
     /// Whether the peer switches to the protocol it was asked for.
     fn switches_to(&self, request: &Outgoing<'_>) -> bool {
         self.head.status == StatusCode::SWITCHING_PROTOCOLS
-            && self.upload.is_done()
+            && self.connection.upload.is_done()
             && (request.upgrade).is_some_and(|name| self.head.headers.has_token("upgrade", name))
     }
 
@@ -312,7 +313,7 @@ impl Waiting {
         match self.head.status {
             StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
             StatusCode::CONTINUE => {
-                self.upload.release();
+                self.connection.upload.release();
                 self.released = true;
             }
             _ => {}

@@ -11,16 +11,18 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use squall_loop::Sleep;
 
+use super::buffers;
 use super::error::ExchangeError;
 use crate::body::Body;
 use crate::stream::Stream;
 use crate::wire::chunked;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
@@ -31,9 +33,9 @@ pub(super) struct Upload {
     body: Body,
     length: Length,
     /// Waits for `100 Continue`, but not forever.
-    hold: Option<Sleep>,
+    hold: Option<Box<Sleep>>,
     stage: Stage,
-    failed: Option<ExchangeError>,
+    failed: Option<Box<ExchangeError>>,
     written: u64,
     starved: bool,
 }
@@ -45,34 +47,33 @@ enum Length {
     Chunked,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Default for Length {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Stage {
     Body,
     Flush,
+    #[default]
     Done,
 }
 
 impl Upload {
-    /// An upload of `head`, already written out, and `body`.
-    pub(super) fn new(head: Vec<u8>, body: Body, hold: Option<Sleep>) -> Self {
-        let (length, stage) = match body.len() {
+    /// Begins with `head`, already written out, and `body`. The one before is done.
+    pub(super) fn begin(&mut self, head: Vec<u8>, body: Body, hold: Option<Duration>) {
+        (self.length, self.stage) = match body.len() {
             Some(0) => (Length::Fixed(0), Stage::Flush),
             Some(length) => (Length::Fixed(length), Stage::Body),
             None => (Length::Chunked, Stage::Body),
         };
-        Self {
-            framing: head,
-            at: 0,
-            chunk: Bytes::new(),
-            tail: b"",
-            body,
-            length,
-            hold: hold.filter(|_| stage == Stage::Body),
-            stage,
-            failed: None,
-            written: 0,
-            starved: false,
-        }
+        self.hold = (hold.filter(|_| self.stage == Stage::Body))
+            .map(|limit| Box::new(squall_loop::sleep(limit)));
+        self.framing = head;
+        self.body = body;
+        self.written = 0;
     }
 
     /// Goes on. Ready when there is nothing left to do, or no way to do it.
@@ -84,7 +85,7 @@ impl Upload {
             Poll::Pending => Poll::Pending,
             Poll::Ready(result) => {
                 if let Err(error) = result {
-                    self.failed = Some(error);
+                    self.failed = Some(Box::new(error));
                 }
                 self.body = Body::empty();
                 self.chunk = Bytes::new();
@@ -130,7 +131,7 @@ impl Upload {
     /// Takes the body's next chunk and puts its framing around it.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
         if let Some(hold) = &mut self.hold {
-            ready!(Pin::new(hold).poll(cx));
+            ready!(Pin::new(&mut **hold).poll(cx));
             self.hold = None;
         }
         let chunk = loop {
@@ -228,18 +229,18 @@ impl Upload {
 
     /// Takes the error that no answer can make good: the request itself is broken.
     pub(super) fn take_broken(&mut self) -> Option<ExchangeError> {
-        self.failed
-            .take_if(|error| !matches!(error, ExchangeError::Write(_)))
+        (self.failed)
+            .take_if(|error| !matches!(**error, ExchangeError::Write(_)))
+            .map(|error| *error)
     }
 
     /// Takes the error of the connection.
     pub(super) fn take_failed(&mut self) -> Option<ExchangeError> {
-        self.failed.take()
+        self.failed.take().map(|error| *error)
     }
 
-    /// The memory of the head, for the next one.
-    pub(super) fn into_scratch(mut self) -> Vec<u8> {
-        self.framing.clear();
-        self.framing
+    /// Holds no memory until the next one.
+    pub(super) fn rest(&mut self) {
+        buffers::give_head(std::mem::take(&mut self.framing));
     }
 }

@@ -65,12 +65,15 @@ pub fn response_body(
     {
         return Ok(BodyLength::None);
     }
-    let length = head.headers.contains("content-length");
-    if head.headers.contains("transfer-encoding") {
-        return chunked(head.version, &head.headers, length);
+    let known = head.known();
+    if known.transfer_encoding() {
+        return chunked(head.version, &head.headers, known.content_length());
     }
-    if !length {
+    if !known.content_length() {
         return Ok(BodyLength::UntilClose);
+    }
+    if let Some(length) = known.plain_length(&head.headers).and_then(decimal) {
+        return Ok(BodyLength::Fixed(length));
     }
     let mut found = None;
     for element in head

@@ -21,6 +21,7 @@ mod error;
 mod known;
 mod scan;
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use http::{Method, StatusCode};
@@ -173,13 +174,7 @@ impl RequestHead {
 
     /// Whether the connection may carry another request (RFC 9112 section 9.3).
     pub fn keep_alive(&self) -> bool {
-        if !self.known.connection() {
-            return self.version == Version::Http11;
-        }
-        match self.known.plain_connection(&self.headers) {
-            Some(keep_alive) => keep_alive,
-            None => super::framing::keep_alive(self.version, &self.headers),
-        }
+        keep_alive(self.version, self.known, &self.headers)
     }
 
     fn path_and_query(&self) -> &str {
@@ -200,9 +195,10 @@ pub struct ResponseHead {
     /// The version of the message.
     pub version: Version,
     /// The reason phrase; empty if it is absent or holds obs-text.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// The header fields.
     pub headers: Headers,
+    known: Known,
     scan: Scan,
 }
 
@@ -216,14 +212,32 @@ impl ResponseHead {
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
         self.version = Version::Http11;
-        self.reason.clear();
+        self.reason = Cow::Borrowed("");
         self.headers.clear();
+        self.known = Known::default();
         self.scan = Scan::default();
+    }
+
+    /// Which fields that steer the connection were in the head as it was parsed.
+    pub fn known(&self) -> Known {
+        self.known
     }
 
     /// Whether the connection may carry another request (RFC 9112 section 9.3).
     pub fn keep_alive(&self) -> bool {
-        super::framing::keep_alive(self.version, &self.headers)
+        keep_alive(self.version, self.known, &self.headers)
+    }
+}
+
+/// The answer of the usual heads without a search.
+#[inline]
+fn keep_alive(version: Version, known: Known, headers: &Headers) -> bool {
+    if !known.connection() {
+        return version == Version::Http11;
+    }
+    match known.plain_connection(headers) {
+        Some(keep_alive) => keep_alive,
+        None => super::framing::keep_alive(version, headers),
     }
 }
 
@@ -283,7 +297,7 @@ pub fn parse_response(
     if !out.scan.is_worth_parsing(head, limits, false)? {
         return Ok(None);
     }
-    let used = match read_response(head, limits, out) {
+    let used = match read_response(head, limits, false, out) {
         Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
             let Some(whole) = out.scan.whole_head(head, limits, false)? else {
                 return Ok(None);
@@ -291,7 +305,7 @@ pub fn parse_response(
             if error == HeadError::LineEnd {
                 return Err(error);
             }
-            read_response(&with_known_minor(whole, b'H')?, limits, out)?
+            read_response(&with_known_minor(whole, b'H')?, limits, false, out)?
         }
         used => used?,
     };
@@ -349,6 +363,7 @@ fn read_request(
 fn read_response(
     head: &[u8],
     limits: &HeadLimits,
+    folded: bool,
     out: &mut ResponseHead,
 ) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
@@ -357,19 +372,27 @@ fn read_response(
         .unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
+    config.allow_obsolete_multiline_headers_in_responses(folded);
     let used = match config.parse_response_with_uninit_headers(&mut response, head, slots) {
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Ok(None),
+        // Few servers fold lines: only what cannot be read otherwise may be folded.
+        Err(_) if !folded => return read_response(head, limits, true, out),
         Err(error) => return Err(HeadError::from_httparse(error, limits)),
     };
     out.status =
         StatusCode::from_u16(response.code.unwrap_or(0)).map_err(|_| HeadError::StatusLine)?;
     out.version = version_of(response.version);
-    out.reason.clear();
-    out.reason.push_str(response.reason.unwrap_or_default());
-    read_fields(head, used, response.headers, &mut out.headers)?;
-    unfold(response.headers, &mut out.headers)?;
+    let reason = response.reason.unwrap_or_default();
+    out.reason = match out.status.canonical_reason() {
+        // As nearly always: no memory of its own.
+        Some(usual) if usual == reason => Cow::Borrowed(usual),
+        _ => Cow::Owned(reason.to_owned()),
+    };
+    out.known = read_fields(head, used, response.headers, &mut out.headers)?;
+    if folded {
+        unfold(response.headers, &mut out.headers)?;
+    }
     Ok(Some(used))
 }
 

@@ -110,6 +110,11 @@ where
     }
 
     #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.source.is_ready(Direction::Read)
+    }
+
+    #[inline]
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let room = buf.len();
         let read = self.poll_io(cx, Direction::Read, |mut io| io.read(buf));

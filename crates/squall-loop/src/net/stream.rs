@@ -34,6 +34,9 @@ pub trait ReadStream: Sync {
     /// Ready when a read is worth trying; else the task is woken then.
     fn poll_readable(&self, cx: &Context<'_>) -> Poll<()>;
 
+    /// Whether a read is worth trying, as far as the loop has heard. Asks nobody.
+    fn is_readable(&self) -> bool;
+
     /// Reads what is there; 0 bytes is the end.
     fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -187,6 +190,10 @@ macro_rules! read_stream {
         impl crate::net::ReadStream for $stream {
             fn poll_readable(&self, cx: &std::task::Context<'_>) -> std::task::Poll<()> {
                 self.0.poll_readable(cx)
+            }
+
+            fn is_readable(&self) -> bool {
+                self.0.is_readable()
             }
 
             fn poll_read(

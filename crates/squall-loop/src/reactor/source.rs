@@ -69,8 +69,7 @@ impl Source {
     ///
     /// One task per direction may wait: a later waker replaces an earlier one.
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        let bits = direction.ready() | direction.closed();
-        if self.ready.load(Ordering::Acquire) & bits != 0 {
+        if self.is_ready(direction) {
             return Poll::Ready(());
         }
         let mut slot = self.slot(direction);
@@ -80,10 +79,16 @@ impl Source {
         }
         drop(slot);
         // The event may have come between the first look and the waker.
-        if self.ready.load(Ordering::Acquire) & bits != 0 {
+        if self.is_ready(direction) {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Whether the direction may be tried.
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        let bits = direction.ready() | direction.closed();
+        self.ready.load(Ordering::Acquire) & bits != 0
     }
 
     /// About to try: an edge from here on is a new one.

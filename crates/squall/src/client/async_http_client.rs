@@ -58,7 +58,7 @@ pub(super) struct Defaults {
     pub(super) max_redirects: usize,
     pub(super) max_body_size: u64,
     pub(super) user_agent: String,
-    pub(super) route: Route,
+    pub(super) route: Arc<Route>,
     pub(super) tcp_keepalive: Duration,
     pub(super) raise_error: bool,
     pub(super) retry: Option<Retry>,
@@ -83,7 +83,7 @@ impl Default for Defaults {
             max_redirects: 10,
             max_body_size: 100 << 20,
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
-            route: Route::default(),
+            route: Arc::default(),
             tcp_keepalive: Duration::from_secs(15),
             raise_error: false,
             retry: None,
@@ -125,7 +125,8 @@ impl AsyncHttpClient {
     /// Dropping the future cancels the fetch and closes its connection. Whether the
     /// server has acted on the request is then unknown.
     pub async fn fetch(&self, request: impl Into<HttpRequest>) -> Result<HttpResponse, FetchError> {
-        fetch::fetch(&self.shared, request.into()).await
+        let mut request = request.into();
+        fetch::fetch(&self.shared, &mut request).await
     }
 
     /// Fetches in the background and gives the result to a callback; returns at once.
@@ -138,9 +139,9 @@ impl AsyncHttpClient {
         F: FnOnce(Result<HttpResponse, FetchError>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (shared, request) = (self.shared.clone(), request.into());
+        let (shared, mut request) = (self.shared.clone(), request.into());
         IoLoop::current().spawn_callback(move || async move {
-            callback(fetch::fetch(&shared, request).await).await;
+            callback(fetch::fetch(&shared, &mut request).await).await;
         });
     }
 
@@ -218,6 +219,10 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
+    fn tls(&mut self) -> &mut ClientTls {
+        &mut Arc::make_mut(&mut self.defaults.route).tls
+    }
+
     /// Connections in use at a time, per origin: default 64. More fetches wait.
     pub fn max_per_origin(mut self, connections: usize) -> Self {
         self.limits.per_origin = connections.max(1);
@@ -240,6 +245,12 @@ impl ClientBuilder {
     /// Idle connections kept per origin: default 32. Zero: every fetch connects anew.
     pub fn max_idle_per_origin(mut self, connections: usize) -> Self {
         self.limits.idle_per_origin = connections;
+        self
+    }
+
+    /// Idle connections kept over all origins: default 512.
+    pub fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.limits.idle_total = connections;
         self
     }
 
@@ -305,7 +316,7 @@ impl ClientBuilder {
 
     /// Whether servers' certificates have to be valid: default true.
     pub fn validate_cert(mut self, validate: bool) -> Self {
-        self.defaults.route.tls.validate_cert = validate;
+        self.tls().validate_cert = validate;
         self
     }
 
@@ -314,7 +325,7 @@ impl ClientBuilder {
     /// Authorities, or a server's own self-signed certificate. Text without a certificate
     /// fails every fetch; [`try_build`](Self::try_build) says so at once.
     pub fn ca_certs(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.defaults.route.tls.ca_certs = Some(pem.as_ref().into());
+        self.tls().ca_certs = Some(pem.as_ref().into());
         self
     }
 
@@ -324,7 +335,7 @@ impl ClientBuilder {
     /// It is shown to every server that asks. Use
     /// [`HttpRequest::client_cert`] for one server's.
     pub fn client_cert(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.defaults.route.tls.identity = Some((chain.as_ref().into(), key.as_ref().into()));
+        self.tls().identity = Some((chain.as_ref().into(), key.as_ref().into()));
         self
     }
 
@@ -425,7 +436,7 @@ impl ClientBuilder {
         let tls = &self.defaults.route.tls;
         let given = tls.ca_certs.is_some() || tls.identity.is_some();
         if self.defaults.error.is_none() && given {
-            let made = client_config(&self.defaults.route.tls);
+            let made = client_config(tls);
             self.defaults.error = made.err().map(|error| error.to_string());
         }
         let shared = Shared {

@@ -15,9 +15,11 @@ use squall_http::{Socket, Stream, tls};
 use squall_loop::net::TcpStream;
 #[cfg(unix)]
 use squall_loop::net::UnixStream;
+use squall_loop::time::now;
 use squall_loop::{Sleep, sleep};
-use url::{Host, Url};
+use url::Host;
 
+use super::address::Address;
 use super::async_http_client::Shared;
 use super::error::{Cause, Phase};
 use super::fetch::{Trace, unless_zero};
@@ -60,20 +62,20 @@ impl fmt::Display for TlsFailure {
 pub(super) async fn dial(
     shared: &Shared,
     waits: &Waits,
-    url: &Url,
+    url: &Address,
     route: &Route,
     trace: &mut Trace,
-) -> Result<Connection, Cause> {
+) -> Result<Box<Connection>, Cause> {
     if let Some(dialler) = &shared.defaults.dialler {
         trace.enter(Phase::Connect);
         let socket = dialler.dial().map_err(Cause::Io)?;
         trace.marks.connected();
-        return Ok(Connection::new(socket.into()));
+        return Ok(Connection::new(socket.into(), now()));
     }
-    let host = url.host_str().unwrap_or_default();
-    let config = match url.scheme() {
-        "https" => Some(shared.tls_config(&route.tls).map_err(Cause::Config)?),
-        _ => None,
+    let host = url.url().host_str().unwrap_or_default();
+    let config = match url.is_https() {
+        true => Some(shared.tls_config(&route.tls).map_err(Cause::Config)?),
+        false => None,
     };
     let socket = match &route.unix_socket {
         Some(_) if shared.defaults.public_only => {
@@ -89,7 +91,7 @@ pub(super) async fn dial(
     };
     trace.marks.connected();
     let Some(config) = config else {
-        return Ok(Connection::new(socket.into()));
+        return Ok(Connection::new(socket.into(), now()));
     };
     trace.enter(Phase::Tls);
     if !route.tls.validate_cert {
@@ -108,18 +110,18 @@ pub(super) async fn dial(
     };
     let stream = unless_zero(waits.tls, "tls_timeout", shaken).await?;
     trace.marks.secured();
-    Ok(Connection::new(stream))
+    Ok(Connection::new(stream, now()))
 }
 
 /// The addresses of the host of `url` that may be connected to.
 pub(super) async fn addresses(
     shared: &Shared,
     waits: &Waits,
-    url: &Url,
+    url: &Address,
     trace: &mut Trace,
 ) -> Result<Vec<SocketAddr>, Cause> {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port_or_known_default().unwrap_or(80);
+    let host = url.url().host_str().unwrap_or_default();
+    let port = url.url().port_or_known_default().unwrap_or(80);
     let mut addresses = look_up(shared, waits, host, port, trace).await?;
     if shared.defaults.public_only {
         keep_public(&mut addresses).map_err(|inside| {
@@ -148,7 +150,7 @@ async fn look_up(
 async fn tcp(
     shared: &Shared,
     waits: &Waits,
-    url: &Url,
+    url: &Address,
     route: &Route,
     trace: &mut Trace,
 ) -> Result<Socket, Cause> {
@@ -161,7 +163,7 @@ async fn tcp(
         let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
         return Ok(connect(shared, addresses, route, trace).await?.into());
     }
-    let mut host = url.host().ok_or_else(no_host)?;
+    let mut host = url.url().host().ok_or_else(no_host)?;
     if shared.defaults.public_only || !via.resolves() {
         let addresses = addresses(shared, waits, url, trace).await?;
         if !via.resolves() {
@@ -174,7 +176,7 @@ async fn tcp(
     let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
     let tcp = connect(shared, addresses, route, trace).await?;
     trace.enter(Phase::Proxy);
-    let port = url.port_or_known_default().unwrap_or(80);
+    let port = url.url().port_or_known_default().unwrap_or(80);
     let opened = via.tunnel(&tcp, host, port).await;
     opened.map_err(Cause::Proxy)?;
     Ok(tcp.into())

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -10,18 +11,20 @@ use squall_http::client::{
 };
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, Headers};
-use squall_loop::{IoLoop, deadline, remaining, with_timeout};
-use url::{Position, Url};
+use squall_loop::time::now;
+use squall_loop::with_timeout;
 
+use super::address::Address;
 use super::async_http_client::Shared;
 use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
 use super::pool::{Acquired, Lease, Turn};
-use super::request::{HttpRequest, Waits, origin};
+use super::request::{HttpRequest, Waits};
 use super::response::{Hop, HttpResponse};
 use super::retry::{self, Retry};
 use super::route::Route;
 use super::time_info::Marks;
+use super::total::Total;
 use super::{connect, digest, netrc, redirect};
 
 /// A redirect's body up to this size is read, so that its connection can be used again.
@@ -30,23 +33,17 @@ const REDIRECT_BODY: u64 = 64 << 10;
 /// How often a request is sent anew because its connection was closed under it.
 pub(super) const SAFE_REPEATS: u32 = 3;
 
-/// What rules a whole fetch: its own limit, or the deadline that it has inherited.
-const REQUEST_TIMEOUT: &str = "request_timeout";
-const HANDLERS_DEADLINE: &str = "the handler's deadline";
-/// What a fetch leaves of a deadline: a tenth, and at most this.
-const ANSWER_TIME: Duration = Duration::from_millis(100);
-
 /// Fetches: a place in the pool, a connection, one exchange; again for each redirect, for
 /// a challenge, and where an idle connection turned out to be closed.
 async fn run(
     shared: &Shared,
     request: &mut HttpRequest,
-    url: &mut Url,
+    url: &mut Address,
     trace: &mut Trace,
 ) -> Result<(Answer, bool), Cause> {
     let defaults = &shared.defaults;
     let limits = limits(request, shared);
-    let mut redirects_left = request.max_redirects.unwrap_or(defaults.max_redirects);
+    let mut redirects_left = request.redirects(defaults);
     let mut challenges = 0;
     let mut stale = 0;
     if request.said().is_some_and(|said| said.netrc.is_some()) {
@@ -65,11 +62,12 @@ async fn run(
             trace.enter(Phase::Queue);
         }
         let lease = place(shared, request.waits(defaults).pool, url, &route).await?;
-        trace.marks.queued();
+        let queued = now();
+        trace.marks.queued(queued);
 
         // A request that could not be repeated asks the system whether the line is up.
         let idle = match stale {
-            0 => lease.take_idle(!repeatable),
+            0 => lease.take_idle(queued, !repeatable),
             _ => None,
         };
         let connection = match idle {
@@ -84,16 +82,17 @@ async fn run(
 
         trace.enter(Phase::Write);
         let added = HopFields::add(request, shared, url, &route)?;
+        // A proxy is told the whole address (RFC 9112 section 3.2.2).
         let target = match route.relay(url) {
-            Some(_) => Cow::Owned(request.absolute_target(url)),
-            None => request.target(url),
+            Some(_) => url.absolute(),
+            None => url.target(),
         };
         let host = request.host.as_deref();
         let said = request.said();
         let outgoing = Outgoing {
             method: &request.method,
-            target: &target,
-            host: host.unwrap_or(&url[Position::BeforeHost..Position::AfterPort]),
+            target,
+            host: host.unwrap_or(url.authority()),
             headers: &request.headers,
             user_agent: request.default_agent(defaults),
             accept_encoding: request.accepted_codings(),
@@ -106,7 +105,7 @@ async fn run(
         let progress = &mut trace.progress;
         let answer = exchange(connection, lease, &outgoing, body, &limits, progress).await;
         if let (Some(jar), Ok(answer)) = (&defaults.cookie_jar, &answer) {
-            jar.store(url, &answer.head.headers);
+            jar.store(url.url(), &answer.head.headers);
         }
         added.remove(request);
         let answer = match answer {
@@ -149,7 +148,7 @@ async fn run(
         };
         trace.enter(Phase::Redirect);
         let Some(left) = redirects_left.checked_sub(1) else {
-            let limit = request.max_redirects.unwrap_or(defaults.max_redirects);
+            let limit = request.redirects(defaults);
             return Err(Cause::TooManyRedirects { limit });
         };
         redirects_left = left;
@@ -158,7 +157,7 @@ async fn run(
             request.body = replay.ok_or_else(|| not_replayable(&next))?;
         }
         Box::pin(drain(answer)).await;
-        let url = std::mem::replace(url, next);
+        let url = std::mem::replace(url, next).into_url();
         trace.history.push(Hop { url, status });
         trace.answered_once();
         challenges = 0;
@@ -168,7 +167,7 @@ async fn run(
 /// Fetches, with the repeats and the errors that the request or the client ask for.
 pub(super) async fn fetch(
     shared: &Shared,
-    request: HttpRequest,
+    request: &mut HttpRequest,
 ) -> Result<HttpResponse, FetchError> {
     let raise = request.raise_error.unwrap_or(shared.defaults.raise_error);
     let outcome = match request.policy().or(shared.defaults.retry.as_ref()).cloned() {
@@ -187,29 +186,32 @@ pub(super) async fn fetch(
 /// Fetches within the request's time, and tells the whole story if that fails.
 pub(super) async fn once(
     shared: &Shared,
-    mut request: HttpRequest,
+    request: &mut HttpRequest,
 ) -> Result<HttpResponse, FetchError> {
     let defaults = &shared.defaults;
-    let mut trace = Trace::begin();
-    let mut total = Total::of(&request, defaults.request_timeout);
+    let begun = now();
+    let mut trace = Trace::begin(begun);
+    let mut total = Total::of(request, defaults.request_timeout, begun);
     let invalid = shared.check();
     let mut url = match invalid.and_then(|()| request.complete()) {
         Ok(url) => url,
         Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
     };
-    let fetched = run(shared, &mut request, &mut url, &mut trace);
-    let fetched = match &mut total {
-        Some(total) => within_total(total, fetched).await,
-        None => fetched.await,
+    let fetched = {
+        // Pinned here: moving it would copy it as a whole.
+        let fetched = pin!(run(shared, request, &mut url, &mut trace));
+        match &mut total {
+            Some(total) => total.bound(fetched).await,
+            None => fetched.await,
+        }
     };
-    let (answer, reused) = fetched.map_err(|cause| trace.error(cause, shown(&url)))?;
-    let (head, body) = plain(&request, answer.head, answer.body).map_err(|cause| {
+    let (answer, reused) = fetched.map_err(|cause| trace.error(cause, url.shown().to_owned()))?;
+    let (head, body) = plain(request, answer.head, answer.body).map_err(|cause| {
         trace.enter(Phase::Body);
-        trace.error(cause, shown(&url))
+        trace.error(cause, url.shown().to_owned())
     })?;
     Ok(HttpResponse {
-        time_info: trace.marks.finish(&trace.progress),
-        marks: trace.marks,
+        marks: trace.marks.finish(&trace.progress),
         remote_addr: answer.peer,
         reused,
         retries: trace.repeats,
@@ -218,7 +220,7 @@ pub(super) async fn once(
         head,
         body,
         url,
-        max_body_size: request.max_body_size.unwrap_or(defaults.max_body_size),
+        max_body_size: request.body_limit(defaults),
         total,
     })
 }
@@ -243,11 +245,11 @@ fn plain(
 pub(super) async fn open(
     shared: &Shared,
     waits: &Waits,
-    url: &Url,
+    url: &Address,
     route: &Route,
     lease: &Lease,
     trace: &mut Trace,
-) -> Result<Connection, Cause> {
+) -> Result<Box<Connection>, Cause> {
     let opened = async {
         let _dialling = match lease.turn().await {
             Turn::Connection(connection) => return Ok(connection),
@@ -262,7 +264,7 @@ pub(super) async fn open(
 pub(super) async fn guard(
     shared: &Shared,
     waits: &Waits,
-    url: &Url,
+    url: &Address,
     trace: &mut Trace,
 ) -> Result<(), Cause> {
     let looked_up = async {
@@ -273,14 +275,14 @@ pub(super) async fn guard(
 }
 
 /// Puts the credentials of a `.netrc` file on, if that is asked for.
-async fn log_in(request: &mut HttpRequest, url: &Url) -> Result<(), Cause> {
+async fn log_in(request: &mut HttpRequest, url: &Address) -> Result<(), Cause> {
     let Some(path) = request.said().and_then(|said| said.netrc.clone()) else {
         return Ok(());
     };
     if request.headers.contains("authorization") {
         return Ok(());
     }
-    let host = url.host_str().unwrap_or_default();
+    let host = url.url().host_str().unwrap_or_default();
     let found = netrc::look_up(path, host).await;
     let found = found.map_err(|error| Cause::Invalid(format!("netrc: {error}")))?;
     if let Some((login, password)) = found {
@@ -292,7 +294,7 @@ async fn log_in(request: &mut HttpRequest, url: &Url) -> Result<(), Cause> {
 /// The proof that a 401 asks for. A second one only where the first was late, not wrong.
 fn meet_challenge(
     request: &HttpRequest,
-    url: &Url,
+    url: &Address,
     head: &ResponseHead,
     met: u32,
 ) -> Option<String> {
@@ -305,75 +307,12 @@ fn meet_challenge(
         return None;
     }
     let cnonce = squall_http::wire::multipart::random_boundary().ok()?;
-    let target = request.target(url);
-    Some(challenge.answer(credentials, &request.method, &target, &cnonce))
-}
-
-/// How long a whole fetch may take, and who says so.
-pub(super) struct Total {
-    pub(super) limit: Duration,
-    pub(super) setting: &'static str,
-    begun: Instant,
-    /// The request's own limit.
-    own: Option<Duration>,
-    /// The deadline of the handler, if that is what rules.
-    inherited: Option<Instant>,
-}
-
-impl Total {
-    /// The request's own limit, or what the deadline of the handler leaves if that is
-    /// less.
-    fn of(request: &HttpRequest, default: Duration) -> Option<Self> {
-        let own = request.request_timeout.unwrap_or(default);
-        let own = Some(own).filter(|limit| !limit.is_zero());
-        let left = (remaining().filter(|_| request.inherit_deadline))
-            .map(|left| (leave_time_to_answer(left), HANDLERS_DEADLINE));
-        let (limit, setting) = (own.into_iter())
-            .map(|own| (own, REQUEST_TIMEOUT))
-            .chain(left)
-            .min_by_key(|(limit, _)| *limit)?;
-        Some(Self {
-            limit,
-            setting,
-            begun: now(),
-            own,
-            inherited: deadline().filter(|_| setting == HANDLERS_DEADLINE),
-        })
-    }
-
-    /// Whether there is more time after all: a handler's deadline moves with each piece of
-    /// its request's body.
-    fn has_moved(&mut self) -> bool {
-        let later = |before: Instant| deadline().filter(|due| *due > before);
-        let Some(due) = self.inherited.and_then(later) else {
-            return false;
-        };
-        let (now, begun) = (now(), self.begun);
-        let left = leave_time_to_answer(due.saturating_duration_since(now));
-        let limit = now.saturating_duration_since(begun) + left;
-        (self.limit, self.setting, self.inherited) = match self.own.filter(|own| *own < limit) {
-            Some(own) => (own, REQUEST_TIMEOUT, None),
-            None => (limit, HANDLERS_DEADLINE, Some(due)),
-        };
-        true
-    }
-
-    /// What is left of it.
-    pub(super) fn rest(&self) -> Duration {
-        let spent = now().saturating_duration_since(self.begun);
-        self.limit.saturating_sub(spent)
-    }
-}
-
-/// A fetch that inherits a deadline gives up a little before it, so that its handler can
-/// still say what it waited for.
-pub(super) fn leave_time_to_answer(left: Duration) -> Duration {
-    left - (left / 10).min(ANSWER_TIME)
+    Some(challenge.answer(credentials, &request.method, url.target(), &cnonce))
 }
 
 /// The error of a client whose settings cannot be used.
 pub(super) fn refused(what: String) -> FetchError {
-    Trace::begin().error(Cause::Invalid(what), String::new())
+    Trace::begin(now()).error(Cause::Invalid(what), String::new())
 }
 
 /// Where a fetch is, and how it got there.
@@ -388,10 +327,10 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(now: Instant) -> Self {
         Self {
             phase: Phase::Request,
-            marks: Marks::begin(),
+            marks: Marks::begin(now),
             progress: Progress::default(),
             answered: false,
             history: Vec::new(),
@@ -432,7 +371,7 @@ impl Trace {
                 ExchangeError::Write(_) | ExchangeError::Body(_) | ExchangeError::BodyLength { .. },
             ) => Phase::Write,
             Cause::Exchange(ExchangeError::TimedOut { .. }) | Cause::Timeout { .. }
-                if self.phase == Phase::Write && self.progress.written.is_some() =>
+                if self.phase == Phase::Write && self.progress.written =>
             {
                 Phase::WaitHead
             }
@@ -440,7 +379,7 @@ impl Trace {
             Cause::Exchange(_) => Phase::WaitHead,
             _ => self.phase,
         };
-        let time_info = self.marks.finish(&self.progress);
+        let time_info = self.marks.finish(&self.progress).info;
         let sent = match self.answered {
             true => self.progress.sent.max(Sent::Maybe),
             false => self.progress.sent,
@@ -452,13 +391,13 @@ impl Trace {
 pub(super) async fn place(
     shared: &Shared,
     limit: Duration,
-    url: &Url,
-    route: &Route,
+    url: &Address,
+    route: &Arc<Route>,
 ) -> Result<Lease, Cause> {
     // A proxy's connections are for every host.
     let origin = match route.relay(url) {
         Some(via) => Cow::Owned(format!("{via:?}")),
-        None => Cow::Borrowed(origin(url)),
+        None => Cow::Borrowed(url.origin()),
     };
     match shared.pool.acquire(&origin, route) {
         Ok(Acquired::Now(lease)) => Ok(lease),
@@ -469,34 +408,7 @@ pub(super) async fn place(
     }
 }
 
-/// Awaits, but not longer than a limit that has a name.
-async fn within<T>(
-    limit: Duration,
-    setting: &'static str,
-    future: impl Future<Output = Result<T, Cause>>,
-) -> Result<T, Cause> {
-    let timed = with_timeout(limit, future).await;
-    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
-}
-
-/// As [`within`], for a whole fetch.
-async fn within_total<T>(
-    total: &mut Total,
-    future: impl Future<Output = Result<T, Cause>>,
-) -> Result<T, Cause> {
-    let mut future = pin!(future);
-    loop {
-        if let Ok(done) = with_timeout(total.rest(), future.as_mut()).await {
-            return done;
-        }
-        if !total.has_moved() {
-            let (limit, setting) = (total.limit, total.setting);
-            return Err(Cause::Timeout { limit, setting });
-        }
-    }
-}
-
-/// As [`within`], where a setting of zero is no limit.
+/// Awaits, but not longer than a limit that has a name; a setting of zero is none.
 pub(super) async fn unless_zero<T>(
     limit: Duration,
     setting: &'static str,
@@ -505,21 +417,19 @@ pub(super) async fn unless_zero<T>(
     if limit.is_zero() {
         return future.await;
     }
-    within(limit, setting, future).await
+    let timed = with_timeout(limit, future).await;
+    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
 }
 
 fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
     let idle = request.idle_timeout.unwrap_or(shared.defaults.idle_timeout);
+    let total = (request.request_timeout).unwrap_or(shared.defaults.request_timeout);
     ExchangeLimits {
         idle: (!idle.is_zero()).then_some(idle),
+        bounded: !total.is_zero() && total <= idle,
         first_byte: request.said().and_then(|said| said.first_byte_timeout),
         ..ExchangeLimits::default()
     }
-}
-
-/// The loop's time, which tests turn.
-pub(super) fn now() -> Instant {
-    IoLoop::try_current().map_or_else(Instant::now, |io_loop| io_loop.now())
 }
 
 pub(super) fn is_idempotent(request: &HttpRequest) -> bool {
@@ -534,8 +444,8 @@ pub(crate) fn harmless_twice(method: &Method, headers: &Headers) -> bool {
     ) || headers.contains("idempotency-key")
 }
 
-fn not_replayable(next: &Url) -> Cause {
-    let next = shown(next);
+fn not_replayable(next: &Address) -> Cause {
+    let next = next.shown();
     Cause::Redirect(format!(
         "{next:?}: the request's body was streamed and cannot be sent again"
     ))
@@ -547,9 +457,4 @@ async fn drain(mut answer: Answer) {
         // What is wrong with it does not matter: the connection is closed then.
         let _ = answer.body.collect(REDIRECT_BODY).await;
     }
-}
-
-/// An address as errors show it: its query may hold secrets.
-pub(super) fn shown(url: &Url) -> String {
-    url[..Position::AfterPath].to_owned()
 }

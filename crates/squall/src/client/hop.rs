@@ -4,26 +4,28 @@
 //! is left is a place in the pool, a connection, and one exchange, again where an idle
 //! connection turned out to be closed.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use squall_http::client::{Answer, ExchangeLimits, Outgoing, exchange};
 use squall_http::{Body, Headers};
 use squall_loop::remaining;
-use url::{Position, Url};
+use squall_loop::time::now;
 
+use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{SAFE_REPEATS, Trace, guard, leave_time_to_answer, open, place, shown};
+use super::fetch::{SAFE_REPEATS, Trace, guard, open, place};
 use super::proxy::Via;
-use super::request::{Waits, origin, parse, strip_credentials};
+use super::request::Waits;
 use super::route::Route;
+use super::total::leave_time_to_answer;
 
 /// Where hops go to.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    url: Url,
+    url: Address,
     /// What is asked for in `Host`, with the port where it is not the scheme's own.
     authority: String,
     /// The name that a certificate has to be for, where the address names none.
@@ -33,10 +35,11 @@ pub(crate) struct Origin {
 impl Origin {
     /// Reads `http://host:port` or `https://…`; a path in it is not looked at.
     pub(crate) fn parse(address: &str) -> Result<Self, String> {
-        let mut url = parse(address)?;
+        let mut url = Address::parse(address)?.into_url();
         strip_credentials(&mut url);
+        let url = Address::of(url)?;
         Ok(Self {
-            authority: url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            authority: url.authority().to_owned(),
             url,
             server_name: None,
         })
@@ -44,18 +47,18 @@ impl Origin {
 
     /// The same origin under one of its addresses: nobody is asked for it any more.
     pub(crate) fn at(&self, address: SocketAddr) -> Option<Self> {
-        let mut url = self.url.clone();
+        let mut url = self.url.url().clone();
         url.set_ip_host(address.ip()).ok()?;
         Some(Self {
-            url,
+            url: Address::of(url).ok()?,
             authority: self.authority.clone(),
-            server_name: self.url.host_str().map(str::to_owned),
+            server_name: self.url.url().host_str().map(str::to_owned),
         })
     }
 
     /// The path of the address, without a slash at its end.
     pub(crate) fn path(&self) -> &str {
-        self.url.path().trim_end_matches('/')
+        self.url.url().path().trim_end_matches('/')
     }
 
     /// Host and port, as they stand in `Host`.
@@ -65,27 +68,27 @@ impl Origin {
 
     /// Scheme, host and port, for people.
     pub(crate) fn as_str(&self) -> &str {
-        origin(&self.url)
+        self.url.origin()
     }
 
     /// Its addresses at present.
     pub(crate) async fn addresses(&self, client: &AsyncHttpClient) -> io::Result<Vec<SocketAddr>> {
-        let host = self.url.host_str().unwrap_or_default();
-        let port = self.url.port_or_known_default().unwrap_or(80);
+        let host = self.url.url().host_str().unwrap_or_default();
+        let port = self.url.url().port_or_known_default().unwrap_or(80);
         (client.shared().defaults.names).look_up(host, port).await
     }
 
-    fn route<'a>(&self, defaults: &'a Defaults) -> Cow<'a, Route> {
-        let mut route = Cow::Borrowed(&defaults.route);
+    fn route(&self, defaults: &Defaults) -> Arc<Route> {
+        let mut route = defaults.route.clone();
         if let Some(name) = &self.server_name
-            && self.url.scheme() == "https"
+            && self.url.is_https()
         {
-            route.to_mut().server_name = Some(name.clone());
+            Arc::make_mut(&mut route).server_name = Some(name.clone());
         }
         if let Some(proxy) = &defaults.proxy
-            && let Some(via) = proxy.via(&self.url)
+            && let Some(via) = proxy.via(self.url.url())
         {
-            route.to_mut().via = Some(via.clone());
+            Arc::make_mut(&mut route).via = Some(via.clone());
         }
         route
     }
@@ -107,7 +110,7 @@ pub(crate) async fn hop(
     limits: &ExchangeLimits,
     idempotent: bool,
 ) -> Result<Answer, FetchError> {
-    let mut trace = Trace::begin();
+    let mut trace = Trace::begin(now());
     let shared = client.shared();
     let sent = match shared.check() {
         Ok(()) => {
@@ -119,9 +122,8 @@ pub(crate) async fn hop(
         Err(what) => Err(Cause::Invalid(what)),
     };
     sent.map_err(|cause| {
-        let mut url = origin.url.clone();
-        url.set_path(outgoing.target.split('?').next().unwrap_or_default());
-        trace.error(cause, shown(&url))
+        let path = outgoing.target.split('?').next().unwrap_or_default();
+        trace.error(cause, format!("{}{path}", origin.as_str()))
     })
 }
 
@@ -161,7 +163,7 @@ async fn run(
         let lease = place(shared, waits.pool, url, &route).await?;
         // A request that could not be repeated asks the system whether the line is up.
         let idle = match stale {
-            0 => lease.take_idle(!repeatable),
+            0 => lease.take_idle(now(), !repeatable),
             _ => None,
         };
         let connection = match idle {

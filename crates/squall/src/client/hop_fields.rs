@@ -3,8 +3,7 @@
 //! The jar's cookies are for one address, the proxy's credentials for one proxy. They are
 //! taken off as soon as the answer's head is there, so that no redirect carries them on.
 
-use url::Url;
-
+use super::address::Address;
 use super::async_http_client::Shared;
 use super::error::Cause;
 use super::request::HttpRequest;
@@ -25,7 +24,7 @@ impl HopFields {
     pub(super) fn add(
         request: &mut HttpRequest,
         shared: &Shared,
-        url: &Url,
+        url: &Address,
         route: &Route,
     ) -> Result<Self, Cause> {
         let mut added = Self::default();
@@ -38,7 +37,7 @@ impl HopFields {
             _ => Ok(false),
         };
         if let Some(jar) = &shared.defaults.cookie_jar {
-            added.cookie = add(COOKIE, jar.header(url))?;
+            added.cookie = add(COOKIE, jar.header(url.url()))?;
         }
         if let Some(via) = route.relay(url) {
             added.proxy = add(PROXY_AUTHORIZATION, via.authorization())?;

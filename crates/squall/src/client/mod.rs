@@ -17,6 +17,7 @@
 //! both ways with back-pressure; compressed answers are asked for, and decoded as they
 //! come (feature `compression`, on by default).
 
+mod address;
 mod async_http_client;
 mod connect;
 mod cookie_jar;
@@ -44,6 +45,7 @@ mod retry;
 mod route;
 mod save;
 mod time_info;
+mod total;
 
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
 pub(crate) use connect::Dial;

@@ -12,7 +12,9 @@
 //! ones are bounded apart. The youngest idle connection is used first, so that the
 //! surplus grows old and is reaped. Everything is under one short lock.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod places;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,9 +24,10 @@ use std::time::{Duration, Instant};
 
 use squall_http::client::{Connection, Home};
 use squall_loop::IoLoop;
+use squall_loop::time::now;
 
-use super::fetch::now;
 use super::route::Route;
+use places::{Idle, Places};
 
 /// The pool's bounds; see the builder of the client for what each is for.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +80,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// By scheme, host and port; then by the way there.
-    origins: HashMap<String, Vec<Origin>>,
+    places: Places,
     /// Permits given out, over all origins.
     active: usize,
     idle: usize,
@@ -93,33 +95,8 @@ struct State {
 
 /// What ends the wait for a connection of one's own.
 enum Handed {
-    Connection(Connection),
+    Connection(Box<Connection>),
     Dial,
-}
-
-struct Origin {
-    key: Arc<Key>,
-    active: usize,
-    /// Oldest first.
-    idle: Vec<Idle>,
-    /// By ticket, so oldest first too.
-    waiters: BTreeMap<u64, Waker>,
-    /// Connections that are being made.
-    dialling: usize,
-    /// Those who have a permit and wait until they may dial; by ticket.
-    line: BTreeMap<u64, Waker>,
-}
-
-struct Idle {
-    connection: Connection,
-    until: Instant,
-}
-
-/// What has to be equal for a connection to be shared.
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
-    origin: String,
-    route: Route,
 }
 
 impl Pool {
@@ -143,27 +120,14 @@ impl Pool {
     pub(super) fn acquire(
         self: &Arc<Self>,
         origin: &str,
-        route: &Route,
+        route: &Arc<Route>,
     ) -> Result<Acquired, usize> {
         let mut state = self.lock();
-        let State {
-            origins, active, ..
-        } = &mut *state;
-        if !origins.contains_key(origin) {
-            origins.insert(origin.to_owned(), Vec::new());
-        }
-        let Some(group) = origins.get_mut(origin) else {
+        let State { places, active, .. } = &mut *state;
+        let place = places.find(origin, route);
+        let Some(found) = places.get_mut(place) else {
             return Err(self.limits.waiters);
         };
-        let at = group.iter().position(|found| found.key.route == *route);
-        let at = at.unwrap_or_else(|| {
-            group.push(Origin::new(origin, route));
-            group.len() - 1
-        });
-        let Some(found) = group.get_mut(at) else {
-            return Err(self.limits.waiters);
-        };
-        let key = found.key.clone();
         if found.waiters.is_empty()
             && found.active < self.limits.per_origin
             && *active < self.limits.total
@@ -171,79 +135,78 @@ impl Pool {
             found.active += 1;
             *active += 1;
             let pool = self.clone();
-            return Ok(Acquired::Now(Lease { pool, key }));
+            return Ok(Acquired::Now(Lease { pool, place }));
         }
         if state.waiting >= self.limits.waiters {
-            state.forget_if_unused(&key);
+            state.places.forget_if_unused(place);
             return Err(self.limits.waiters);
         }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.waiting += 1;
-        if let Some(origin) = state.origin(&key) {
+        if let Some(origin) = state.places.get_mut(place) {
             origin.waiters.insert(ticket, Waker::noop().clone());
         }
         Ok(Acquired::Later(Waiting {
             pool: self.clone(),
-            key,
+            place,
             ticket,
             taken: false,
         }))
     }
 
     /// A permit is free again: the oldest waiter that fits gets it.
-    fn release(&self, state: &mut State, key: &Arc<Key>) -> Option<Waker> {
+    fn release(&self, state: &mut State, place: usize) -> Option<Waker> {
         let total_was_full = state.active >= self.limits.total;
         state.active = state.active.saturating_sub(1);
-        let origin = state.origin(key)?;
+        let origin = state.places.get_mut(place)?;
         origin.active = origin.active.saturating_sub(1);
         let own = !origin.waiters.is_empty() && origin.active < self.limits.per_origin;
         let next = if state.waiting == 0 {
             None
         } else if own && !total_was_full {
-            Some(key.clone())
+            Some(place)
         } else {
             state.oldest_waiter(self.limits.per_origin)
         };
         let Some(next) = next else {
-            state.forget_if_unused(key);
+            state.places.forget_if_unused(place);
             return None;
         };
-        let origin = state.origin(&next)?;
+        let origin = state.places.get_mut(next)?;
         let (ticket, waker) = origin.waiters.pop_first()?;
         origin.active += 1;
         state.active += 1;
         state.waiting -= 1;
         state.granted.insert(ticket);
-        state.forget_if_unused(key);
+        state.places.forget_if_unused(place);
         Some(waker)
     }
 
-    fn keep(self: &Arc<Self>, key: &Arc<Key>, connection: Connection) {
+    fn keep(self: &Arc<Self>, place: usize, connection: Box<Connection>) {
         let Some(life) = self.idle_life(&connection) else {
             return;
         };
-        let mut state = self.lock();
-        if let Some((ticket, waker)) =
-            (state.origin(key)).and_then(|origin| origin.line.pop_first())
-        {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(origin) = state.places.get_mut(place) else {
+            return;
+        };
+        if let Some((ticket, waker)) = origin.line.pop_first() {
             state.handed.insert(ticket, Handed::Connection(connection));
-            drop(state);
+            drop(guard);
             return waker.wake();
         }
-        let until = now() + life;
         if state.idle >= self.limits.idle_total {
             return;
         }
-        let Some(origin) = state.origin(key) else {
-            return;
-        };
         let surplus = (origin.idle.len() >= self.limits.idle_per_origin && !origin.idle.is_empty())
             .then(|| origin.idle.remove(0));
-        origin.idle.push(Idle { connection, until });
+        let until = connection.heard() + life;
+        origin.push_idle(Idle { connection, until });
         state.idle += usize::from(surplus.is_none());
         let reap = !std::mem::replace(&mut state.reaping, true);
-        drop(state);
+        drop(guard);
         drop(surplus);
         if reap {
             self.reap_later();
@@ -253,8 +216,10 @@ impl Pool {
     /// How long a connection may be idle; `None`: it is not worth keeping.
     fn idle_life(&self, connection: &Connection) -> Option<Duration> {
         // Between 0.9 and 1.1 times, so that what was opened together is not closed together.
-        let share = 0.9 + 0.2 * f64::from(connection.salt()) / 255.0;
-        let rest = (self.limits.max_age.mul_f64(share)).checked_sub(connection.age())?;
+        let share = 1152 + u32::from(connection.salt());
+        let oldest = (self.limits.max_age / 1280).saturating_mul(share);
+        let age = (connection.heard()).saturating_duration_since(connection.born());
+        let rest = oldest.checked_sub(age)?;
         let idle = match connection.keep_alive() {
             Some(told) => told
                 .checked_sub(ADVERTISED_MARGIN)?
@@ -287,14 +252,17 @@ impl Pool {
         let now = now();
         let mut gone = Vec::new();
         let mut state = self.lock();
-        for origin in state.origins.values_mut().flatten() {
+        let mut unused = Vec::new();
+        for (place, origin) in state.places.iter_mut() {
             gone.extend(origin.idle.extract_if(.., |idle| idle.until <= now));
+            if !origin.is_used() {
+                unused.push(place);
+            }
+        }
+        for place in unused {
+            state.places.forget_if_unused(place);
         }
         state.idle -= gone.len();
-        state.origins.retain(|_, group| {
-            group.retain(Origin::is_used);
-            !group.is_empty()
-        });
         state.reaping = state.idle > 0;
         state.reaping
     }
@@ -305,46 +273,12 @@ impl Pool {
 }
 
 impl State {
-    fn origin(&mut self, key: &Arc<Key>) -> Option<&mut Origin> {
-        let group = self.origins.get_mut(&key.origin)?;
-        group.iter_mut().find(|found| Arc::ptr_eq(&found.key, key))
-    }
-
-    fn oldest_waiter(&self, per_origin: usize) -> Option<Arc<Key>> {
-        (self.origins.values().flatten())
-            .filter(|origin| origin.active < per_origin)
-            .filter_map(|origin| Some((origin.waiters.first_key_value()?.0, &origin.key)))
+    fn oldest_waiter(&self, per_origin: usize) -> Option<usize> {
+        (self.places.iter())
+            .filter(|(_, origin)| origin.active < per_origin)
+            .filter_map(|(place, origin)| Some((origin.waiters.first_key_value()?.0, place)))
             .min_by_key(|(ticket, _)| **ticket)
-            .map(|(_, key)| key.clone())
-    }
-
-    fn forget_if_unused(&mut self, key: &Key) {
-        if let Some(group) = self.origins.get_mut(&key.origin) {
-            group.retain(Origin::is_used);
-            if group.is_empty() {
-                self.origins.remove(&key.origin);
-            }
-        }
-    }
-}
-
-impl Origin {
-    fn new(origin: &str, route: &Route) -> Self {
-        Self {
-            key: Arc::new(Key {
-                origin: origin.to_owned(),
-                route: route.clone(),
-            }),
-            active: 0,
-            idle: Vec::new(),
-            waiters: BTreeMap::new(),
-            dialling: 0,
-            line: BTreeMap::new(),
-        }
-    }
-
-    fn is_used(&self) -> bool {
-        self.active > 0 || !self.idle.is_empty() || !self.waiters.is_empty()
+            .map(|(_, place)| place)
     }
 }
 
@@ -357,7 +291,7 @@ pub(super) enum Acquired {
 /// Waits for a permit. Dropping it leaves the queue, or passes the permit on.
 pub(super) struct Waiting {
     pool: Arc<Pool>,
-    key: Arc<Key>,
+    place: usize,
     ticket: u64,
     taken: bool,
 }
@@ -372,11 +306,11 @@ impl Future for Waiting {
             this.taken = true;
             return Poll::Ready(Lease {
                 pool: this.pool.clone(),
-                key: this.key.clone(),
+                place: this.place,
             });
         }
-        if let Some(waker) =
-            (state.origin(&this.key)).and_then(|origin| origin.waiters.get_mut(&this.ticket))
+        if let Some(waker) = (state.places.get_mut(this.place))
+            .and_then(|origin| origin.waiters.get_mut(&this.ticket))
         {
             waker.clone_from(cx.waker());
         }
@@ -391,13 +325,13 @@ impl Drop for Waiting {
         }
         let mut state = self.pool.lock();
         let waker = if state.granted.remove(&self.ticket) {
-            self.pool.release(&mut state, &self.key)
+            self.pool.release(&mut state, self.place)
         } else {
-            let found = state.origin(&self.key);
+            let found = state.places.get_mut(self.place);
             if found.is_some_and(|origin| origin.waiters.remove(&self.ticket).is_some()) {
                 state.waiting -= 1;
             }
-            state.forget_if_unused(&self.key);
+            state.places.forget_if_unused(self.place);
             None
         };
         drop(state);
@@ -410,20 +344,20 @@ impl Drop for Waiting {
 /// The permit for one connection. Dropping it lets the next fetch in.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    key: Arc<Key>,
+    place: usize,
 }
 
 impl Lease {
     /// The youngest idle connection that is still quiet; `ask` asks the system about it.
-    pub(super) fn take_idle(&self, ask: bool) -> Option<Connection> {
+    pub(super) fn take_idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
         loop {
             let idle = {
                 let mut state = self.pool.lock();
-                let idle = state.origin(&self.key)?.idle.pop()?;
+                let idle = state.places.get_mut(self.place)?.idle.pop()?;
                 state.idle -= 1;
                 idle
             };
-            if idle.until > now() && idle.connection.is_quiet(ask) {
+            if idle.until > now && idle.connection.is_quiet(ask) {
                 return Some(idle.connection);
             }
         }
@@ -435,7 +369,7 @@ pub(super) enum Turn {
     /// It may dial, while it holds this.
     Dial(Dialling),
     /// A connection came free before.
-    Connection(Connection),
+    Connection(Box<Connection>),
 }
 
 impl Lease {
@@ -444,7 +378,7 @@ impl Lease {
         let ticket = {
             let mut state = self.pool.lock();
             let ticket = state.next_ticket;
-            let Some(origin) = state.origin(&self.key) else {
+            let Some(origin) = state.places.get_mut(self.place) else {
                 return Turn::Dial(self.dialling());
             };
             if origin.dialling < self.pool.limits.dials && origin.line.is_empty() {
@@ -466,7 +400,7 @@ impl Lease {
     fn dialling(&self) -> Dialling {
         Dialling {
             pool: self.pool.clone(),
-            key: self.key.clone(),
+            place: self.place,
         }
     }
 }
@@ -487,7 +421,7 @@ impl InLine<'_> {
             Some(Handed::Dial) => return Poll::Ready(Turn::Dial(self.lease.dialling())),
             None => {}
         }
-        let origin = state.origin(&self.lease.key);
+        let origin = state.places.get_mut(self.lease.place);
         if let Some(waker) = origin.and_then(|origin| origin.line.get_mut(&self.ticket)) {
             waker.clone_from(cx.waker());
         }
@@ -498,14 +432,14 @@ impl InLine<'_> {
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
         let mut state = self.lease.pool.lock();
-        if let Some(origin) = state.origin(&self.lease.key) {
+        if let Some(origin) = state.places.get_mut(self.lease.place) {
             origin.line.remove(&self.ticket);
         }
         let handed = state.handed.remove(&self.ticket);
         drop(state);
         match handed {
             Some(Handed::Connection(connection)) => {
-                self.lease.pool.keep(&self.lease.key, connection);
+                self.lease.pool.keep(self.lease.place, connection);
             }
             Some(Handed::Dial) => drop(self.lease.dialling()),
             None => {}
@@ -516,13 +450,13 @@ impl Drop for InLine<'_> {
 /// One of the dials that are allowed at a time. Dropping it lets the next one begin.
 pub(super) struct Dialling {
     pool: Arc<Pool>,
-    key: Arc<Key>,
+    place: usize,
 }
 
 impl Drop for Dialling {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
-        let Some(origin) = state.origin(&self.key) else {
+        let Some(origin) = state.places.get_mut(self.place) else {
             return;
         };
         let Some((ticket, waker)) = origin.line.pop_first() else {
@@ -536,8 +470,8 @@ impl Drop for Dialling {
 }
 
 impl Home for Lease {
-    fn give_back(self, connection: Connection) {
-        self.pool.keep(&self.key, connection);
+    fn give_back(self, connection: Box<Connection>) {
+        self.pool.keep(self.place, connection);
     }
 }
 
@@ -545,7 +479,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let waker = {
             let mut state = self.pool.lock();
-            self.pool.release(&mut state, &self.key)
+            self.pool.release(&mut state, self.place)
         };
         if let Some(waker) = waker {
             waker.wake();

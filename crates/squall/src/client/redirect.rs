@@ -6,10 +6,10 @@
 
 use http::{Method, StatusCode};
 use squall_http::wire::head::ResponseHead;
-use url::Url;
 
+use super::address::{Address, strip_credentials};
 use super::error::Cause;
-use super::request::{HttpRequest, check, origin, strip_credentials};
+use super::request::HttpRequest;
 
 /// Fields that are for one origin only.
 const CREDENTIALS: [&str; 5] = [
@@ -21,9 +21,11 @@ const CREDENTIALS: [&str; 5] = [
 ];
 
 /// Where the answer to `request` at `url` leads; `None`: it is the answer.
-pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Cause> {
-    let redirects = matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308);
-    let Some(location) = head.headers.get_bytes("location").filter(|_| redirects) else {
+pub(super) fn target(head: &ResponseHead, from: &Address) -> Result<Option<Address>, Cause> {
+    if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = head.headers.get_bytes("location") else {
         return Ok(None);
     };
     let refuse =
@@ -40,27 +42,33 @@ pub(super) fn target(head: &ResponseHead, url: &Url) -> Result<Option<Url>, Caus
         |_| location.iter().map(|byte| char::from(*byte)).collect(),
         str::to_owned,
     );
+    let url = from.url();
     let mut next = url
         .join(&text)
         .map_err(|error| refuse(&error.to_string()))?;
-    check(&next).map_err(|error| refuse(&error))?;
-    if url.scheme() == "https" && next.scheme() == "http" {
-        return Err(refuse("from https to http is refused"));
-    }
-    strip_credentials(&mut next);
     if next.fragment().is_none() {
         next.set_fragment(url.fragment());
+    }
+    strip_credentials(&mut next);
+    let next = Address::of(next).map_err(|error| refuse(&error))?;
+    if from.is_https() && !next.is_https() {
+        return Err(refuse("from https to http is refused"));
     }
     Ok(Some(next))
 }
 
 /// Changes the request for its next hop; true: its body goes along.
-pub(super) fn rewrite(request: &mut HttpRequest, status: StatusCode, from: &Url, to: &Url) -> bool {
+pub(super) fn rewrite(
+    request: &mut HttpRequest,
+    status: StatusCode,
+    from: &Address,
+    to: &Address,
+) -> bool {
     // The proof was for the address that it was made for.
     if request.said().is_some_and(|said| said.digest.is_some()) {
         request.headers.remove("authorization");
     }
-    if origin(from) != origin(to) {
+    if from.origin() != to.origin() {
         for name in CREDENTIALS {
             request.headers.remove(name);
         }
@@ -93,8 +101,9 @@ mod tests {
         let mut head = ResponseHead::new();
         let wire = [b"HTTP/1.1 302 Go\r\nLocation: ", location, b"\r\n\r\n"].concat();
         parse_response(&wire, &HeadLimits::default(), &mut head).unwrap();
-        let next = target(&head, &Url::parse(from).unwrap()).map_err(|cause| cause.to_string())?;
-        Ok(next.map(String::from).unwrap_or_default())
+        let next =
+            target(&head, &Address::parse(from).unwrap()).map_err(|cause| cause.to_string())?;
+        Ok(next.map_or_else(String::new, |next| next.into_url().into()))
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod body;
 mod options;
 mod timeouts;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +13,9 @@ use std::time::Duration;
 use http::Method;
 use squall_http::client::{OnHead, OnInformational};
 use squall_http::{Body, Headers};
-use url::{Position, Url};
+use url::Url;
 
+use super::address::Address;
 use super::async_http_client::Defaults;
 use super::digest::Credentials;
 use super::retry::Retry;
@@ -38,23 +38,20 @@ pub(super) use timeouts::Waits;
 #[doc(alias = "HTTPRequest")]
 pub struct HttpRequest {
     pub(super) method: Method,
-    pub(super) url: Result<Url, String>,
+    /// The address, or what is wrong with the request.
+    pub(super) url: Result<Address, String>,
     pub(super) host: Option<String>,
     pub(super) headers: Headers,
     pub(super) body: Body,
     pub(super) close: bool,
     pub(super) expect_continue: bool,
     pub(super) follow_redirects: bool,
-    pub(super) max_redirects: Option<usize>,
-    pub(super) connect_timeout: Option<Duration>,
     pub(super) request_timeout: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) inherit_deadline: bool,
-    pub(super) max_body_size: Option<u64>,
     pub(super) raise_error: Option<bool>,
     pub(super) decompress: Option<bool>,
     user_agent: bool,
-    error: Option<String>,
     /// Apart, so that the other requests stay small.
     rare: Option<Box<Rare>>,
 }
@@ -69,9 +66,12 @@ pub(super) struct Rare {
     pub(super) on_informational: Option<Arc<OnInformational>>,
     pub(super) on_head: Option<Arc<OnHead>>,
     pub(super) upgrade: Option<String>,
+    pub(super) max_redirects: Option<usize>,
+    pub(super) max_body_size: Option<u64>,
     pub(super) retry: Option<Retry>,
     pub(super) hedge_after: Option<Duration>,
     pub(super) pool_timeout: Option<Duration>,
+    pub(super) connect_timeout: Option<Duration>,
     pub(super) dns_timeout: Option<Duration>,
     pub(super) tls_timeout: Option<Duration>,
     pub(super) first_byte_timeout: Option<Duration>,
@@ -90,10 +90,10 @@ impl HttpRequest {
     ///
     /// A user and a password in the address become basic authentication.
     pub fn new(url: impl AsRef<str>) -> Self {
-        Self::to(parse(url.as_ref()))
+        Self::to(Address::parse(url.as_ref()))
     }
 
-    fn to(url: Result<Url, String>) -> Self {
+    fn to(url: Result<Address, String>) -> Self {
         let mut request = Self {
             method: Method::GET,
             url,
@@ -103,16 +103,12 @@ impl HttpRequest {
             close: false,
             expect_continue: false,
             follow_redirects: true,
-            max_redirects: None,
-            connect_timeout: None,
             request_timeout: None,
             idle_timeout: None,
             inherit_deadline: true,
-            max_body_size: None,
             raise_error: None,
             decompress: None,
             user_agent: true,
-            error: None,
             rare: None,
         };
         request.take_credentials();
@@ -231,12 +227,15 @@ impl HttpRequest {
         mut self,
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        if let Ok(url) = &mut self.url {
+        self.url = self.url.and_then(|address| {
+            let mut url = address.into_url();
             let mut query = url.query_pairs_mut();
             for (name, value) in pairs {
                 query.append_pair(name.as_ref(), value.as_ref());
             }
-        }
+            drop(query);
+            Address::of(url)
+        });
         self
     }
 
@@ -256,21 +255,19 @@ impl HttpRequest {
             host: self.host.clone(),
             headers: self.headers.clone(),
             body: self.body.try_clone()?,
-            error: self.error.clone(),
             rare: self.rare.clone(),
             ..*self
         })
     }
 
     fn fail(&mut self, what: String) {
-        self.error.get_or_insert(what);
+        if self.url.is_ok() {
+            self.url = Err(what);
+        }
     }
 
     /// Takes the address, or what was wrong with the request.
-    pub(super) fn complete(&mut self) -> Result<Url, String> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
+    pub(super) fn complete(&mut self) -> Result<Address, String> {
         let url = std::mem::replace(&mut self.url, Err(String::new()))?;
         if let Some(kind) = self.body.content_type()
             && !self.headers.contains("content-type")
@@ -287,18 +284,18 @@ impl HttpRequest {
     }
 
     /// By which way `url` is reached.
-    pub(super) fn route<'a>(&self, defaults: &'a Defaults, url: &Url) -> Cow<'a, Route> {
+    pub(super) fn route(&self, defaults: &Defaults, url: &Address) -> Arc<Route> {
         let detour = self.said().and_then(|rare| rare.detour.as_ref());
         let mut route = match detour {
-            None => Cow::Borrowed(&defaults.route),
-            Some(detour) => detour.apply(&defaults.route, url),
+            None => defaults.route.clone(),
+            Some(detour) => Arc::new(detour.apply(&defaults.route, url)),
         };
         let proxy = detour.and_then(|detour| detour.proxy.as_ref());
         if let Some(proxy) = proxy.or(defaults.proxy.as_ref())
             && route.unix_socket.is_none()
-            && let Some(via) = proxy.via(url)
+            && let Some(via) = proxy.via(url.url())
         {
-            route.to_mut().via = Some(via.clone());
+            Arc::make_mut(&mut route).via = Some(via.clone());
         }
         route
     }
@@ -314,6 +311,16 @@ impl HttpRequest {
 
     pub(super) fn hedge_delay(&self) -> Option<Duration> {
         self.said()?.hedge_after
+    }
+
+    pub(super) fn redirects(&self, defaults: &Defaults) -> usize {
+        let own = self.said().and_then(|said| said.max_redirects);
+        own.unwrap_or(defaults.max_redirects)
+    }
+
+    pub(super) fn body_limit(&self, defaults: &Defaults) -> u64 {
+        let own = self.said().and_then(|said| said.max_body_size);
+        own.unwrap_or(defaults.max_body_size)
     }
 
     /// Forgets what is for one origin only.
@@ -339,51 +346,6 @@ impl HttpRequest {
         }
         None
     }
-
-    /// What goes onto the request line.
-    pub(super) fn target<'a>(&'a self, url: &'a Url) -> Cow<'a, str> {
-        let target = &url[Position::BeforePath..Position::AfterQuery];
-        if target.contains('\\') {
-            // Allowed in a query by the URL standard, but not in a request.
-            return Cow::Owned(target.replace('\\', "%5C"));
-        }
-        Cow::Borrowed(target)
-    }
-
-    /// The same for a proxy: the whole address (RFC 9112 section 3.2.2).
-    pub(super) fn absolute_target(&self, url: &Url) -> String {
-        let target = self.target(url);
-        match target.starts_with('/') {
-            true => format!("{}{target}", origin(url)),
-            false => target.into_owned(),
-        }
-    }
-}
-
-/// Reads an address of the web.
-pub(super) fn parse(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
-    check(&url)?;
-    Ok(url)
-}
-
-/// Only `http` and `https` are spoken here.
-pub(super) fn check(url: &Url) -> Result<(), String> {
-    match url.scheme() {
-        "http" | "https" => Ok(()),
-        other => Err(format!("the scheme {other:?} is neither http nor https")),
-    }
-}
-
-/// Scheme, host and port, as the pool and the origin rules know them.
-pub(super) fn origin(url: &Url) -> &str {
-    &url[..Position::BeforePath]
-}
-
-pub(super) fn strip_credentials(url: &mut Url) {
-    // These fail only for addresses without a host, which `check` refuses.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
 }
 
 impl From<&str> for HttpRequest {
@@ -406,7 +368,6 @@ impl From<&String> for HttpRequest {
 
 impl From<Url> for HttpRequest {
     fn from(url: Url) -> Self {
-        let checked = check(&url).map(|()| url);
-        Self::to(checked)
+        Self::to(Address::of(url))
     }
 }

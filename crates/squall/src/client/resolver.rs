@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use squall_loop::net;
-
-use super::fetch::now;
+use squall_loop::time::now;
 
 /// Names kept.
 const MAX_NAMES: usize = 1024;

@@ -10,28 +10,27 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use squall_http::client::{Sent, Upgraded};
 use squall_http::wire::head::ResponseHead;
-use squall_http::{Body, Headers};
-use squall_loop::with_timeout;
+use squall_http::{Body, BodyError, Headers};
 use url::Url;
 
+use super::address::Address;
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{Total, shown};
 use super::save::save;
 use super::time_info::{Marks, TimeInfo};
+use super::total::Total;
 
 /// An answer. Dropping it before the body's end closes its connection.
 #[doc(alias = "HTTPResponse")]
 pub struct HttpResponse {
     pub(super) head: ResponseHead,
     pub(super) body: Body,
-    pub(super) url: Url,
+    pub(super) url: Address,
     pub(super) remote_addr: Option<SocketAddr>,
     pub(super) reused: bool,
     pub(super) retries: u32,
     pub(super) history: Vec<Hop>,
-    pub(super) upgraded: Option<Upgraded>,
+    pub(super) upgraded: Option<Box<Upgraded>>,
     pub(super) marks: Marks,
-    pub(super) time_info: TimeInfo,
     pub(super) max_body_size: u64,
     /// Until when the whole body has to be read.
     pub(super) total: Option<Total>,
@@ -73,7 +72,7 @@ impl HttpResponse {
 
     /// The address that answered, after redirects.
     pub fn effective_url(&self) -> &Url {
-        &self.url
+        self.url.url()
     }
 
     /// The server's address on the network.
@@ -105,17 +104,17 @@ impl HttpResponse {
     /// The connection after a 101, which the request has asked for with
     /// [`upgrade`](super::HttpRequest::upgrade).
     pub fn into_upgraded(self) -> Option<Upgraded> {
-        self.upgraded
+        self.upgraded.map(|upgraded| *upgraded)
     }
 
     /// How long the fetch took: to the head, or to the end once the body was read.
     pub fn request_time(&self) -> Duration {
-        Duration::try_from_secs_f64(self.time_info.total).unwrap_or_default()
+        Duration::try_from_secs_f64(self.marks.info.total).unwrap_or_default()
     }
 
     /// When each phase ended, in seconds.
     pub fn time_info(&self) -> &TimeInfo {
-        &self.time_info
+        &self.marks.info
     }
 
     /// Makes a status of 400 and more an error, as Tornado's `fetch` does.
@@ -143,22 +142,20 @@ impl HttpResponse {
     /// # Cancel safety
     /// What was read so far is lost.
     pub async fn bytes(&mut self) -> Result<Bytes, FetchError> {
-        if let Some(mut again) = self.body.try_clone() {
-            let collected = again.collect(self.max_body_size).await;
-            return collected.map_err(|error| self.error(Phase::Body, Cause::Body(error)));
+        let limit = self.max_body_size;
+        if let Some(bytes) = self.body.to_bytes() {
+            return match bytes.len() as u64 <= limit {
+                true => Ok(bytes),
+                false => Err(self.error(Phase::Body, Cause::Body(BodyError::TooLarge { limit }))),
+            };
         }
-        let collected = self.body.collect(self.max_body_size);
-        let collected = match &self.total {
-            None => collected.await.map_err(Cause::Body),
-            Some(total) => match with_timeout(total.rest(), collected).await {
-                Ok(collected) => collected.map_err(Cause::Body),
-                Err(_) => Err(Cause::Timeout {
-                    limit: total.limit,
-                    setting: total.setting,
-                }),
-            },
+        let body = &mut self.body;
+        let collected = async { body.collect(limit).await.map_err(Cause::Body) };
+        let collected = match &mut self.total {
+            None => collected.await,
+            Some(total) => total.bound(collected).await,
         };
-        self.marks.extend(&mut self.time_info);
+        self.marks.extend();
         match collected {
             Ok(bytes) => {
                 self.body = bytes.clone().into();
@@ -251,7 +248,8 @@ impl HttpResponse {
     }
 
     pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
-        FetchError::new(shown(&self.url), phase, Sent::Yes, self.time_info, cause)
+        let url = self.url.shown().to_owned();
+        FetchError::new(url, phase, Sent::Yes, self.marks.info, cause)
     }
 }
 
@@ -259,7 +257,7 @@ impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpResponse")
             .field("status", &self.head.status)
-            .field("url", &shown(&self.url))
+            .field("url", &self.url.shown())
             .field("headers", &self.head.headers)
             .field("body", &self.body)
             .finish()

@@ -13,11 +13,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
+use squall_loop::time::now;
 use squall_loop::{sleep, with_timeout};
 
 use super::async_http_client::Shared;
 use super::error::{FetchError, RequestSent};
-use super::fetch::{is_idempotent, now, once};
+use super::fetch::{is_idempotent, once};
 use super::request::HttpRequest;
 use super::response::HttpResponse;
 
@@ -173,11 +174,11 @@ impl Budget {
 /// Fetches, again where the policy says so and the time allows.
 pub(super) async fn attempts(
     shared: &Shared,
-    mut request: HttpRequest,
+    request: &mut HttpRequest,
     retry: &Retry,
 ) -> Result<HttpResponse, FetchError> {
     shared.budget.deposit();
-    let idempotent = is_idempotent(&request);
+    let idempotent = is_idempotent(request);
     let whole = request
         .request_timeout
         .unwrap_or(shared.defaults.request_timeout);
@@ -203,19 +204,19 @@ pub(super) async fn attempts(
         if !whole.is_zero() {
             next.request_timeout = Some(left().max(Duration::from_millis(1)));
         }
-        request = next;
+        *request = next;
         done += 1;
     }
 }
 
 /// Fetches, and beside it once more if the first is silent for `hedge_after`.
-async fn hedged(shared: &Shared, request: HttpRequest) -> Result<HttpResponse, FetchError> {
+async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpResponse, FetchError> {
     let delay = request.hedge_delay();
     let second = delay
-        .filter(|_| is_idempotent(&request))
+        .filter(|_| is_idempotent(request))
         .zip(request.try_clone());
     let mut first = Box::pin(once(shared, request));
-    let Some((delay, second)) = second else {
+    let Some((delay, mut second)) = second else {
         return first.await;
     };
     if let Ok(outcome) = with_timeout(delay, first.as_mut()).await {
@@ -224,7 +225,7 @@ async fn hedged(shared: &Shared, request: HttpRequest) -> Result<HttpResponse, F
     if !shared.budget.withdraw(now()) {
         return first.await;
     }
-    let mut second = Box::pin(once(shared, second));
+    let mut second = Box::pin(once(shared, &mut second));
     let (mut failed, mut first_over, mut second_over) = (None, false, false);
     // The first answer is the answer; the other is cancelled by dropping it.
     std::future::poll_fn(|cx| {

@@ -4,14 +4,13 @@
 //! whose certificate was not checked, or that carries somebody's client certificate, is
 //! for nobody else.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use squall_http::tls::{ClientIdentity, ClientTls};
-use url::Url;
 
+use super::address::Address;
 use super::proxy::{Proxy, Via};
 
 /// The way to an origin.
@@ -32,7 +31,7 @@ pub(super) struct Route {
 
 impl Route {
     /// The proxy that gets requests to `url` as they are.
-    pub(super) fn relay(&self, url: &Url) -> Option<&Via> {
+    pub(super) fn relay(&self, url: &Address) -> Option<&Via> {
         self.via.as_deref().filter(|via| via.relays(url))
     }
 }
@@ -51,23 +50,23 @@ pub(super) struct Detour {
 
 impl Detour {
     /// The route to `url` of a request that says this.
-    pub(super) fn apply<'a>(&self, route: &'a Route, url: &Url) -> Cow<'a, Route> {
-        let tls = match url.scheme() {
-            "https" => ClientTls {
+    pub(super) fn apply(&self, route: &Route, url: &Address) -> Route {
+        let tls = match url.is_https() {
+            true => ClientTls {
                 validate_cert: self.validate_cert.unwrap_or(route.tls.validate_cert),
                 ca_certs: (self.ca_certs.clone()).or_else(|| route.tls.ca_certs.clone()),
                 identity: (self.identity.clone()).or_else(|| route.tls.identity.clone()),
             },
-            _ => route.tls.clone(),
+            false => route.tls.clone(),
         };
-        let server_name = (self.server_name.clone()).filter(|_| url.scheme() == "https");
-        Cow::Owned(Route {
+        let server_name = (self.server_name.clone()).filter(|_| url.is_https());
+        Route {
             tls,
             server_name: server_name.or_else(|| route.server_name.clone()),
             unix_socket: (self.unix_socket.clone()).or_else(|| route.unix_socket.clone()),
             source: self.source.or(route.source),
             via: None,
-        })
+        }
     }
 
     /// Forgets what was said for one origin only.

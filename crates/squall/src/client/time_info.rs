@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use squall_http::client::Progress;
+use squall_loop::time::now;
 
 /// When each phase ended, in seconds since the fetch began.
 ///
@@ -30,27 +31,27 @@ pub struct TimeInfo {
     pub redirect: f64,
 }
 
-/// The marks from which a [`TimeInfo`] is made.
+/// The marks of a fetch, on the loop's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
     begun: Instant,
-    info: TimeInfo,
+    pub(super) info: TimeInfo,
 }
 
 impl Marks {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(now: Instant) -> Self {
         Self {
-            begun: Instant::now(),
+            begun: now,
             info: TimeInfo::default(),
         }
     }
 
-    fn now(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
+    fn at(&self, moment: Instant) -> f64 {
+        moment.saturating_duration_since(self.begun).as_secs_f64()
     }
 
-    pub(super) fn queued(&mut self) {
-        let now = self.now();
+    pub(super) fn queued(&mut self, now: Instant) {
+        let now = self.at(now);
         self.info = TimeInfo {
             redirect: self.info.redirect,
             queue: now,
@@ -64,17 +65,17 @@ impl Marks {
 
     /// Another request of the same fetch begins.
     pub(super) fn again(&mut self) {
-        self.info.redirect = self.now();
+        self.info.redirect = self.at(now());
     }
 
     pub(super) fn resolved(&mut self) {
-        let now = self.now();
+        let now = self.at(now());
         self.info.namelookup = now;
         self.connected_at(now);
     }
 
     pub(super) fn connected(&mut self) {
-        let now = self.now();
+        let now = self.at(now());
         self.connected_at(now);
     }
 
@@ -85,24 +86,20 @@ impl Marks {
     }
 
     pub(super) fn secured(&mut self) {
-        let now = self.now();
+        let now = self.at(now());
         self.info.appconnect = now;
         self.info.pretransfer = now;
     }
 
-    pub(super) fn finish(&self, progress: &Progress) -> TimeInfo {
-        let total = self.now();
-        let first_byte =
-            (progress.first_byte).map(|at| at.saturating_duration_since(self.begun).as_secs_f64());
-        TimeInfo {
-            starttransfer: first_byte.unwrap_or(0.0),
-            total,
-            ..self.info
-        }
+    /// The head is there, or will never be.
+    pub(super) fn finish(mut self, progress: &Progress) -> Self {
+        self.info.starttransfer = progress.first_byte.map_or(0.0, |at| self.at(at));
+        self.info.total = self.at(now());
+        self
     }
 
-    /// The figures of a fetch whose body has been read just now.
-    pub(super) fn extend(&self, info: &mut TimeInfo) {
-        info.total = self.now();
+    /// The body has been read just now.
+    pub(super) fn extend(&mut self) {
+        self.info.total = self.at(now());
     }
 }

@@ -154,7 +154,7 @@ fn answered(
 ) -> Result<Response, ForwardError> {
     let (status, mut fields) = (answer.head.status, answer.head.headers);
     if let (Some(upgraded), Some(protocol)) = (answer.upgraded, protocol) {
-        return upgrade::switch(request, to, protocol, fields, upgraded, in_flight);
+        return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
     }
     headers::to_client(&mut fields, *request.method() == Method::HEAD);
     let body = in_flight.until_end_of(answer.body);

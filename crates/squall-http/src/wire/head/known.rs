@@ -1,6 +1,7 @@
 //! `Known`: which fields that steer the connection a head has.
 
 use super::Headers;
+use crate::wire::headers::is;
 
 /// Which fields that steer the connection, or the form of an answer, a parsed head had.
 ///
@@ -12,6 +13,7 @@ pub struct Known {
     pub(super) repeated: u8,
     pub(super) host_index: u32,
     connection_index: u32,
+    length_index: u32,
 }
 
 impl Known {
@@ -68,13 +70,23 @@ impl Known {
         if self.repeated & Self::CONNECTION != 0 {
             return None;
         }
-        let value = headers.value_if_named(self.connection_index as usize, "connection")?;
+        let value = headers.value_if_named(self.connection_index as usize, b"connection")?;
         // Field values hold no controls, so `is` is exact for them too.
         match value.len() {
             5 if is(value, b"close") => Some(false),
             10 if is(value, b"keep-alive") => Some(true),
             _ => None,
         }
+    }
+
+    /// The value of the only `Content-Length`, without a search.
+    ///
+    /// `None` asks for a full look, as in [`plain_connection`](Self::plain_connection).
+    pub(in crate::wire) fn plain_length(self, headers: &Headers) -> Option<&[u8]> {
+        if self.repeated & Self::CONTENT_LENGTH != 0 {
+            return None;
+        }
+        headers.value_if_named(self.length_index as usize, b"content-length")
     }
 
     /// Notes the field `name`, the `index`th of the head.
@@ -94,23 +106,10 @@ impl Known {
         match bit {
             Self::HOST => self.host_index = index as u32,
             Self::CONNECTION => self.connection_index = index as u32,
+            Self::CONTENT_LENGTH => self.length_index = index as u32,
             _ => {}
         }
         self.repeated |= self.seen & bit;
         self.seen |= bit;
     }
-}
-
-/// Compares a field name with one in lower case; a few vector instructions.
-///
-/// Setting the bit that makes a letter small cannot make another token byte equal to a
-/// small letter or a hyphen.
-#[inline]
-fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| {
-        name.iter()
-            .zip(lower)
-            .fold(0, |other, (a, b)| other | ((a | 0x20) ^ b))
-            == 0
-    })
 }

@@ -316,12 +316,12 @@ fn responses() {
         .unwrap()
         .unwrap();
     assert_eq!(
-        (used, head.status, head.reason.as_str()),
+        (used, head.status, &*head.reason),
         (32, StatusCode::NOT_FOUND, "Not Found")
     );
     let (_, head) = response("HTTP/1.0 200\r\n\r\n").unwrap().unwrap();
     assert_eq!(
-        (head.version, head.reason.as_str(), head.keep_alive()),
+        (head.version, &*head.reason, head.keep_alive()),
         (Version::Http10, "", false)
     );
     let (_, head) = response("HTTP/1.1 200 D\u{e9}j\u{e0}\r\n\r\n")

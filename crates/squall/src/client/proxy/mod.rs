@@ -18,6 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use squall_loop::net::TcpStream;
 use url::{Host, Url};
 
+use super::address::Address;
+
 pub(super) use connect::ProxyFailure;
 use no_proxy::NoProxy;
 
@@ -188,8 +190,8 @@ impl Via {
     }
 
     /// Whether plain requests are sent to it as they are, instead of through a tunnel.
-    pub(super) fn relays(&self, url: &Url) -> bool {
-        self.kind == Kind::Http && url.scheme() == "http"
+    pub(super) fn relays(&self, url: &Address) -> bool {
+        self.kind == Kind::Http && !url.is_https()
     }
 
     /// Whether it is told the name, and not an address.

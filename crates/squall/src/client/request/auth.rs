@@ -5,8 +5,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::address::{Address, strip_credentials};
 use super::super::digest::Credentials;
-use super::{HttpRequest, strip_credentials};
+use super::HttpRequest;
 
 impl HttpRequest {
     /// Basic authentication (RFC 7617).
@@ -59,14 +60,16 @@ impl HttpRequest {
     }
 
     pub(super) fn take_credentials(&mut self) {
-        let Ok(url) = &mut self.url else { return };
-        if url.username().is_empty() && url.password().is_none() {
+        let Ok(address) = &mut self.url else { return };
+        if !address.has_credentials() {
             return;
         }
+        let mut url = address.url().clone();
         let decode = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
         let user = decode(url.username());
         let password = decode(url.password().unwrap_or_default());
-        strip_credentials(url);
+        strip_credentials(&mut url);
+        self.url = Address::of(url);
         self.put_basic(&user, &password);
     }
 }

@@ -166,7 +166,7 @@ impl HttpRequest {
 
     /// How many redirects are followed: default 10.
     pub fn max_redirects(mut self, redirects: usize) -> Self {
-        self.max_redirects = Some(redirects);
+        self.rare().max_redirects = Some(redirects);
         self
     }
 
@@ -181,7 +181,7 @@ impl HttpRequest {
 
     /// How large an answer may be that is read as a whole: default 100 MiB.
     pub fn max_body_size(mut self, bytes: u64) -> Self {
-        self.max_body_size = Some(bytes);
+        self.rare().max_body_size = Some(bytes);
         self
     }
 }

@@ -36,7 +36,7 @@ impl HttpRequest {
 
     /// How long name, connection and handshake may take: default 10 s. Zero: no limit.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = Some(limit);
+        self.rare().connect_timeout = Some(limit);
         self
     }
 
@@ -98,7 +98,7 @@ impl HttpRequest {
         let of = |limit: fn(&Rare) -> Option<Duration>| said.and_then(limit);
         Waits {
             pool: of(|rare| rare.pool_timeout).unwrap_or(defaults.pool_timeout),
-            connect: self.connect_timeout.unwrap_or(defaults.connect_timeout),
+            connect: of(|rare| rare.connect_timeout).unwrap_or(defaults.connect_timeout),
             dns: of(|rare| rare.dns_timeout).unwrap_or_default(),
             tls: of(|rare| rare.tls_timeout).unwrap_or_default(),
         }
