@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What one run found: names and figures.
 pub(crate) type Figures = Result<Vec<(&'static str, f64)>, String>;
@@ -9,12 +11,14 @@ pub(crate) type Figures = Result<Vec<(&'static str, f64)>, String>;
 /// The length of the body that is asked for.
 const BODY: usize = 1024;
 
-/// So many GETs of one address, so many at a time.
+/// So many GETs, so many at a time, of one host or of several in turn.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
-    pub(crate) url: String,
+    url: String,
     pub(crate) count: usize,
     pub(crate) concurrency: usize,
+    pub(crate) hosts: usize,
+    turn: Arc<AtomicUsize>,
 }
 
 impl Load {
@@ -23,7 +27,25 @@ impl Load {
             url: url.to_owned(),
             count: 10_000,
             concurrency: 1,
+            hosts: 1,
+            turn: Arc::default(),
         }
+    }
+
+    /// One address per host. Several are loopback addresses in place of the first.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        if self.hosts == 1 {
+            return vec![self.url.clone()];
+        }
+        let host = |at: usize| format!("127.1.{}.{}", at / 250, at % 250 + 1);
+        (0..self.hosts)
+            .map(|at| self.url.replacen("127.0.0.1", &host(at), 1))
+            .collect()
+    }
+
+    /// Which of them is asked next.
+    pub(crate) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.hosts
     }
 
     /// How often each of the workers asks.
@@ -31,9 +53,19 @@ impl Load {
         (self.count / self.concurrency).max(1)
     }
 
-    pub(crate) fn figures(&self, cpu_ns: f64) -> Figures {
-        let requests = self.each() * self.concurrency;
-        Ok(vec![("cpu_us", cpu_ns / 1_000.0 / requests as f64)])
+    /// How often each of them asks until every host has been asked, after once.
+    pub(crate) fn other_hosts(&self) -> usize {
+        self.hosts.div_ceil(self.concurrency) - 1
+    }
+
+    /// What the requests cost since the connections are there, and what each host holds
+    /// beyond the first ones.
+    pub(crate) fn figures(&self, first: Usage, idle: Usage) -> Figures {
+        let requests = (self.each() * self.concurrency) as f64;
+        let cpu_us = (Usage::now().cpu_ns - idle.cpu_ns) / 1_000.0 / requests;
+        let others = self.other_hosts() * self.concurrency;
+        let per_host = (idle.resident - first.resident) / others as f64;
+        Ok(vec![("cpu_us", cpu_us), ("bytes_per_host", per_host)])
     }
 }
 
@@ -52,6 +84,22 @@ where
     Ok(())
 }
 
+/// What this process has used, and holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) cpu_ns: f64,
+    resident: f64,
+}
+
+impl Usage {
+    pub(crate) fn now() -> Self {
+        Self {
+            cpu_ns: cpu_ns(),
+            resident: status("VmRSS:") * 1024.0,
+        }
+    }
+}
+
 /// Nanoseconds on a CPU of all threads. (The faster clock does not run under valgrind.)
 pub(crate) fn cpu_ns() -> f64 {
     let threads = fs::read_dir("/proc/self/task")
@@ -64,4 +112,18 @@ pub(crate) fn cpu_ns() -> f64 {
             schedstat.split_whitespace().next()?.parse::<f64>().ok()
         })
         .sum()
+}
+
+/// A figure of this process's status, in KiB.
+pub(crate) fn status(name: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    (status.lines())
+        .find_map(|line| {
+            line.strip_prefix(name)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(f64::NAN)
 }

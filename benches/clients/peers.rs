@@ -1,6 +1,8 @@
 //! The clients, each as its documentation shows it: no tuning but room for the
 //! connections that are asked for. Every worker is a task, as a handler would be.
 
+use std::sync::Arc;
+
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client as HyperClient;
@@ -8,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use squall::AsyncHttpClient;
 use squall_loop::IoLoop;
 
-use crate::load::{Figures, Load, cpu_ns, work};
+use crate::load::{Figures, Load, Usage, work};
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
@@ -20,13 +22,16 @@ pub(crate) fn squall(load: Load) -> Figures {
         let client = AsyncHttpClient::builder()
             .max_per_origin(load.concurrency)
             .max_idle_per_origin(load.concurrency)
+            .max_idle_connections(load.concurrency.max(load.hosts))
             .build();
+        let urls: Arc<[String]> = load.urls().into();
         let all = async |count: usize| {
             let worker = || {
-                let (client, url) = (client.clone(), load.url.clone());
+                let (client, urls, load) = (client.clone(), urls.clone(), load.clone());
                 IoLoop::current().spawn(async move {
                     let get = || async {
-                        let mut response = client.fetch(url.as_str()).await.map_err(text)?;
+                        let url = urls[load.turn()].as_str();
+                        let mut response = client.fetch(url).await.map_err(text)?;
                         Ok(response.bytes().await.map_err(text)?.len())
                     };
                     work(count, get).await
@@ -39,9 +44,11 @@ pub(crate) fn squall(load: Load) -> Figures {
             Ok::<(), String>(())
         };
         all(1).await?;
-        let before = cpu_ns();
+        let first = Usage::now();
+        all(load.other_hosts()).await?;
+        let idle = Usage::now();
         all(load.each()).await?;
-        load.figures(cpu_ns() - before)
+        load.figures(first, idle)
     });
     figures.map_err(text)?
 }
@@ -66,19 +73,21 @@ where
     };
     tokio::task::LocalSet::new().block_on(&runtime, async {
         all(1).await?;
-        let before = cpu_ns();
+        let first = Usage::now();
+        all(load.other_hosts()).await?;
+        let idle = Usage::now();
         all(load.each()).await?;
-        load.figures(cpu_ns() - before)
+        load.figures(first, idle)
     })
 }
 
 pub(crate) fn reqwest(load: Load) -> Figures {
     let client = reqwest::Client::new();
-    let url = load.url.clone();
+    let (urls, turns): (Arc<[String]>, _) = (load.urls().into(), load.clone());
     on_tokio(load, move || {
-        let (client, url) = (client.clone(), url.clone());
+        let (client, urls, turn) = (client.clone(), urls.clone(), turns.turn());
         async move {
-            let response = client.get(&url).send().await.map_err(text)?;
+            let response = client.get(&urls[turn]).send().await.map_err(text)?;
             Ok(response.bytes().await.map_err(text)?.len())
         }
     })
@@ -87,9 +96,10 @@ pub(crate) fn reqwest(load: Load) -> Figures {
 pub(crate) fn hyper(load: Load) -> Figures {
     let client: HyperClient<_, Empty<Bytes>> =
         HyperClient::builder(TokioExecutor::new()).build_http();
-    let url: hyper::Uri = load.url.parse().map_err(text)?;
+    let urls: Result<Vec<hyper::Uri>, _> = load.urls().iter().map(|url| url.parse()).collect();
+    let (urls, turns) = (urls.map_err(text)?, load.clone());
     on_tokio(load, move || {
-        let (client, url) = (client.clone(), url.clone());
+        let (client, url) = (client.clone(), urls[turns.turn()].clone());
         async move {
             let response = client.get(url).await.map_err(text)?;
             let body = response.into_body().collect().await.map_err(text)?;
@@ -105,11 +115,11 @@ pub(crate) fn awc(load: Load) -> Figures {
             .connector(awc::Connector::new().limit(0))
             .finish();
     }
-    let url = load.url.clone();
+    let (urls, turns): (Arc<[String]>, _) = (load.urls().into(), load.clone());
     on_tokio(load, move || {
-        let (client, url) = (CLIENT.with(Clone::clone), url.clone());
+        let (client, urls, turn) = (CLIENT.with(Clone::clone), urls.clone(), turns.turn());
         async move {
-            let mut response = client.get(url).send().await.map_err(text)?;
+            let mut response = client.get(&urls[turn]).send().await.map_err(text)?;
             Ok(response.body().await.map_err(text)?.len())
         }
     })

@@ -1,7 +1,8 @@
 //! Subject `client`: what one small fetch costs.
 //!
 //! Every client runs in a process of its own (`clients/`) on one thread, against one
-//! nginx. What is counted is the client's share only.
+//! nginx. What is counted is the client's share only. A second table asks two thousand
+//! hosts in turn: what a host costs whose connection is idle.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,7 @@ use crate::Reason;
 use crate::allocations::{self, Allocations};
 use crate::bounded::output;
 use crate::instructions;
+use crate::memory;
 use crate::options::Options;
 use crate::servers;
 use crate::spread::{Spread, cell};
@@ -25,6 +27,9 @@ pub(crate) const CLIENTS: [&str; 4] = ["squall", "reqwest", "hyper", "awc"];
 const CONCURRENT: [usize; 3] = [1, 16, 256];
 /// The requests of the two runs of a difference.
 const REQUESTS: [usize; 2] = [2_048, 7_168];
+const HOSTS: u64 = 2_000;
+/// How many of the hosts are asked at a time.
+const HOSTS_AT_ONCE: usize = 16;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// One client at one concurrency; what could not be measured is missing.
@@ -41,6 +46,7 @@ struct Cost {
 type Row = (&'static str, usize, Cost);
 
 pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
+    let hosts = memory::allowed(HOSTS)?;
     let nginx = WebServer::start()?;
     let run = Run {
         program: servers::peer(Path::new(env!("CARGO_MANIFEST_DIR")), "clients")?,
@@ -68,8 +74,41 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         "\n## client: GET of 1 KiB from nginx over kept connections, one thread; CPU of {requests} requests, {rounds} rounds\n\n{}",
         table(&rows)
     );
+    let crowd = run.crowd(options, hosts, rounds);
+    println!(
+        "\n## client: the same from each of {hosts} hosts in turn, {HOSTS_AT_ONCE} at once; CPU of 5 requests each\n\n{}",
+        crowd_table(&crowd)
+    );
     let json = rows.iter().map(to_json);
-    Ok(json!({ "rounds": rounds, "rows": json.collect::<Vec<_>>() }))
+    let crowd = crowd.iter().map(|idle| {
+        json!({
+            "client": idle.client,
+            "bytes_per_host": idle.bytes,
+            "cpu_us_by_round": idle.cpu_us,
+        })
+    });
+    Ok(json!({
+        "rounds": rounds,
+        "rows": json.collect::<Vec<_>>(),
+        "hosts": crowd.collect::<Vec<_>>(),
+    }))
+}
+
+/// What a client with many hosts holds and does, over the rounds.
+struct Crowd {
+    client: &'static str,
+    bytes: Vec<f64>,
+    cpu_us: Vec<Option<f64>>,
+}
+
+fn crowd_table(rows: &[Crowd]) -> Table {
+    let mut table = Table::new(&["client", "bytes per idle host", "CPU µs (min-max)"]);
+    for row in rows {
+        let shown = |figures: &[f64]| Spread::of(figures).map_or("-".into(), |s| s.to_string());
+        let cpu_us: Vec<f64> = row.cpu_us.iter().flatten().copied().collect();
+        table.row(vec![row.client.into(), shown(&row.bytes), shown(&cpu_us)]);
+    }
+    table
 }
 
 /// How a client is run.
@@ -124,13 +163,44 @@ impl Run {
     }
 
     fn cpu_us(&self, client: &str, requests: usize, concurrency: usize) -> Option<f64> {
-        let line = self.line(client, requests, concurrency);
-        let printed = output(Command::new(&line[0]).args(&line[1..]), LIMIT)
-            .inspect_err(|reason| println!("skipped CPU time of {client}: {reason}"))
-            .ok()?;
-        let figure = (printed.lines()).find_map(|line| line.strip_prefix("cpu_us "))?;
-        figure.parse().ok()
+        let printed = self.printed(client, self.line(client, requests, concurrency))?;
+        figure(&printed, "cpu_us ")
     }
+
+    /// Every client in each round, with a connection to each host.
+    fn crowd(&self, options: &Options, hosts: u64, rounds: usize) -> Vec<Crowd> {
+        let wanted = CLIENTS.into_iter().filter(|client| options.wants(client));
+        let mut rows: Vec<Crowd> = wanted
+            .map(|client| Crowd {
+                client,
+                bytes: Vec::new(),
+                cpu_us: Vec::new(),
+            })
+            .collect();
+        let requests = usize::try_from(hosts).map_or(usize::MAX, |hosts| hosts * 5);
+        for round in 0..rounds {
+            eprintln!("{hosts} hosts, round {} of {rounds}", round + 1);
+            for row in &mut rows {
+                let mut line = self.line(row.client, requests, HOSTS_AT_ONCE);
+                line.extend(["--hosts".to_owned(), hosts.to_string()]);
+                let printed = self.printed(row.client, line).unwrap_or_default();
+                row.bytes.extend(figure(&printed, "bytes_per_host "));
+                row.cpu_us.push(figure(&printed, "cpu_us "));
+            }
+        }
+        rows
+    }
+
+    fn printed(&self, client: &str, line: Vec<String>) -> Option<String> {
+        output(Command::new(&line[0]).args(&line[1..]), LIMIT)
+            .inspect_err(|reason| println!("skipped CPU time of {client}: {reason}"))
+            .ok()
+    }
+}
+
+fn figure(printed: &str, name: &str) -> Option<f64> {
+    let line = printed.lines().find_map(|line| line.strip_prefix(name))?;
+    line.parse().ok()
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -12,6 +12,7 @@ mod burst;
 mod client;
 mod closed_loop;
 mod cpu;
+mod far_side;
 mod fetching;
 mod instructions;
 mod memory;
@@ -26,6 +27,7 @@ mod servers;
 mod spread;
 mod syscalls;
 mod table;
+mod upload;
 mod web_server;
 mod wire;
 
@@ -88,6 +90,7 @@ fn run(options: &Options) -> Result<(), Reason> {
                 };
                 ("client", fetching::run(options).unwrap_or_else(skipped))
             }
+            Subject::Upload => ("upload", upload::run(options)?),
             Subject::Memory => ("memory", memory::run(&servers, options)?),
             Subject::Loop => ("loop", primitives::run(options)?),
         };

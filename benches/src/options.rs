@@ -14,15 +14,16 @@ subjects
   blocking   latency of a cheap route while handlers block: sleep, spin, lock; and five jobs at once
   server     instructions, system calls, allocations and CPU time per request
   client     the same for a fetch
+  upload     CPU time and memory for one large body: a file as multipart, up and down
   memory     resident bytes per idle keep-alive connection
   loop       spawning, waking and timers of the event loop, beside tokio and smol
-  all        the five of them
+  all        the six of them
 
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
   --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
-                  for `client` of squall, reqwest, hyper, awc
+                  for `client` of squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper
   --squall PATH   a ready `squall` program instead of building one
   --squall-args A more arguments for `squall demo`, separated by spaces
   --rounds N      how often each timed cell is run
@@ -35,6 +36,7 @@ pub(crate) enum Subject {
     Blocking,
     Server,
     Client,
+    Upload,
     Memory,
     Loop,
 }
@@ -91,6 +93,7 @@ impl Options {
                 "blocking" => subject = Some(Some(Subject::Blocking)),
                 "server" => subject = Some(Some(Subject::Server)),
                 "client" => subject = Some(Some(Subject::Client)),
+                "upload" => subject = Some(Some(Subject::Upload)),
                 "memory" => subject = Some(Some(Subject::Memory)),
                 "loop" => subject = Some(Some(Subject::Loop)),
                 "all" => subject = Some(None),
@@ -116,6 +119,7 @@ impl Options {
                     Subject::Blocking,
                     Subject::Server,
                     Subject::Client,
+                    Subject::Upload,
                     Subject::Memory,
                     Subject::Loop,
                 ]

@@ -77,11 +77,14 @@ fn free_address() -> std::io::Result<SocketAddr> {
 
 fn configuration(folder: &Path, addr: SocketAddr) -> String {
     let folder = folder.display();
+    let port = addr.port();
     // Connections are never ended by a count: a client that reconnects is not compared.
+    // Every loopback address is a host of its own.
     format!(
         "daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
+worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
@@ -95,7 +98,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     open_file_cache max=16;
-    server {{ listen {addr}; root {folder}/root; }}
+    server {{ listen 0.0.0.0:{port}; allow 127.0.0.0/8; deny all; root {folder}/root; }}
 }}
 "
     )

@@ -1,0 +1,102 @@
+//! The far side of a large transfer: takes what comes, gives what is asked for.
+//!
+//! A thread of the harness that reads and writes a MiB at a time, so that what is
+//! measured does not wait for it.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use crate::Reason;
+
+const STEP: usize = 1 << 20;
+/// A head that is longer is none.
+const HEAD: usize = 16 << 10;
+
+/// Starts it. `GET /N` is answered with N bytes, a POST with 204 once all of it came.
+pub(crate) fn start() -> Result<SocketAddr, Reason> {
+    let failed = |error: io::Error| format!("no far side: {error}");
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // What fails here fails at the client, which says so.
+            let _ = serve(stream);
+        }
+    });
+    Ok(addr)
+}
+
+fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![b'x'; STEP];
+    let (head, rest) = read_head(&mut stream)?;
+    if let Some(length) = asked(&head) {
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        )?;
+        let mut left = length;
+        while left > 0 {
+            let len = usize::try_from(left).map_or(STEP, |left| left.min(STEP));
+            stream.write_all(&buffer[..len])?;
+            left -= len as u64;
+        }
+    } else {
+        let mut left = announced(&head).saturating_sub(rest as u64);
+        while left > 0 {
+            match stream.read(&mut buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => left = left.saturating_sub(read as u64),
+            }
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
+    }
+    // The client closes.
+    while stream.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// The head, and how much of the body came with it.
+fn read_head(stream: &mut TcpStream) -> io::Result<(String, usize)> {
+    let mut bytes = Vec::new();
+    let mut step = [0; 4096];
+    loop {
+        let read = stream.read(&mut step)?;
+        if read == 0 || bytes.len() > HEAD {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        bytes.extend_from_slice(&step[..read]);
+        if let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            return Ok((head, bytes.len() - end - 4));
+        }
+    }
+}
+
+/// How many bytes `GET /N` asks for.
+fn asked(head: &str) -> Option<u64> {
+    let target = head.strip_prefix("GET /")?;
+    target.split_whitespace().next()?.parse().ok()
+}
+
+/// How many bytes a body has.
+fn announced(head: &str) -> u64 {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| value.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads() {
+        assert_eq!(asked("GET /12 HTTP/1.1\r\nHost: a"), Some(12));
+        assert_eq!(asked("POST / HTTP/1.1\r\nHost: a"), None);
+        assert_eq!(announced("POST / HTTP/1.1\r\ncontent-length: 7"), 7);
+        assert_eq!(announced("POST / HTTP/1.1"), 0);
+    }
+}
