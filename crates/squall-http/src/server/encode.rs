@@ -9,7 +9,7 @@ use squall_loop::time::coarse_nanos;
 use super::message::Response;
 use crate::body::Body;
 use crate::wire::date;
-use crate::wire::encode::{end, field, status_line};
+use crate::wire::encode::{end, field, line, status_line};
 use crate::wire::head::Version;
 use crate::wire::headers::Headers;
 
@@ -56,25 +56,25 @@ pub(super) fn head(
     let mut has_type = false;
     let mut has_date = false;
     let mut length = None;
-    for (name, value) in headers.iter() {
+    for (name, value) in headers.iter_bytes() {
         match name.len() {
-            12 => has_type |= name.eq_ignore_ascii_case("content-type"),
-            4 => has_date |= name.eq_ignore_ascii_case("date"),
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            12 => has_type |= name.eq_ignore_ascii_case(b"content-type"),
+            4 => has_date |= name.eq_ignore_ascii_case(b"date"),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
                 length = std::str::from_utf8(value)
                     .ok()
                     .and_then(|text| text.parse().ok());
                 continue;
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => continue,
-            10 if name.eq_ignore_ascii_case("connection")
-                || name.eq_ignore_ascii_case("keep-alive") =>
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => continue,
+            10 if name.eq_ignore_ascii_case(b"connection")
+                || name.eq_ignore_ascii_case(b"keep-alive") =>
             {
                 continue;
             }
             _ => {}
         }
-        field(out, name, value);
+        line(out, name, value);
     }
     // The usual fields are written piece by piece: short literals cost no copy call.
     if let Some(content_type) = body.content_type().filter(|_| !has_type) {

@@ -52,8 +52,13 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
         super::headers::check(name, value).is_ok(),
         "invalid header field {name:?}"
     );
+    line(out, name.as_bytes(), value);
+}
+
+/// Writes a field line that came out of a [`Headers`].
+pub(crate) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

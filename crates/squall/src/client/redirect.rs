@@ -83,8 +83,8 @@ pub(super) fn rewrite(
         request.method = Method::GET;
         request.expect_continue = false;
         // `Content-Type` and its like describe a body that stays behind.
-        let is_content = |name: &str| {
-            (name.get(..8)).is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+        let is_content = |name: &[u8]| {
+            (name.get(..8)).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
         };
         request.headers.retain(|name, _| !is_content(name));
     }

@@ -80,7 +80,7 @@ pub(crate) fn put(headers: &mut Headers, mut cookie: SetCookie, secure: bool) ->
     let line = cookie.to_header()?;
     let same = identity(&line);
     headers.retain(|name, value| {
-        !name.eq_ignore_ascii_case("set-cookie")
+        !name.eq_ignore_ascii_case(b"set-cookie")
             || std::str::from_utf8(value).is_ok_and(|value| identity(value) != same)
     });
     headers.append("Set-Cookie", line)?;
