@@ -405,3 +405,45 @@ fn trailers_go_along_in_both_directions() {
         "{answer}"
     );
 }
+
+#[test]
+fn an_upstream_that_informs_without_end_is_a_502() {
+    let upstream = script(|_, mut peer| {
+        peer.head();
+        for _ in 0..20 {
+            peer.write("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
+        }
+        peer.is_closed();
+    });
+    let answer = raw(
+        &proxy(to(&upstream)),
+        "GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(answer.matches("HTTP/1.1 103 ").count(), 10, "{answer}");
+    assert!(answer.contains("\r\n\r\nHTTP/1.1 502 "), "{answer}");
+}
+
+#[test]
+fn an_upstream_that_is_silent_is_a_504() {
+    let (asked, asks) = mpsc::channel();
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        let _ = asked.send(());
+        assert!(peer.is_closed());
+    });
+    let limit = Duration::from_secs(5);
+    let forward = to(&upstream).idle_timeout(limit);
+    let application = Application::new().route("/f/{*path}", any(forward));
+    let (server, clock) = TestServer::start_turned(application);
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| server.get("/f/x"));
+        asks.recv().expect("forwarded");
+        until("the answer", || {
+            clock.advance(limit);
+            answer.is_finished()
+        });
+        let answer = answer.join().expect("no panic");
+        assert_eq!(answer.status, 504);
+        assert!(answer.text().contains("waiting for the answer"));
+    });
+}

@@ -47,6 +47,7 @@ use squall_http::wire::head::Version;
 
 use crate::Request;
 use crate::client::{FetchError, Phase, RequestSent, harmless_twice, hop};
+use options::Options;
 use replay::Replay;
 use upstream::InFlight;
 
@@ -79,8 +80,9 @@ const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Cancel safety
 /// Dropping the future or the answer's body closes the connection to the upstream.
 pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, ForwardError> {
+    let to = &*to.options;
     let protocol = upgrade::wanted(&request, to);
-    let expects = request.headers().has_token("expect", "100-continue");
+    let expects = request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
     let key = to.upstreams.key(&request);
     let onward = Onward::of(&mut request, to)?;
@@ -125,6 +127,8 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
         let error = match sent.await {
             Ok(answer) => {
                 upstream.has_answered();
+                // Their memory is for the client's next request.
+                *request.headers_mut() = onward.headers;
                 let protocol = protocol.as_deref();
                 return answered(&request, to, protocol, answer, in_flight);
             }
@@ -147,7 +151,7 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
 /// The upstream's answer as the client gets it.
 fn answered(
     request: &Request,
-    to: &Forward,
+    to: &Options,
     protocol: Option<&str>,
     answer: Answer,
     in_flight: InFlight,

@@ -27,6 +27,12 @@ const IDLE: usize = 128;
 /// connections.
 #[derive(Clone)]
 pub struct Forward {
+    pub(super) options: Arc<Options>,
+}
+
+/// What a forward is told, behind one pointer: each request clones its handler.
+#[derive(Clone)]
+pub(super) struct Options {
     pub(super) upstreams: Arc<Set>,
     pub(super) mapping: Mapping,
     pub(super) client: AsyncHttpClient,
@@ -52,7 +58,7 @@ impl Forward {
             .max_connections(total)
             .max_idle_per_origin(IDLE)
             .build();
-        Self {
+        let options = Options {
             mapping: Mapping::onto(upstreams.path()),
             upstreams: Arc::new(upstreams),
             client,
@@ -63,12 +69,19 @@ impl Forward {
             replay_buffer: 64 << 10,
             upgrades: Vec::new(),
             rewrite: None,
+        };
+        Self {
+            options: Arc::new(options),
         }
+    }
+
+    fn options(&mut self) -> &mut Options {
+        Arc::make_mut(&mut self.options)
     }
 
     /// Takes this off the front of every path that has it, at a segment's border.
     pub fn strip_prefix(mut self, prefix: &str) -> Self {
-        self.mapping.strip(prefix);
+        self.options().mapping.strip(prefix);
         self
     }
 
@@ -77,19 +90,19 @@ impl Forward {
     /// Default: one of its own, with up to 1,024 connections in use per upstream and 4,096
     /// in all. Cookies and retries of the client are not used.
     pub fn client(mut self, client: &AsyncHttpClient) -> Self {
-        self.client = client.clone();
+        self.options().client = client.clone();
         self
     }
 
     /// Whether the upstream sees the client's `Host`: default false, it sees its own.
     pub fn preserve_host(mut self, preserve: bool) -> Self {
-        self.preserve_host = preserve;
+        self.options().preserve_host = preserve;
         self
     }
 
     /// Whether `Forwarded` (RFC 7239) is sent beside the `X-Forwarded-*`: default false.
     pub fn forwarded(mut self, forwarded: bool) -> Self {
-        self.forwarded = forwarded;
+        self.options().forwarded = forwarded;
         self
     }
 
@@ -98,7 +111,7 @@ impl Forward {
     /// Many upstreams take `X_User` for `X-User`, so that a client could say what only this
     /// server may.
     pub fn allow_underscores(mut self, allow: bool) -> Self {
-        self.underscores = allow;
+        self.options().underscores = allow;
         self
     }
 
@@ -108,14 +121,14 @@ impl Forward {
     /// begins: a large body may take as long as it moves. A tunnel in which nothing moves
     /// for so long is closed.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.idle_timeout = limit;
+        self.options().idle_timeout = limit;
         self
     }
 
     /// How many bytes of a request's body are kept until its answer begins, so that it can
     /// be sent again: default 64 KiB. A longer body is sent once. Zero: none is kept.
     pub fn replay_buffer(mut self, bytes: usize) -> Self {
-        self.replay_buffer = bytes;
+        self.options().replay_buffer = bytes;
         self
     }
 
@@ -124,7 +137,7 @@ impl Forward {
     /// Such a connection becomes a tunnel once the upstream has agreed with 101. Nobody
     /// looks into it: the upstream is the one to check `Origin` and the like.
     pub fn upgrades<'a>(mut self, protocols: impl IntoIterator<Item = &'a str>) -> Self {
-        self.upgrades = protocols.into_iter().map(str::to_owned).collect();
+        self.options().upgrades = protocols.into_iter().map(str::to_owned).collect();
         self
     }
 
@@ -145,13 +158,13 @@ impl Forward {
     where
         F: Fn(&Request, &mut Onward) -> Result<()> + Send + Sync + 'static,
     {
-        self.rewrite = Some(Arc::new(rewrite));
+        self.options().rewrite = Some(Arc::new(rewrite));
         self
     }
 
     /// What each upstream does at the moment.
     pub fn stats(&self) -> Vec<UpstreamStats> {
-        self.upstreams.stats()
+        self.options.upstreams.stats()
     }
 }
 
@@ -171,9 +184,9 @@ impl crate::web::Handler<Relayed> for Forward {
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forward")
-            .field("upstreams", &self.upstreams)
-            .field("mapping", &self.mapping)
-            .field("upgrades", &self.upgrades)
+            .field("upstreams", &self.options.upstreams)
+            .field("mapping", &self.options.mapping)
+            .field("upgrades", &self.options.upgrades)
             .finish_non_exhaustive()
     }
 }

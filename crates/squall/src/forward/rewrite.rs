@@ -8,7 +8,7 @@ use squall_http::wire::target::{check_bytes, is_authority};
 
 use super::error::ForwardError;
 use super::headers::{self, Said};
-use super::options::Forward;
+use super::options::Options;
 use crate::{Error, Request, Result};
 
 /// Changes what goes to the upstream.
@@ -26,7 +26,7 @@ pub struct Onward {
 
 impl Onward {
     /// What is sent of a request: sanitised, changed by the program, and only then ours.
-    pub(super) fn of(request: &mut Request, to: &Forward) -> Result<Self, ForwardError> {
+    pub(super) fn of(request: &mut Request, to: &Options) -> Result<Self, ForwardError> {
         let said = Said::of(request);
         let target = to.mapping.target(request.path(), request.query());
         let mut onward = Self {

@@ -12,13 +12,13 @@ use squall_http::wire::head::Version;
 
 use super::error::ForwardError;
 use super::headers;
-use super::options::Forward;
+use super::options::Options;
 use super::tunnel::Tunnel;
 use super::upstream::InFlight;
 use crate::Request;
 
 /// The protocol that a request asks for, if it may.
-pub(super) fn wanted(request: &Request, forward: &Forward) -> Option<String> {
+pub(super) fn wanted(request: &Request, forward: &Options) -> Option<String> {
     if forward.upgrades.is_empty() || !request.head().known().upgrade() {
         return None;
     }
@@ -35,7 +35,7 @@ pub(super) fn wanted(request: &Request, forward: &Forward) -> Option<String> {
 /// The client's 101, and the tunnel behind it.
 pub(super) fn switch(
     request: &Request,
-    forward: &Forward,
+    forward: &Options,
     protocol: &str,
     mut fields: Headers,
     upgraded: Upgraded,
