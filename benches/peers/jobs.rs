@@ -49,6 +49,24 @@ impl Options {
     }
 }
 
+/// Runs one of the proxies of a program: `PROXY UPSTREAM`, and the options of every peer.
+pub fn run_proxy(
+    run: impl FnOnce(&str, SocketAddr, Options) -> Result<(), String>,
+) -> std::process::ExitCode {
+    let mut args = std::env::args().skip(1);
+    let named = args.next().zip(args.next().and_then(|it| it.parse().ok()));
+    let outcome = named
+        .ok_or_else(|| "usage: PROXY ADDR:PORT [--listen ADDR:PORT] [--lanes N]".to_owned())
+        .and_then(|(proxy, upstream)| run(&proxy, upstream, Options::parse(args)?));
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 /// Where this server listens, for `/client/sync`.
 static OWN: OnceLock<SocketAddr> = OnceLock::new();
 

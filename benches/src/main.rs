@@ -14,6 +14,7 @@ mod closed_loop;
 mod cpu;
 mod far_side;
 mod fetching;
+mod forwarding;
 mod instructions;
 mod memory;
 mod noise;
@@ -91,6 +92,13 @@ fn run(options: &Options) -> Result<(), Reason> {
                 ("client", fetching::run(options).unwrap_or_else(skipped))
             }
             Subject::Upload => ("upload", upload::run(options)?),
+            Subject::Forward => {
+                let skipped = |reason| {
+                    println!("skipped forward: {reason}");
+                    Value::Null
+                };
+                ("forward", forwarding::run(options).unwrap_or_else(skipped))
+            }
             Subject::Memory => ("memory", memory::run(&servers, options)?),
             Subject::Loop => ("loop", primitives::run(options)?),
         };

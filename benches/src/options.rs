@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::fetching::CLIENTS;
+use crate::forwarding::PROXIES;
 use crate::primitives::RUNTIMES;
 use crate::servers::NAMES;
 
@@ -15,15 +16,17 @@ subjects
   server     instructions, system calls, allocations and CPU time per request
   client     the same for a fetch
   upload     CPU time and memory for one large body: a file as multipart, up and down
+  forward    the same for a request that is passed on
   memory     resident bytes per idle keep-alive connection
   loop       spawning, waking and timers of the event loop, beside tokio and smol
-  all        the six of them
+  all        the seven of them
 
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
   --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
-                  for `client` of squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper
+                  for `client` of squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper;
+                  for `forward` of squall, hyper, nginx, haproxy
   --squall PATH   a ready `squall` program instead of building one
   --squall-args A more arguments for `squall demo`, separated by spaces
   --rounds N      how often each timed cell is run
@@ -37,6 +40,7 @@ pub(crate) enum Subject {
     Server,
     Client,
     Upload,
+    Forward,
     Memory,
     Loop,
 }
@@ -94,6 +98,7 @@ impl Options {
                 "server" => subject = Some(Some(Subject::Server)),
                 "client" => subject = Some(Some(Subject::Client)),
                 "upload" => subject = Some(Some(Subject::Upload)),
+                "forward" => subject = Some(Some(Subject::Forward)),
                 "memory" => subject = Some(Some(Subject::Memory)),
                 "loop" => subject = Some(Some(Subject::Loop)),
                 "all" => subject = Some(None),
@@ -103,6 +108,7 @@ impl Options {
         let known = |name: &&String| {
             (NAMES.iter().chain(&RUNTIMES))
                 .chain(&CLIENTS)
+                .chain(&PROXIES)
                 .any(|known| known == name)
         };
         if let Some(unknown) = options.only.iter().flatten().find(|name| !known(name)) {
@@ -120,6 +126,7 @@ impl Options {
                     Subject::Server,
                     Subject::Client,
                     Subject::Upload,
+                    Subject::Forward,
                     Subject::Memory,
                     Subject::Loop,
                 ]

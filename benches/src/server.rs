@@ -45,6 +45,11 @@ impl Cost {
 }
 
 pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
+    measure("server: GET /plaintext", servers, options)
+}
+
+/// What a request for `/plaintext` costs each of these.
+pub(crate) fn measure(title: &str, servers: &[Server], options: &Options) -> Value {
     let mut costs: Vec<Cost> = servers.iter().map(|_| Cost::default()).collect();
     for (server, cost) in servers.iter().zip(&mut costs) {
         eprintln!("counting: {}", server.name);
@@ -64,7 +69,7 @@ pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
         }
     }
     println!(
-        "\n## server: GET /plaintext, 1 lane; counts over {} connections, CPU over {} for {} s, {rounds} rounds\n\n{}",
+        "\n## {title}, 1 lane; counts over {} connections, CPU over {} for {} s, {rounds} rounds\n\n{}",
         instructions::CONNECTIONS,
         cpu::CONNECTIONS,
         time.as_secs(),

@@ -13,7 +13,7 @@ use crate::Reason;
 use crate::bounded::installed;
 use crate::{process_tree, servers};
 
-/// The length of `/1k`.
+/// The length of what it answers.
 const SMALL: usize = 1024;
 
 /// A running nginx. Dropping it ends it.
@@ -32,7 +32,10 @@ impl WebServer {
         let folder = servers::scratch()?.join("nginx");
         let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
         fs::create_dir_all(folder.join("root")).map_err(failed)?;
-        fs::write(folder.join("root/1k"), vec![b'x'; SMALL]).map_err(failed)?;
+        // Under the name that servers are asked for, too: a proxy passes that on.
+        for name in ["root/1k", "root/plaintext"] {
+            fs::write(folder.join(name), vec![b'x'; SMALL]).map_err(failed)?;
+        }
         let addr = free_address().map_err(|e| format!("no free port: {e}"))?;
         let config = folder.join("nginx.conf");
         fs::write(&config, configuration(&folder, addr)).map_err(failed)?;
