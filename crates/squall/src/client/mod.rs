@@ -24,6 +24,8 @@ mod cookie_jar;
 #[cfg(feature = "compression")]
 mod decode;
 mod digest;
+#[cfg(feature = "hickory")]
+mod dns_resolver;
 mod error;
 mod event_source;
 mod fetch;
@@ -50,6 +52,8 @@ mod total;
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
 pub(crate) use connect::Dial;
 pub use cookie_jar::{CookieJar, StoredCookie};
+#[cfg(feature = "hickory")]
+pub use dns_resolver::DnsResolver;
 pub use error::{FetchError, Phase, RequestSent};
 pub use event_source::{Event, EventSource};
 pub(crate) use fetch::harmless_twice;
