@@ -18,7 +18,7 @@ fn httpbin() -> Option<Server> {
     Server::start(
         "python3",
         &["--version"],
-        |_, _| String::new(),
+        |_, _, _| String::new(),
         |python, dir, _, port| {
             let bind = format!("127.0.0.1:{port}");
             python

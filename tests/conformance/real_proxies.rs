@@ -28,7 +28,7 @@ fn squid(asks: bool) -> Option<Server> {
     Server::start(
         "squid",
         &["-v"],
-        |dir, port| {
+        |dir, port, _| {
             let helper = dir.join("knows");
             let script =
                 "while read line; do case $line in 'me secret') echo OK;; *) echo ERR;; esac; done";
@@ -58,7 +58,7 @@ fn tinyproxy(asks: bool) -> Option<Server> {
     Server::start(
         "tinyproxy",
         &["-v"],
-        |_, port| {
+        |_, port, _| {
             let access = if asks { "BasicAuth me secret\n" } else { "" };
             format!(
                 "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Critical\n{access}"
@@ -75,7 +75,7 @@ fn dante(asks: bool) -> Option<Server> {
     Server::start(
         "danted",
         &["-v"],
-        |_, port| {
+        |_, port, _| {
             let method = if asks { "username" } else { "none" };
             format!(
                 "logoutput: /dev/null\ninternal: 127.0.0.1 port = {port}\nexternal: 127.0.0.1\n\
@@ -95,7 +95,7 @@ fn microsocks(asks: bool) -> Option<Server> {
     Server::start(
         "microsocks",
         &["-h"],
-        |_, _| String::new(),
+        |_, _, _| String::new(),
         |microsocks, _, _, port| {
             microsocks.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
             if asks {

@@ -8,7 +8,7 @@ use squall::client::{AsyncHttpClient, HttpRequest, HttpResponse, Multipart};
 use squall::{Body, BodyError, Bytes};
 use squall_tests::{on_loop, times};
 
-use super::servers::{LARGE, Secure, Server, apache, free_port, haproxy, lighttpd, nginx, text};
+use super::servers::{LARGE, Server, Version, apache, haproxy, lighttpd, nginx, text};
 
 /// Uploads that are refused, of each server.
 const REFUSALS: usize = 20;
@@ -140,11 +140,11 @@ fn over_its_socket(server: &Server) {
 }
 
 /// Its certificate is checked, and it checks the client's.
-fn over_tls(server: &Server, secure: Secure) {
+fn over_tls(server: &Server, version: Version) {
+    let port = server.tls_port;
     let pem = |name: &str| fs::read(server.dir.path().join(name)).expect("a file");
     let (ca, cert, key) = (pem("ca.pem"), pem("client-cert.pem"), pem("client-key.pem"));
     on_loop(async move {
-        let Secure { port, version } = secure;
         let client = AsyncHttpClient::builder().ca_certs(ca).build();
         let url = format!("https://localhost:{port}/text.txt");
         let known = HttpRequest::new(&url).client_cert(&cert, &key);
@@ -164,12 +164,7 @@ fn over_tls(server: &Server, secure: Secure) {
     });
 }
 
-const VERSIONS: [&str; 2] = ["TLSv1.2", "TLSv1.3"];
-
-fn secure(version: &'static str) -> Secure {
-    let port = free_port();
-    Secure { port, version }
-}
+const VERSIONS: [Version; 2] = ["TLSv1.2", "TLSv1.3"];
 
 #[test]
 fn nginx_gives_and_takes() {
@@ -222,9 +217,8 @@ fn haproxy_passes_on() {
 fn nginx_and_apache_check_and_are_checked_over_tls() {
     for version in VERSIONS {
         for start in [nginx, apache] {
-            let secure = secure(version);
-            if let Some(server) = start(Some(secure)) {
-                over_tls(&server, secure);
+            if let Some(server) = start(Some(version)) {
+                over_tls(&server, version);
             }
         }
     }
@@ -234,9 +228,8 @@ fn nginx_and_apache_check_and_are_checked_over_tls() {
 fn haproxy_checks_and_is_checked_over_tls() {
     let Some(server) = nginx(None) else { return };
     for version in VERSIONS {
-        let secure = secure(version);
-        if let Some(proxy) = haproxy(&server, Some(secure)) {
-            over_tls(&proxy, secure);
+        if let Some(proxy) = haproxy(&server, Some(version)) {
+            over_tls(&proxy, version);
         }
     }
 }

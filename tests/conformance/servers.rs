@@ -16,6 +16,9 @@ use super::{noise, program};
 pub(super) static LARGE: LazyLock<Vec<u8>> =
     LazyLock::new(|| noise((1 << 20) + 1).repeat(times(64)));
 
+/// A test that waits longer for a program has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A port that is free at the moment.
 pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -24,41 +27,65 @@ pub(super) fn free_port() -> u16 {
 
 /// Waits until something listens there.
 pub(super) fn until_listening(address: &str) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + PATIENCE;
     while TcpStream::connect(address).is_err() {
         assert!(Instant::now() < patience, "nothing listens on {address}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
+/// How often a program is started anew because somebody else has taken its port.
+const ATTEMPTS: usize = 5;
+
 /// A program that serves until it is dropped, and a directory of its own.
 pub(super) struct Server {
     process: Child,
     pub(super) dir: TempDir,
     pub(super) port: u16,
+    /// Another port, for what it serves with TLS.
+    pub(super) tls_port: u16,
 }
 
 impl Server {
-    /// Starts the program with the configuration that is made for its directory and port.
+    /// Starts the program with the configuration that is made for its directory and its two
+    /// ports.
     pub(super) fn start(
         name: &str,
         probe: &[&str],
-        configuration: impl FnOnce(&Path, u16) -> String,
-        arguments: impl FnOnce(&mut Command, &Path, &Path, u16),
+        configuration: impl Fn(&Path, u16, u16) -> String,
+        arguments: impl Fn(&mut Command, &Path, &Path, u16),
     ) -> Option<Self> {
-        let mut command = program(name, probe)?;
-        let (dir, port) = (TempDir::create(), free_port());
-        let file = dir.path().join("configuration");
-        fs::write(&file, configuration(dir.path(), port)).expect("written");
-        arguments(&mut command, dir.path(), &file, port);
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let server = Self {
-            process: process.expect("a process"),
-            dir,
-            port,
-        };
-        until_listening(&format!("127.0.0.1:{port}"));
-        Some(server)
+        for _ in 0..ATTEMPTS {
+            let mut command = program(name, probe)?;
+            let (dir, port, tls_port) = (TempDir::create(), free_port(), free_port());
+            let file = dir.path().join("configuration");
+            fs::write(&file, configuration(dir.path(), port, tls_port)).expect("written");
+            arguments(&mut command, dir.path(), &file, port);
+            let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let mut server = Self {
+                process: process.expect("a process"),
+                dir,
+                port,
+                tls_port,
+            };
+            if server.listens() {
+                return Some(server);
+            }
+        }
+        panic!("{name} ends at once, {ATTEMPTS} times");
+    }
+
+    /// Waits until it listens; false: it has ended instead.
+    fn listens(&mut self) -> bool {
+        let patience = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if self.process.try_wait().expect("a process").is_some() {
+                return false;
+            }
+            assert!(Instant::now() < patience, "it does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -95,24 +122,20 @@ fn site(dir: &Path) {
     fs::write(www.join("large.bin"), LARGE.as_slice()).expect("written");
 }
 
-/// A port for TLS, and the only version that is spoken there. The header `X-Who` tells it,
-/// and whether the client was known: `TLSv1.3 SUCCESS` or `TLSv1.3 NONE`.
-#[derive(Clone, Copy)]
-pub(super) struct Secure {
-    pub(super) port: u16,
-    pub(super) version: &'static str,
-}
+/// The only version of TLS that a server speaks on its `tls_port`. The header `X-Who` tells
+/// it, and whether the client was known: `TLSv1.3 SUCCESS` or `TLSv1.3 NONE`.
+pub(super) type Version = &'static str;
 
-pub(super) fn nginx(secure: Option<Secure>) -> Option<Server> {
+pub(super) fn nginx(version: Option<Version>) -> Option<Server> {
     Server::start(
         "nginx",
         &["-v"],
-        |dir, port| {
+        |dir, port, tls_port| {
             site(dir);
-            let tls = secure.map_or(String::new(), |Secure { port, version }| {
+            let tls = version.map_or(String::new(), |version| {
                 certificates(dir);
                 format!(
-                    "listen 127.0.0.1:{port} ssl; ssl_protocols {version};
+                    "listen 127.0.0.1:{tls_port} ssl; ssl_protocols {version};
                      ssl_certificate cert.pem; ssl_certificate_key key.pem;
                      ssl_client_certificate ca.pem; ssl_verify_client optional;
                      add_header X-Who \"$ssl_protocol $ssl_client_verify\";"
@@ -147,7 +170,7 @@ pub(super) fn nginx(secure: Option<Secure>) -> Option<Server> {
     )
 }
 
-pub(super) fn apache(secure: Option<Secure>) -> Option<Server> {
+pub(super) fn apache(version: Option<Version>) -> Option<Server> {
     const MODULES: [&str; 10] = [
         "mpm_event",
         "authz_core",
@@ -163,14 +186,14 @@ pub(super) fn apache(secure: Option<Secure>) -> Option<Server> {
     Server::start(
         "apache2",
         &["-v"],
-        |dir, port| {
+        |dir, port, tls_port| {
             site(dir);
             fs::create_dir(dir.join("www/refused")).expect("a directory");
-            let tls = secure.map_or(String::new(), |Secure { port, version }| {
+            let tls = version.map_or(String::new(), |version| {
                 certificates(dir);
                 let dir = dir.display();
                 format!(
-                    "Listen 127.0.0.1:{port}\n<VirtualHost 127.0.0.1:{port}>\nSSLEngine on\n\
+                    "Listen 127.0.0.1:{tls_port}\n<VirtualHost 127.0.0.1:{tls_port}>\nSSLEngine on\n\
                      SSLProtocol -all +{version}\nSSLCertificateFile {dir}/cert.pem\n\
                      SSLCertificateKeyFile {dir}/key.pem\nSSLCACertificateFile {dir}/ca.pem\n\
                      SSLVerifyClient optional\n\
@@ -206,7 +229,7 @@ pub(super) fn lighttpd() -> Option<Server> {
     Server::start(
         "lighttpd",
         &["-v"],
-        |dir, port| {
+        |dir, port, _| {
             site(dir);
             format!(
                 "server.document-root = \"{}/www\"\nserver.bind = \"127.0.0.1\"\n\
@@ -223,20 +246,20 @@ pub(super) fn lighttpd() -> Option<Server> {
 }
 
 /// HAProxy, which answers nothing of its own but forwards to `server`.
-pub(super) fn haproxy(server: &Server, secure: Option<Secure>) -> Option<Server> {
+pub(super) fn haproxy(server: &Server, version: Option<Version>) -> Option<Server> {
     let behind = server.port;
     Server::start(
         "haproxy",
         &["-v"],
-        |dir, port| {
-            let tls = secure.map_or(String::new(), |Secure { port, version }| {
+        |dir, port, tls_port| {
+            let tls = version.map_or(String::new(), |version| {
                 certificates(dir);
                 let read = |name: &str| fs::read_to_string(dir.join(name)).expect("a file");
                 let both = read("cert.pem") + &read("key.pem");
                 fs::write(dir.join("both.pem"), both).expect("written");
                 let dir = dir.display();
                 format!(
-                    "bind 127.0.0.1:{port} ssl crt {dir}/both.pem ca-file {dir}/ca.pem \
+                    "bind 127.0.0.1:{tls_port} ssl crt {dir}/both.pem ca-file {dir}/ca.pem \
                      verify optional ssl-min-ver {version} ssl-max-ver {version}\n  \
                      http-response set-header X-Who \
                      \"%[ssl_fc_protocol] %[ssl_c_used,iif(SUCCESS,NONE)]\"\n  "
