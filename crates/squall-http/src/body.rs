@@ -20,6 +20,9 @@ use crate::wire::coding::CodingError;
 use crate::wire::headers::Headers;
 use crate::wire::multipart::MultipartError;
 
+/// Room is made for so much of what a peer says it will send.
+const COLLECTED_AT_ONCE: u64 = 4 << 20;
+
 /// A body of a request or an answer.
 #[derive(Default)]
 pub struct Body {
@@ -231,7 +234,9 @@ impl Body {
         let mut more = BytesMut::new();
         while let Some(chunk) = self.chunk().await.transpose()? {
             if more.is_empty() {
-                more = BytesMut::from(whole.as_ref());
+                let left = self.len().map_or(0, |left| left.min(COLLECTED_AT_ONCE));
+                more.reserve(whole.len() + chunk.len() + left as usize);
+                more.extend_from_slice(&whole);
                 whole = Bytes::new();
             }
             more.extend_from_slice(&chunk);

@@ -21,14 +21,17 @@ use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
 use crate::wire::headers::Headers;
 
-/// Read at a time.
-const BODY_BUFFER: usize = 128 << 10;
+/// Read at a time, at least and at most: who sends fast is read in larger pieces, which
+/// cost the system less.
+const BODY_BUFFER: [usize; 2] = [128 << 10, 512 << 10];
 
 /// A body on its way in, with the connection it comes from.
 pub(super) struct Incoming<H: Home> {
     /// `None` once it is settled what becomes of the connection.
     link: Option<Link<H>>,
     length: Length,
+    /// How much is read next.
+    step: usize,
     idle: Idle,
     trailers: Option<Headers>,
 }
@@ -66,6 +69,7 @@ impl<H: Home> Incoming<H> {
                 persistent,
             }),
             length,
+            step: BODY_BUFFER[0],
             idle: Idle::new(limits.idle, "idle_timeout"),
             trailers: None,
         }
@@ -182,7 +186,7 @@ impl<H: Home> Incoming<H> {
             if upload.written() > before {
                 self.idle.reset();
             }
-            match input.poll_fill(stream, cx, BODY_BUFFER) {
+            match input.poll_fill(stream, cx, self.step) {
                 // Its own body is late, and the answer may well depend on it.
                 Poll::Pending if upload.is_starved() => return Poll::Pending,
                 Poll::Pending => {
@@ -194,7 +198,9 @@ impl<H: Home> Incoming<H> {
                     self.link = None;
                     return Poll::Ready(end.then_some(None).ok_or(BodyError::Incomplete));
                 }
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(read)) if read < self.step / 4 => self.step = BODY_BUFFER[0],
+                Poll::Ready(Ok(read)) if read < self.step => {}
+                Poll::Ready(Ok(_)) => self.step = (self.step * 2).min(BODY_BUFFER[1]),
                 // An encrypted stream that was cut off.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Poll::Ready(Err(BodyError::Incomplete));
@@ -233,3 +239,57 @@ impl<H: Home> BodyStream for Incoming<H> {
 }
 
 impl<H: Home> Unpin for Incoming<H> {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use http::Method;
+    use squall_loop::IoLoop;
+    use squall_loop::net::{UnixStream, WriteStream};
+    use squall_loop::time::now;
+
+    use super::*;
+    use crate::client::{Outgoing, Progress, exchange};
+    use crate::stream::Stream;
+
+    /// Larger than the largest read, and different at every place.
+    fn pattern() -> Vec<u8> {
+        (0..3_u32 << 20).map(|at| (at % 251) as u8).collect()
+    }
+
+    #[test]
+    fn a_long_body_comes_as_it_was_sent() {
+        let io_loop = IoLoop::builder().lanes(1).build().unwrap();
+        let whole = io_loop.run(async {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let server = IoLoop::current().spawn(async move {
+                let body = pattern();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                theirs.write_all(head.as_bytes()).await.unwrap();
+                theirs.write_all(&body).await.unwrap();
+                theirs
+            });
+            let outgoing = Outgoing {
+                method: &Method::GET,
+                target: "/",
+                host: "a",
+                headers: &Headers::new(),
+                user_agent: None,
+                accept_encoding: None,
+                close: false,
+                expect_continue: None,
+                upgrade: None,
+                on_informational: None,
+                on_head: None,
+            };
+            let (limits, mut progress) = (ExchangeLimits::default(), Progress::default());
+            let connection = Connection::new(Stream::from(ours), now());
+            let body = Body::empty();
+            let answer = exchange(connection, (), &outgoing, body, &limits, &mut progress).await;
+            let whole = answer.unwrap().body.collect(u64::MAX).await.unwrap();
+            drop(server.await);
+            whole
+        });
+        io_loop.stop();
+        assert!(*whole.unwrap() == *pattern());
+    }
+}

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 /// Up to this size it is for heads.
 const SMALL: usize = 16 << 10;
 /// Above this size it is not kept.
-const LARGE: usize = 256 << 10;
+const LARGE: usize = 512 << 10;
 /// A head's memory is kept up to this size.
 const LARGE_HEAD: usize = 4 << 10;
 /// How many of each kind a thread keeps.

@@ -153,7 +153,7 @@ impl Input {
     /// When they are all there is, and much, they are handed over where they lie.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let all = len == self.end - self.start;
-        if all && len > self.bytes.len() / 2 {
+        if all && len > self.bytes.len() / 4 {
             let (start, end) = (self.start, self.end);
             (self.start, self.end) = (0, 0);
             let whole = Bytes::from_owner(Pooled(std::mem::take(&mut self.bytes)));
