@@ -6,6 +6,7 @@
 
 mod body;
 pub mod client;
+pub mod memory;
 pub mod server;
 mod socket;
 mod stream;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use squall_http::memory::{ALIGNED, aligned};
 use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::{JoinHandle, run_on_executor};
 
@@ -105,7 +106,7 @@ impl<K> FileBody<K> {
 
     fn buffer(&self) -> Vec<u8> {
         let spare = lock(&self.spares).pop();
-        spare.unwrap_or_else(|| vec![0; FILE_STEP])
+        spare.unwrap_or_else(|| vec![0; FILE_STEP + ALIGNED])
     }
 
     /// Reads the next step on the executor.
@@ -117,7 +118,7 @@ impl<K> FileBody<K> {
                 Source::Open(file) => file,
                 Source::At(path) => open(&path)?.0,
             };
-            let read = read_at(&file, buffer.get_mut(..step).unwrap_or_default(), at)?;
+            let read = read_at(&file, room(&mut buffer, step), at)?;
             Ok((file, buffer, read))
         }))
     }
@@ -127,7 +128,8 @@ impl<K> FileBody<K> {
         self.left -= len as u64;
         self.state = State::Idle(Source::Open(file));
         let spares = self.spares.clone();
-        Bytes::from_owner(Sent { buffer, spares }).slice(..len)
+        let start = aligned(&buffer);
+        Bytes::from_owner(Sent { buffer, spares }).slice(start..start + len)
     }
 }
 
@@ -146,8 +148,7 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
             State::Idle(Source::Open(file)) => {
                 let (step, at) = (this.step(), this.len - this.left);
                 let mut buffer = this.buffer();
-                let room = buffer.get_mut(..step).unwrap_or_default();
-                match read_now(&file, room, at) {
+                match read_now(&file, room(&mut buffer, step), at) {
                     Ok(Some(len)) => return Poll::Ready(Some(Ok(this.read(file, buffer, len)))),
                     Ok(None) => this.read_on(Source::Open(file)),
                     Err(error) => return Poll::Ready(Some(Err(error.into()))),
@@ -201,6 +202,12 @@ impl Drop for Sent {
             spares.push(std::mem::take(&mut self.buffer));
         }
     }
+}
+
+/// The part of a buffer that is read into.
+fn room(buffer: &mut [u8], step: usize) -> &mut [u8] {
+    let start = aligned(buffer);
+    buffer.get_mut(start..start + step).unwrap_or_default()
 }
 
 fn lock(spares: &Spares) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {

@@ -5,10 +5,12 @@
 
 use std::cell::RefCell;
 
+use crate::memory::ALIGNED;
+
 /// Up to this size it is for heads.
 const SMALL: usize = 16 << 10;
 /// Above this size it is not kept.
-const LARGE: usize = 512 << 10;
+const LARGE: usize = (512 << 10) + ALIGNED;
 /// A head's memory is kept up to this size.
 const LARGE_HEAD: usize = 4 << 10;
 /// How many of each kind a thread keeps.
@@ -43,8 +45,9 @@ fn kind(size: usize) -> usize {
     usize::from(size > SMALL)
 }
 
-/// At least `size` initialised bytes, of any value.
+/// At least `size` initialised bytes, of any value, behind the first place that is aligned.
 pub(super) fn take(size: usize) -> Vec<u8> {
+    let size = size + ALIGNED;
     let spare = SPARES.try_with(|spares| {
         let mut spares = spares.borrow_mut();
         spares.get_mut(kind(size)).and_then(Vec::pop)

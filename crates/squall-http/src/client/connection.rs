@@ -11,6 +11,7 @@ use squall_loop::time::now;
 
 use super::buffers::{self, Pooled};
 use super::upload::Upload;
+use crate::memory::aligned;
 use crate::stream::Stream;
 use crate::wire::headers::Headers;
 
@@ -126,6 +127,8 @@ impl Connection {
 pub(super) struct Input {
     /// Initialised memory; what is in use is `start..end`.
     bytes: Vec<u8>,
+    /// Where the first byte is read to.
+    base: usize,
     start: usize,
     end: usize,
     /// When it was read last.
@@ -144,7 +147,7 @@ impl Input {
     pub(super) fn consume(&mut self, len: usize) {
         self.start = self.end.min(self.start + len);
         if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+            (self.start, self.end) = (self.base, self.base);
         }
     }
 
@@ -154,10 +157,8 @@ impl Input {
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let all = len == self.end - self.start;
         if all && len > self.bytes.len() / 4 {
-            let (start, end) = (self.start, self.end);
-            (self.start, self.end) = (0, 0);
-            let whole = Bytes::from_owner(Pooled(std::mem::take(&mut self.bytes)));
-            return whole.slice(start..end);
+            let used = self.start..self.end;
+            return Bytes::from_owner(Pooled(self.release())).slice(used);
         }
         let bytes = Bytes::copy_from_slice(self.data().get(..len).unwrap_or_default());
         self.consume(bytes.len());
@@ -175,17 +176,20 @@ impl Input {
     ) -> Poll<io::Result<usize>> {
         // A connection that waits needs no memory for what may come.
         ready!(stream.poll_readable(cx));
-        if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+        if self.start > self.base {
+            self.bytes.copy_within(self.start..self.end, self.base);
+            self.end -= self.start - self.base;
+            self.start = self.base;
         }
-        if self.bytes.len() < size {
+        if self.bytes.len() < self.base + size {
             let mut larger = buffers::take(size);
-            if let Some(room) = larger.get_mut(..self.end) {
+            let base = aligned(&larger);
+            let end = base + self.data().len();
+            if let Some(room) = larger.get_mut(base..end) {
                 room.copy_from_slice(self.data());
             }
             buffers::give(std::mem::replace(&mut self.bytes, larger));
+            (self.base, self.start, self.end) = (base, base, end);
         } else if self.end == self.bytes.len() {
             self.bytes.resize(self.end * 2, 0);
         }
@@ -204,7 +208,12 @@ impl Input {
     /// Gives the memory back, if it holds nothing.
     pub(super) fn shrink(&mut self) {
         if self.is_empty() {
-            buffers::give(std::mem::take(&mut self.bytes));
+            buffers::give(self.release());
         }
+    }
+
+    fn release(&mut self) -> Vec<u8> {
+        (self.base, self.start, self.end) = (0, 0, 0);
+        std::mem::take(&mut self.bytes)
     }
 }
