@@ -1,13 +1,17 @@
 //! axum on tokio's multi-thread runtime with N workers.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use peer_jobs::{IT_WORKS, Options, block, call_self, lock, ready, spin, sync};
+use axum::{Json, Router};
+use peer_jobs::{
+    IT_WORKS, Options, Thing, block, call_self, hundred_paths, lock, ready, spin, sync,
+};
 
 fn main() -> std::io::Result<()> {
     let options = Options::from_args();
-    let app = Router::new()
+    let thing = |Path(id): Path<u64>| async move { Json(Thing::new(id)) };
+    let app = hundred_paths()
+        .fold(Router::new(), |app, path| app.route(&path, get(thing)))
         .route("/plaintext", get(|| async { IT_WORKS }))
         .route(
             "/block/{ms}",

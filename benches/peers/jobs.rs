@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// The body of `/plaintext` and `/sync`.
 pub const IT_WORKS: &str = "It works";
 
@@ -142,6 +144,52 @@ fn quiet(program: &str) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
+}
+
+/// The paths of a hundred routes with one parameter, each as the framework writes it.
+/// The measured one is in the middle.
+pub fn hundred_paths() -> impl Iterator<Item = String> {
+    const THINGS: [&str; 10] = [
+        "users", "teams", "projects", "reviews", "orders", "products", "invoices", "tickets",
+        "events", "messages",
+    ];
+    const PARTS: [&str; 10] = [
+        "",
+        "/comments",
+        "/likes",
+        "/files",
+        "/history",
+        "/tags",
+        "/owner",
+        "/links",
+        "/notes",
+        "/access",
+    ];
+    let path = |thing, part| format!("/api/{thing}/{{id}}{part}");
+    (THINGS.iter()).flat_map(move |thing| PARTS.iter().map(move |part| path(thing, part)))
+}
+
+/// What each of those answers, as JSON.
+#[derive(Debug, Serialize)]
+pub struct Thing {
+    id: u64,
+    name: &'static str,
+    state: &'static str,
+    amount: f64,
+    tags: [&'static str; 3],
+}
+
+impl Thing {
+    /// The one with this number.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            name: "A thing of some kind",
+            state: "shipped",
+            amount: 129.95,
+            tags: ["new", "fragile", "gift"],
+        }
+    }
 }
 
 /// The answer to a path for peers without a router of their own; `None` is a 404.

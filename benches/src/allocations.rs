@@ -13,6 +13,7 @@ use crate::bounded::{installed, output};
 use crate::closed_loop::{ClosedLoop, Until};
 use crate::instructions::CONNECTIONS;
 use crate::servers::{self, Kind, Server};
+use crate::shape::Shape;
 
 const REQUESTS: u64 = 10_000;
 const RUN_LIMIT: Duration = Duration::from_secs(120);
@@ -23,7 +24,7 @@ pub(crate) struct Allocations {
     pub(crate) bytes: f64,
 }
 
-pub(crate) fn per_request(server: &Server) -> Result<Allocations, Reason> {
+pub(crate) fn per_request(server: &Server, shape: Shape) -> Result<Allocations, Reason> {
     if server.kind == Kind::Go {
         return Err("Go has an allocator of its own".into());
     }
@@ -38,7 +39,7 @@ pub(crate) fn per_request(server: &Server) -> Result<Allocations, Reason> {
         // Otherwise small objects come from Python's own arenas.
         .env("PYTHONMALLOC", "malloc".into())
         .start()?;
-    let mut load = ClosedLoop::open(process.addr(), CONNECTIONS)?;
+    let mut load = ClosedLoop::open(process.addr(), CONNECTIONS, shape)?;
     // Buffers have reached their size after a while.
     load.run(Until::Answers(REQUESTS / 10, Duration::from_secs(60)))?;
     let before = parse(&fs::read(&file).map_err(unreadable)?)?;

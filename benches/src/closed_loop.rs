@@ -9,12 +9,13 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use crate::Reason;
+use crate::shape::Shape;
 use crate::wire;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
-    /// Exactly so many answers; an error if they take longer than the limit.
+    /// Exactly so many answers, in whole batches; an error if they take longer than the limit.
     Answers(u64, Duration),
     Elapsed(Duration),
 }
@@ -24,17 +25,21 @@ pub(crate) enum Until {
 pub(crate) struct ClosedLoop {
     connections: Vec<Connection>,
     request: Vec<u8>,
+    /// How many requests that is.
+    depth: u64,
 }
 
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Answers that are still to come before the next requests are sent.
+    due: u64,
 }
 
 impl ClosedLoop {
-    /// Opens the connections and warms each up with one request.
-    pub(crate) fn open(addr: SocketAddr, connections: usize) -> Result<Self, Reason> {
+    /// Opens the connections and warms each up with one request, or one batch.
+    pub(crate) fn open(addr: SocketAddr, connections: usize, shape: Shape) -> Result<Self, Reason> {
         let connect = |_| {
             let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(20))?;
             stream.set_nodelay(true)?;
@@ -42,16 +47,18 @@ impl ClosedLoop {
             Ok(Connection {
                 stream,
                 buffer: Vec::with_capacity(1024),
+                due: 0,
             })
         };
         let connections: Vec<_> = (0..connections)
             .map(connect)
             .collect::<io::Result<_>>()
             .map_err(|e| format!("connecting: {e}"))?;
-        let count = connections.len() as u64;
+        let count = connections.len() as u64 * shape.depth();
         let mut this = Self {
             connections,
-            request: wire::request("/plaintext", addr),
+            request: shape.request(addr),
+            depth: shape.depth(),
         };
         this.run(Until::Answers(count, Duration::from_secs(60)))?;
         Ok(this)
@@ -83,7 +90,8 @@ impl ClosedLoop {
             )?;
             if sent < wanted {
                 connection.stream.write_all(&self.request)?;
-                sent += 1;
+                connection.due = self.depth;
+                sent += self.depth;
             }
         }
         let mut events = Vec::with_capacity(self.connections.len().max(1));
@@ -105,14 +113,12 @@ impl ClosedLoop {
             }
             for event in events.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
-                if !connection.has_answer()? {
-                    continue;
-                }
-                answered += 1;
-                if sent < wanted && now < stop_sending {
+                answered += connection.answers()?;
+                if connection.due == 0 && sent < wanted && now < stop_sending {
                     // So short a request always fits into the socket's buffer.
                     connection.stream.write_all(&self.request)?;
-                    sent += 1;
+                    connection.due = self.depth;
+                    sent += self.depth;
                 }
             }
         }
@@ -121,26 +127,32 @@ impl ClosedLoop {
 }
 
 impl Connection {
-    fn has_answer(&mut self) -> io::Result<bool> {
-        let mut chunk = [0; 2048];
+    /// Reads what there is, and counts the answers that are whole by now.
+    fn answers(&mut self) -> io::Result<u64> {
+        let mut chunk = [0; 16 << 10];
         match self.stream.read(&mut chunk) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                return Ok(false);
+                return Ok(0);
             }
             Err(e) => return Err(e),
         }
-        let Some(answer) = wire::answer(&self.buffer)? else {
-            return Ok(false);
-        };
-        if answer.status != 200 || answer.len != self.buffer.len() {
-            return Err(io::Error::new(
-                ErrorKind::InvalidData,
-                format!("unexpected answer {}", answer.status),
-            ));
+        let (mut answered, mut used) = (0, 0);
+        while used < self.buffer.len()
+            && let Some(answer) = wire::answer(&self.buffer[used..])?
+        {
+            answered += 1;
+            used += answer.len;
+            if answer.status != 200 || answered > self.due {
+                return Err(io::Error::new(
+                    ErrorKind::InvalidData,
+                    format!("unexpected answer {}", answer.status),
+                ));
+            }
         }
-        self.buffer.clear();
-        Ok(true)
+        self.buffer.drain(..used);
+        self.due -= answered;
+        Ok(answered)
     }
 }

@@ -13,6 +13,7 @@ use crate::bounded::installed;
 use crate::closed_loop::{ClosedLoop, Until};
 use crate::process_tree;
 use crate::servers::Server;
+use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -23,7 +24,7 @@ pub(crate) struct Sample {
     pub(crate) requests_per_second: f64,
 }
 
-pub(crate) fn sample(server: &Server, time: Duration) -> Result<Sample, Reason> {
+pub(crate) fn sample(server: &Server, shape: Shape, time: Duration) -> Result<Sample, Reason> {
     let pin = installed("taskset")
         && std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
     let launch = server.launch(1);
@@ -42,7 +43,7 @@ pub(crate) fn sample(server: &Server, time: Duration) -> Result<Sample, Reason> 
             // An unpinned driver measures too, with more noise.
             let _ = sched_setaffinity(None, &second);
         }
-        let mut load = ClosedLoop::open(addr, CONNECTIONS)?;
+        let mut load = ClosedLoop::open(addr, CONNECTIONS, shape)?;
         load.run(Until::Elapsed(WARM_UP))?;
         let (begin, before) = (Instant::now(), process_tree::cpu_ns(&tree));
         let requests = load.run(Until::Elapsed(time))? as f64;

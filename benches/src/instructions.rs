@@ -14,6 +14,7 @@ use crate::bounded::output;
 use crate::closed_loop::{ClosedLoop, Until};
 use crate::server_process::ServerProcess;
 use crate::servers::{self, Kind, Server};
+use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 8;
 const GRACE: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ pub(crate) fn requests(kind: Kind) -> [u64; 2] {
     }
 }
 
-pub(crate) fn per_request(server: &Server) -> Result<f64, Reason> {
+pub(crate) fn per_request(server: &Server, shape: Shape) -> Result<f64, Reason> {
     if server.kind == Kind::Go {
         return Err("callgrind does not follow Go's goroutines".into());
     }
@@ -37,15 +38,16 @@ pub(crate) fn per_request(server: &Server) -> Result<f64, Reason> {
     }
     let folder = servers::scratch()?.join("callgrind");
     let [few, many] = requests(server.kind);
-    let [a, b] = [total(server, few, &folder)?, total(server, many, &folder)?];
+    let total = |requests| total(server, shape, requests, &folder);
+    let [a, b] = [total(few)?, total(many)?];
     Ok((b as f64 - a as f64) / (many - few) as f64)
 }
 
-fn total(server: &Server, requests: u64, folder: &Path) -> Result<u64, Reason> {
+fn total(server: &Server, shape: Shape, requests: u64, folder: &Path) -> Result<u64, Reason> {
     let tool = tool(folder)?;
     let tool: Vec<&str> = tool.iter().map(String::as_str).collect();
     let process = server.launch(1).under(&tool).start()?;
-    load(&process, requests)?;
+    load(&process, shape, requests)?;
     process.stop(GRACE);
     sum(folder)
 }
@@ -92,8 +94,8 @@ fn sum(folder: &Path) -> Result<u64, Reason> {
 }
 
 /// Exactly so many answers over 8 keep-alive connections.
-pub(crate) fn load(process: &ServerProcess, requests: u64) -> Result<u64, Reason> {
-    ClosedLoop::open(process.addr(), CONNECTIONS)?
+pub(crate) fn load(process: &ServerProcess, shape: Shape, requests: u64) -> Result<u64, Reason> {
+    ClosedLoop::open(process.addr(), CONNECTIONS, shape)?
         .run(Until::Answers(requests, Duration::from_secs(120)))
 }
 

@@ -25,6 +25,7 @@ mod process_tree;
 mod server;
 mod server_process;
 mod servers;
+mod shape;
 mod spread;
 mod syscalls;
 mod table;

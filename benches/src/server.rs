@@ -9,7 +9,8 @@ use crate::allocations::{self, Allocations};
 use crate::cpu::{self, Sample};
 use crate::instructions;
 use crate::options::Options;
-use crate::servers::Server;
+use crate::servers::{Kind, Server};
+use crate::shape::Shape;
 use crate::spread::{Spread, cell};
 use crate::syscalls::{self, Calls};
 use crate::table::Table;
@@ -45,41 +46,88 @@ impl Cost {
 }
 
 pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
-    measure("server: GET /plaintext", servers, options)
+    let mut figures = measure("server: GET /plaintext", servers, options);
+    let routed: Vec<Server> = (servers.iter())
+        .filter_map(|server| or_say(server, "the hundred routes", server.routed()).flatten())
+        .collect();
+    let native: Vec<Server> = (servers.iter())
+        .filter(|server| server.kind == Kind::Rust)
+        .cloned()
+        .collect();
+    let title = "a browser's request for one of a hundred routes, JSON";
+    figures["browser"] = shaped(&routed, title, Shape::Browser, options);
+    let title = "GET /plaintext, 16 pipelined";
+    figures["pipelined"] = shaped(&native, title, Shape::Pipelined, options);
+    figures
 }
 
 /// What a request for `/plaintext` costs each of these.
 pub(crate) fn measure(title: &str, servers: &[Server], options: &Options) -> Value {
-    let mut costs: Vec<Cost> = servers.iter().map(|_| Cost::default()).collect();
-    for (server, cost) in servers.iter().zip(&mut costs) {
-        eprintln!("counting: {}", server.name);
-        cost.instructions = or_say(server, "instructions", instructions::per_request(server));
+    let mut plain: Vec<Cost> = servers.iter().map(|_| Cost::default()).collect();
+    count(servers, &mut plain, Shape::Plain);
+    for (server, cost) in servers.iter().zip(&mut plain) {
         cost.calls = or_say(server, "system calls", syscalls::per_request(server));
-        cost.allocations = or_say(server, "allocations", allocations::per_request(server));
     }
-    let rounds = options.rounds(3, 7);
-    let time = Duration::from_millis(if options.quick { 1_000 } else { 3_000 });
-    for round in 0..rounds {
-        eprintln!("CPU time, round {} of {rounds}", round + 1);
-        for turn in 0..servers.len() {
-            // Every round begins with another server.
-            let at = (turn + round) % servers.len();
-            let sample = or_say(&servers[at], "CPU time", cpu::sample(&servers[at], time));
-            costs[at].samples.push(sample);
-        }
-    }
+    let (rounds, time) = sample(servers, &mut plain, Shape::Plain, options);
     println!(
         "\n## {title}, 1 lane; counts over {} connections, CPU over {} for {} s, {rounds} rounds\n\n{}",
         instructions::CONNECTIONS,
         cpu::CONNECTIONS,
         time.as_secs(),
-        table(servers, &costs)
+        table(servers, &plain)
     );
+    json!({ "rounds": rounds, "servers": by_name(servers, &plain) })
+}
+
+/// A smaller table: what another kind of load costs.
+fn shaped(servers: &[Server], title: &str, shape: Shape, options: &Options) -> Value {
+    let mut costs: Vec<Cost> = servers.iter().map(|_| Cost::default()).collect();
+    count(servers, &mut costs, shape);
+    sample(servers, &mut costs, shape, options);
+    println!("\n### server: {title}\n\n{}", short_table(servers, &costs));
+    by_name(servers, &costs)
+}
+
+/// Fills in what is counted.
+fn count(servers: &[Server], costs: &mut [Cost], shape: Shape) {
+    for (server, cost) in servers.iter().zip(costs) {
+        eprintln!("counting: {}, {shape:?}", server.name);
+        let found = instructions::per_request(server, shape);
+        cost.instructions = or_say(server, "instructions", found);
+        let found = allocations::per_request(server, shape);
+        cost.allocations = or_say(server, "allocations", found);
+    }
+}
+
+/// Fills in what is timed.
+fn sample(
+    servers: &[Server],
+    costs: &mut [Cost],
+    shape: Shape,
+    options: &Options,
+) -> (usize, Duration) {
+    let rounds = options.rounds(3, 7);
+    let time = Duration::from_millis(if options.quick { 1_000 } else { 3_000 });
+    for round in 0..rounds {
+        eprintln!("CPU time, {shape:?}, round {} of {rounds}", round + 1);
+        for turn in 0..servers.len() {
+            // Every round begins with another server.
+            let at = (turn + round) % servers.len();
+            let found = cpu::sample(&servers[at], shape, time);
+            costs[at]
+                .samples
+                .push(or_say(&servers[at], "CPU time", found));
+        }
+    }
+    (rounds, time)
+}
+
+fn by_name(servers: &[Server], costs: &[Cost]) -> Value {
     let figures = servers
         .iter()
-        .zip(&costs)
+        .zip(costs)
         .map(|(server, cost)| (server.name.to_owned(), to_json(cost)));
-    json!({ "rounds": rounds, "servers": figures.collect::<serde_json::Map<_, _>>() })
+    figures.collect::<serde_json::Map<_, _>>().into()
 }
 
 fn or_say<T>(server: &Server, what: &str, figure: Result<T, Reason>) -> Option<T> {
@@ -110,18 +158,7 @@ fn table(servers: &[Server], costs: &[Cost]) -> Table {
     let raw = all()
         .find(|(server, _)| server.name == "raw")
         .map(|(_, cost)| cost);
-    let best_by = |figure: &dyn Fn(&Cost) -> Option<f64>| {
-        let peers = all()
-            .filter(|(server, _)| server.is_peer())
-            .map(|(_, cost)| cost);
-        peers.filter(|cost| figure(cost).is_some()).min_by(|a, b| {
-            figure(a)
-                .unwrap_or(f64::INFINITY)
-                .total_cmp(&figure(b).unwrap_or(f64::INFINITY))
-        })
-    };
-    let fewest = best_by(&|cost| cost.instructions);
-    let cheapest = best_by(&|cost| cost.spread(|s| s.cpu_us_per_request).map(|s| s.median));
+    let (fewest, cheapest) = best_peers(servers, costs);
     for (server, cost) in all() {
         let of = |other: Option<&Cost>| {
             cost.instructions
@@ -150,6 +187,48 @@ fn table(servers: &[Server], costs: &[Cost]) -> Table {
         ]);
     }
     table
+}
+
+fn short_table(servers: &[Server], costs: &[Cost]) -> Table {
+    let mut table = Table::new(&[
+        "server",
+        "user instr",
+        "x best peer",
+        "allocs",
+        "alloc bytes",
+        "CPU µs (min-max)",
+        "x best peer",
+    ]);
+    let (fewest, cheapest) = best_peers(servers, costs);
+    for (server, cost) in servers.iter().zip(costs) {
+        let best = fewest.and_then(|fewest| fewest.instructions);
+        let ratio = cost.instructions.zip(best).map(|(ours, best)| ours / best);
+        let paired = |cheapest: &Cost| Spread::paired_ratio(&cost.cpu_us(), &cheapest.cpu_us());
+        table.row(vec![
+            server.name.into(),
+            cell(cost.instructions),
+            cell(ratio),
+            cell(cost.allocations.map(|a| a.count)),
+            cell(cost.allocations.map(|a| a.bytes)),
+            cost.spread(|s| s.cpu_us_per_request)
+                .map_or("-".into(), |s| s.to_string()),
+            cell(cheapest.and_then(paired)),
+        ]);
+    }
+    table
+}
+
+/// The peers with the fewest instructions and with the least CPU time.
+fn best_peers<'a>(servers: &[Server], costs: &'a [Cost]) -> (Option<&'a Cost>, Option<&'a Cost>) {
+    let best_by = |figure: fn(&Cost) -> Option<f64>| {
+        let peers = (servers.iter().zip(costs)).filter(|(server, _)| server.is_peer());
+        let known = peers.filter_map(|(_, cost)| Some((figure(cost)?, cost)));
+        known
+            .min_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, cost)| cost)
+    };
+    let time = |cost: &Cost| cost.spread(|s| s.cpu_us_per_request).map(|s| s.median);
+    (best_by(|cost| cost.instructions), best_by(time))
 }
 
 fn to_json(cost: &Cost) -> Value {

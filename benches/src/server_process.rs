@@ -79,8 +79,7 @@ impl Launch<'_> {
         }
         line.extend(self.wrapper);
         line.extend(self.server.command.iter().cloned());
-        let is_demo = self.server.command.get(1).is_some_and(|arg| arg == "demo");
-        if is_demo && !self.calls_itself {
+        if self.server.is_demo() && !self.calls_itself {
             // Nothing listens on the discard port; the other routes call no third
             // party. Without this the demo answers as the third party itself.
             line.extend(["--third-party", "127.0.0.1:9"].map(str::to_owned));

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Go,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
@@ -35,6 +35,24 @@ impl Server {
     /// One of those that Squall is compared with; the floor is none of them.
     pub(crate) fn is_peer(&self) -> bool {
         self.name != "raw" && self.name != "squall"
+    }
+
+    /// Whether it is Squall's demo, which has options of its own.
+    pub(crate) fn is_demo(&self) -> bool {
+        self.command.get(1).is_some_and(|word| word == "demo")
+    }
+
+    /// The program that has the hundred routes, too; None: it has no router.
+    pub(crate) fn routed(&self) -> Result<Option<Self>, Reason> {
+        let command = match self.name {
+            "axum" | "actix" => self.command.clone(),
+            "squall" => vec![peer(Path::new(env!("CARGO_MANIFEST_DIR")), "squall_peer")?],
+            _ => return Ok(None),
+        };
+        let routed = Self { command, ..*self };
+        check(&routed)?;
+        check_routes(&routed)?;
+        Ok(Some(routed))
     }
 }
 
@@ -210,6 +228,27 @@ fn go(folder: &Path) -> Result<Vec<String>, Reason> {
 
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// A route among a hundred answers JSON.
+fn check_routes(server: &Server) -> Result<(), Reason> {
+    let process = server.launch(2).start()?;
+    let mut client = Client::connect(process.addr()).map_err(|e| e.to_string())?;
+    for path in [
+        "/api/users/7",
+        "/api/orders/7/history",
+        "/api/messages/7/access",
+    ] {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let answer = client
+            .get(path, deadline)
+            .map_err(|e| format!("{path}: {e}"))?;
+        if serde_json::from_str::<Value>(&answer).is_ok_and(|json| json["id"] == 7) {
+            continue;
+        }
+        return Err(format!("{path} answers {answer:?}"));
+    }
+    Ok(())
 }
 
 /// Every measured route must answer as the peers do.

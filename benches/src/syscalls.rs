@@ -12,6 +12,7 @@ use crate::Reason;
 use crate::bounded::output;
 use crate::instructions::{load, requests};
 use crate::servers::{self, Server};
+use crate::shape::Shape;
 
 const GRACE: Duration = Duration::from_secs(15);
 const RUN_LIMIT: Duration = Duration::from_secs(300);
@@ -56,7 +57,7 @@ fn counts(server: &Server, requests: u64) -> Result<Counts, Reason> {
         .launch(1)
         .under(&["strace", "-f", "-c", "-o", &out.to_string_lossy()])
         .start()?;
-    load(&process, requests)?;
+    load(&process, Shape::Plain, requests)?;
     process.stop(GRACE);
     read(&out)
 }

@@ -1,0 +1,23 @@
+//! Squall with the routes of the peers; `squall demo` has more of its own.
+
+use peer_jobs::{
+    IT_WORKS, Options, Thing, block, call_self, hundred_paths, lock, ready, spin, sync,
+};
+use squall::{Application, IoLoop, Json, Path, Result};
+
+fn main() -> Result<()> {
+    let options = Options::from_args();
+    let thing = async |Path(id): Path<u64>| Json(Thing::new(id));
+    let app = hundred_paths()
+        .fold(Application::new(), |app, path| app.route(&path, thing))
+        .route("/plaintext", async || IT_WORKS)
+        .route("/block/{ms}", async |Path(ms): Path<u64>| block(ms))
+        .route("/spin/{ms}", async |Path(ms): Path<u64>| spin(ms))
+        .route("/lock/{ms}", async |Path(ms): Path<u64>| lock(ms))
+        .route("/sync", async || sync())
+        .route("/client/sync", async || call_self())
+        .io_loop(IoLoop::builder().lanes(options.lanes).build()?)
+        .listen(options.listen)?;
+    ready("squall", app.local_addr()?);
+    app.run()
+}
