@@ -59,16 +59,20 @@ pub fn segments(path: &str) -> std::str::Split<'_, char> {
 /// the result, which may hold a slash or be `..`, is safe depends on its use: for file
 /// names see [`is_safe_file_segment`].
 pub fn decode_segment(segment: &str) -> Result<Cow<'_, str>, DecodeError> {
-    if memchr::memchr(b'%', segment.as_bytes()).is_none() {
+    if memchr::memchr2(b'%', 0, segment.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(segment));
     }
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
+        match *first {
+            b'%' => {}
+            0 => return Err(DecodeError::Nul),
+            byte => {
+                bytes.push(byte);
+                continue;
+            }
         }
         let [high, low, tail @ ..] = tail else {
             return Err(DecodeError::Percent);
@@ -159,6 +163,8 @@ mod tests {
             ("a%zz", Err(DecodeError::Percent)),
             ("%+1", Err(DecodeError::Percent)),
             ("%00", Err(DecodeError::Nul)),
+            ("\0", Err(DecodeError::Nul)),
+            ("%41\0", Err(DecodeError::Nul)),
             ("%ff", Err(DecodeError::Utf8)),
             ("%c0%ae", Err(DecodeError::Utf8)),
         ] {
