@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use squall::forward::{Forward, HealthCheck, Upstreams};
-use squall::{Application, Error, Result, State, any, get};
+use squall::{Application, Error, Result, State, get};
 
 /// What each upstream does at the moment, a line each.
 async fn upstreams(State(forward): State<Forward>) -> String {
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     Application::new()
         .state(forward.clone())
         .route("/.upstreams", get(upstreams))
-        .route("/{*path}", any(forward))
+        .not_found(forward)
         .listen(&address)?
         .run()
 }

@@ -317,7 +317,10 @@ impl Inner {
     /// Something has ended: a shutdown may have waited for it.
     fn ended(&self, mut open: MutexGuard<'_, Open>) {
         let over = open.is_empty() && self.is_draining();
-        let waiting = if over || std::mem::take(&mut open.full) {
+        // A connection is over before its place is free.
+        let place = open.full && open.admitted < self.settings.max_connections;
+        open.full &= !place;
+        let waiting = if over || place {
             std::mem::take(&mut open.waiting)
         } else {
             Vec::new()

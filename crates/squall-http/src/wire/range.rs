@@ -32,7 +32,7 @@ pub fn resolve(value: &[u8], len: u64, max: usize) -> Ranges {
     let Some(list) = std::str::from_utf8(value).ok().and_then(after_unit) else {
         return Ranges::Whole;
     };
-    let (mut parts, mut specs, mut total) = (Vec::new(), 0, 0_u64);
+    let (mut parts, mut specs, mut total) = (Vec::new(), 0, 0_u128);
     for spec in list.split(',').map(|spec| spec.trim_matches([' ', '\t'])) {
         if spec.is_empty() {
             continue;
@@ -42,14 +42,14 @@ pub fn resolve(value: &[u8], len: u64, max: usize) -> Ranges {
             return Ranges::Whole;
         };
         if !part.is_empty() {
-            total = total.saturating_add(part.end - part.start);
+            total += u128::from(part.end - part.start);
             parts.push(part);
         }
     }
     match (specs, parts.len()) {
         (0, _) => Ranges::Whole,
         (_, 0) => Ranges::Unsatisfiable,
-        _ if total > len => Ranges::Whole,
+        _ if total > u128::from(len) => Ranges::Whole,
         _ => Ranges::Parts(parts),
     }
 }
@@ -132,6 +132,12 @@ mod tests {
             parts(&[(50, 60), (0, 10), (95, 100)])
         );
         assert_eq!(of("bytes=0-9,,200-"), parts(&[(0, 10)]));
+    }
+
+    #[test]
+    fn overlaps_are_counted_whatever_the_length() {
+        let value = b"bytes=0-40000000,0000000000000854775-";
+        assert_eq!(resolve(value, u64::MAX, 16), Whole);
     }
 
     #[test]
