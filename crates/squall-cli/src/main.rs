@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Squall: an async web framework that blocking code cannot stall
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "squall", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
