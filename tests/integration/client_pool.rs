@@ -138,6 +138,28 @@ fn connections_are_capped_and_the_others_wait_in_order() {
 }
 
 #[test]
+fn a_connection_that_a_waiter_is_about_to_take_is_not_surplus() {
+    let server = answering(OK);
+    let url = server.url("/");
+    let idle = on_loop(async move {
+        let client = AsyncHttpClient::builder().max_per_origin(16);
+        let client = client.max_idle_per_origin(1).build();
+        let fetches: Vec<_> = (0..400)
+            .map(|_| {
+                let (client, url) = (client.clone(), url.clone());
+                IoLoop::current().spawn(async move { client.fetch(url).await.map(|r| r.code()) })
+            })
+            .collect();
+        for fetch in fetches {
+            assert_eq!(fetch.await.expect("no panic").expect("an answer"), 200);
+        }
+        client.stats().idle
+    });
+    assert!(server.accepted() <= 16, "{}", server.accepted());
+    assert_eq!(idle, 1);
+}
+
+#[test]
 fn too_many_waiters_fail_at_once_and_patience_has_an_end() {
     let (asked, asks) = mpsc::channel();
     let server = silent(move |_, _| {

@@ -176,6 +176,7 @@ impl Pool {
         let origin = state.places.get_mut(next)?;
         let (ticket, waker) = origin.waiters.pop_first()?;
         origin.active += 1;
+        origin.granted += 1;
         state.active += 1;
         state.waiting -= 1;
         state.granted.insert(ticket);
@@ -200,8 +201,8 @@ impl Pool {
         if state.idle >= self.limits.idle_total {
             return;
         }
-        let surplus = (origin.idle.len() >= self.limits.idle_per_origin && !origin.idle.is_empty())
-            .then(|| origin.idle.remove(0));
+        let wanted = self.limits.idle_per_origin + origin.granted;
+        let surplus = (origin.idle.len() >= wanted).then(|| origin.idle.remove(0));
         let until = connection.heard() + life;
         origin.push_idle(Idle { connection, until });
         state.idle += usize::from(surplus.is_none());
@@ -273,6 +274,15 @@ impl Pool {
 }
 
 impl State {
+    /// Whether this waiter was given its permit, which it takes now.
+    fn take_grant(&mut self, place: usize, ticket: u64) -> bool {
+        let granted = self.granted.remove(&ticket);
+        if granted && let Some(origin) = self.places.get_mut(place) {
+            origin.granted -= 1;
+        }
+        granted
+    }
+
     fn oldest_waiter(&self, per_origin: usize) -> Option<usize> {
         (self.places.iter())
             .filter(|(_, origin)| origin.active < per_origin)
@@ -302,7 +312,7 @@ impl Future for Waiting {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
         let this = self.get_mut();
         let mut state = this.pool.lock();
-        if state.granted.remove(&this.ticket) {
+        if state.take_grant(this.place, this.ticket) {
             this.taken = true;
             return Poll::Ready(Lease {
                 pool: this.pool.clone(),
@@ -324,7 +334,7 @@ impl Drop for Waiting {
             return;
         }
         let mut state = self.pool.lock();
-        let waker = if state.granted.remove(&self.ticket) {
+        let waker = if state.take_grant(self.place, self.ticket) {
             self.pool.release(&mut state, self.place)
         } else {
             let found = state.places.get_mut(self.place);

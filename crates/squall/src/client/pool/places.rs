@@ -25,6 +25,8 @@ pub(super) struct Origin {
     pub(super) idle: Vec<Idle>,
     /// By ticket, so oldest first too.
     pub(super) waiters: BTreeMap<u64, Waker>,
+    /// Permits that waiters were given and have not taken: each will want a connection.
+    pub(super) granted: usize,
     /// Connections that are being made.
     pub(super) dialling: usize,
     /// Those who have a permit and wait until they may dial; by ticket.
@@ -88,6 +90,7 @@ impl Places {
             active: 0,
             idle: Vec::new(),
             waiters: BTreeMap::new(),
+            granted: 0,
             dialling: 0,
             line: BTreeMap::new(),
         });
