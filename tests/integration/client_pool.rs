@@ -116,21 +116,26 @@ fn a_connection_closed_while_idle_costs_nothing() {
     assert_eq!(server.accepted(), 2);
 }
 
+/// So many fetches at once, each of which gets its 200.
+async fn fetch_at_once(client: &AsyncHttpClient, url: &str, count: usize) {
+    let fetches: Vec<_> = (0..count)
+        .map(|_| {
+            let (client, url) = (client.clone(), url.to_owned());
+            IoLoop::current().spawn(async move { client.fetch(url).await.map(|r| r.code()) })
+        })
+        .collect();
+    for fetch in fetches {
+        assert_eq!(fetch.await.expect("no panic").expect("an answer"), 200);
+    }
+}
+
 #[test]
 fn connections_are_capped_and_the_others_wait_in_order() {
     let server = answering(OK);
     let url = server.url("/");
     on_loop(async move {
         let client = AsyncHttpClient::builder().max_per_origin(2).build();
-        let fetches: Vec<_> = (0..40)
-            .map(|_| {
-                let (client, url) = (client.clone(), url.clone());
-                IoLoop::current().spawn(async move { client.fetch(url).await.map(|r| r.code()) })
-            })
-            .collect();
-        for fetch in fetches {
-            assert_eq!(fetch.await.expect("no panic").expect("an answer"), 200);
-        }
+        fetch_at_once(&client, &url, 40).await;
         let stats = client.stats();
         assert_eq!((stats.open, stats.waiting), (stats.idle, 0));
     });
@@ -144,15 +149,7 @@ fn a_connection_that_a_waiter_is_about_to_take_is_not_surplus() {
     let idle = on_loop(async move {
         let client = AsyncHttpClient::builder().max_per_origin(16);
         let client = client.max_idle_per_origin(1).build();
-        let fetches: Vec<_> = (0..400)
-            .map(|_| {
-                let (client, url) = (client.clone(), url.clone());
-                IoLoop::current().spawn(async move { client.fetch(url).await.map(|r| r.code()) })
-            })
-            .collect();
-        for fetch in fetches {
-            assert_eq!(fetch.await.expect("no panic").expect("an answer"), 200);
-        }
+        fetch_at_once(&client, &url, 400).await;
         client.stats().idle
     });
     assert!(server.accepted() <= 16, "{}", server.accepted());

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use squall::AsyncHttpClient;
@@ -43,6 +44,19 @@ fn answers(server: &TestServer, times: usize) -> String {
     (0..times).map(|_| server.get("/f/x").text()).collect()
 }
 
+/// An upstream that answers a request when it is told to.
+fn slow() -> (Script, Sender<()>) {
+    let (open, opens) = mpsc::channel();
+    let opens = Mutex::new(opens);
+    let slow = script(move |_, mut peer| {
+        peer.head();
+        let leave = opens.lock().expect("no panic").recv();
+        leave.expect("leave to answer");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+    });
+    (slow, open)
+}
+
 #[test]
 fn each_upstream_has_its_turn() {
     let (a, b, c) = (named("a"), named("b"), named("c"));
@@ -71,17 +85,7 @@ fn a_key_stays_with_its_upstream() {
 
 #[test]
 fn the_less_busy_one_gets_the_request() {
-    let (open, opens) = std::sync::mpsc::channel::<()>();
-    let opens = std::sync::Mutex::new(opens);
-    let slow = script(move |_, mut peer| {
-        peer.head();
-        opens
-            .lock()
-            .expect("no panic")
-            .recv()
-            .expect("leave to answer");
-        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
-    });
+    let (slow, open) = slow();
     let fast = named("fast");
     let forward = Forward::to(set([&slow, &fast]));
     let server = proxy(forward.clone());
@@ -248,17 +252,7 @@ fn half_of_a_set_stays_in_it_and_one_alone_always() {
 
 #[test]
 fn an_upstream_that_is_full_gets_no_more() {
-    let (open, opens) = std::sync::mpsc::channel::<()>();
-    let opens = std::sync::Mutex::new(opens);
-    let slow = script(move |_, mut peer| {
-        peer.head();
-        opens
-            .lock()
-            .expect("no panic")
-            .recv()
-            .expect("leave to answer");
-        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
-    });
+    let (slow, open) = slow();
     let forward = Forward::to(set([&slow]).max_in_flight(1));
     let server = proxy(forward.clone());
     std::thread::scope(|scope| {

@@ -255,7 +255,8 @@ pub(super) async fn open(
             Turn::Connection(connection) => return Ok(connection),
             Turn::Dial(dialling) => dialling,
         };
-        connect::dial(shared, waits, url, route, trace).await
+        // Kept apart, for it is large, and whoever stands in line may never need it.
+        Box::pin(connect::dial(shared, waits, url, route, trace)).await
     };
     unless_zero(waits.connect, "connect_timeout", opened).await
 }
