@@ -11,7 +11,7 @@ use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::post::Post;
 use crate::time::Clock;
-use crate::timer::Due;
+use crate::timer::{Due, Nanos};
 
 /// Polls before the reactor and the timers are looked at again.
 const BATCH: usize = 128;
@@ -27,7 +27,10 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
         lane.post.no_task();
         // Before all else, also on a lane that was just taken over: it ends with
         // `awake`, and from then on the monitor looks.
-        wait(&shared.clock, lane, &mut wakers, &mut due);
+        let now = wait(&shared.clock, lane, &mut wakers, &mut due);
+        if shared.monitor.gate.asks(now) {
+            (shared.monitor.gate).vouch(now, &shared.lanes, || shared.threads.is_at_ease());
+        }
         if !(wakers.is_empty() && due.is_empty()) {
             // A waker may be anybody's code, so this counts as a poll too.
             lane.post.ownership.enter(&mut claim);
@@ -74,8 +77,14 @@ pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
     }
 }
 
-/// Collects what became ready and due; sleeps when there is nothing to run.
-pub(crate) fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mut Vec<Due>) {
+/// Collects what became ready and due; sleeps when there is nothing to run. Returns when
+/// that was.
+pub(crate) fn wait(
+    clock: &Clock,
+    lane: &Lane,
+    wakers: &mut Vec<Waker>,
+    due: &mut Vec<Due>,
+) -> Nanos {
     lane.doze.about_to_sleep();
     let timeout = if lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst) {
         lane.timers
@@ -85,12 +94,13 @@ pub(crate) fn wait(clock: &Clock, lane: &Lane, wakers: &mut Vec<Waker>, due: &mu
         Some(Duration::ZERO)
     };
     lane.reactor.wait(timeout, wakers);
-    lane.awake();
     let now = clock.now();
+    lane.awake(now);
     lane.coarse_now.store(now, Ordering::Relaxed);
     if lane.timers.next().is_some_and(|next| next <= now) {
         lane.timers.take_due(now, due);
     }
+    now
 }
 
 #[cfg(not(loom))]

@@ -1,79 +1,232 @@
-//! Where the monitor sleeps while every lane sleeps.
+//! Where the monitor rests, and what wakes it.
 //!
-//! The monitor announces that it parks, then looks at the lanes once more; a
-//! carrier clears its lane's sleeping flag, then looks at the announcement. Both
-//! pairs are sequentially consistent, so at least one of the two sees the other.
+//! It costs a thread switch to wake it, so that is done by an alarm, and seldom.
 //!
-//! A carrier that wakes does not wake the monitor, it only sets its alarm: most
-//! wakes come to nothing, and should not cost two thread switches.
+//! While every lane sleeps it is parked, and no alarm is set. It announces that it
+//! parks, then looks at the lanes once more; a carrier clears its lane's sleeping flag,
+//! then looks at the announcement. Both pairs are sequentially consistent, so at least
+//! one of the two sees the other. The carrier sets the alarm and wakes nobody: most
+//! wakes come to nothing.
+//!
+//! While lanes move the carriers **vouch** for each other: one that comes by when half
+//! of the alarm's time is over looks at the lanes' words, and puts the alarm off if no
+//! lane is inside the poll in which it was before. So the monitor sleeps through a load
+//! without blocking code. A lane that stands still is found by another's carrier; where
+//! all stand still, nobody puts the alarm off.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomics::{AtomicBool, Mutex, Ordering};
+use crate::atomics::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::handoff::Seen;
+use crate::lane::Lane;
 use crate::sys::Alarm;
+use crate::timer::Nanos;
+
+/// No carrier vouches.
+const NEVER: Nanos = Nanos::MAX;
 
 /// The monitor's bed and its alarm clock.
 #[derive(Debug)]
 pub(crate) struct Gate {
     parked: AtomicBool,
+    /// When a carrier vouches next. Written under the lock of `rest`.
+    vouch_at: AtomicU64,
     alarm: Alarm,
-    wake: Mutex<Wake>,
+    /// None: the monitor is up.
+    rest: Mutex<Option<Rest>>,
 }
 
-#[derive(Debug, Default)]
-struct Wake {
-    /// From a carrier's wake to the alarm.
-    delay: Duration,
-    /// The lane that woke first, and when.
-    first: Option<(usize, Instant)>,
+/// One rest of the monitor: what it was told, and what it is told afterwards.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// From the beginning, or from a carrier's wake, to the alarm.
+    pub(crate) delay: Duration,
+    /// Whether carriers may put the alarm off.
+    pub(crate) vouched: bool,
+    /// The lanes' words at the last look, whoever it was that looked.
+    pub(crate) seen: Vec<Seen>,
+    /// When that was.
+    pub(crate) since: Instant,
+    /// The lane that woke first, and when, if nobody has looked since then.
+    pub(crate) first: Option<(usize, Instant)>,
+}
+
+impl Rest {
+    pub(crate) fn new(delay: Duration, vouched: bool, lanes: &[Arc<Lane>]) -> Self {
+        Self {
+            delay,
+            vouched,
+            seen: words(lanes).collect(),
+            since: Instant::now(),
+            first: None,
+        }
+    }
+
+    /// Whether a lane is still in the poll in which it was at the last look.
+    fn finds_a_suspect(&self, lanes: &[Arc<Lane>]) -> bool {
+        (words(lanes).zip(&self.seen)).any(|(now, before)| now.in_poll() && now == *before)
+    }
+}
+
+fn words(lanes: &[Arc<Lane>]) -> impl Iterator<Item = Seen> {
+    lanes.iter().map(|lane| lane.post.ownership.observe())
 }
 
 impl Gate {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             parked: AtomicBool::new(false),
+            vouch_at: AtomicU64::new(NEVER),
             alarm: Alarm::new()?,
-            wake: Mutex::default(),
+            rest: Mutex::default(),
         })
     }
 
     /// The carrier of a lane woke up: the monitor must look before long.
     #[inline]
-    pub(crate) fn carrier_woke(&self, lane: usize) {
+    pub(crate) fn carrier_woke(&self, lane: usize, now: Nanos) {
         if self.parked.load(Ordering::SeqCst) {
-            self.set_alarm(lane);
+            self.end_parking(lane, now);
         }
     }
 
     #[cold]
-    fn set_alarm(&self, lane: usize) {
+    fn end_parking(&self, lane: usize, now: Nanos) {
         // The first one only: later ones would put the alarm off.
         if self.parked.swap(false, Ordering::SeqCst) {
-            let mut wake = self.wake.lock();
-            wake.first = Some((lane, Instant::now()));
-            self.alarm.set(wake.delay);
+            let mut rest = self.rest.lock();
+            if let Some(rest) = &mut *rest {
+                rest.first = Some((lane, Instant::now()));
+                self.set_alarm(rest, now);
+            }
         }
     }
 
-    /// Wakes the monitor if it is parked, now or next.
+    /// Whether a carrier that comes by should vouch.
+    #[inline]
+    pub(crate) fn asks(&self, now: Nanos) -> bool {
+        now >= self.vouch_at.load(Ordering::Relaxed)
+    }
+
+    /// A carrier, which moves, looks whether the others do.
+    #[cold]
+    pub(crate) fn vouch(&self, now: Nanos, lanes: &[Arc<Lane>], at_ease: impl FnOnce() -> bool) {
+        let mut rest = self.rest.lock();
+        let Some(rest) = rest.as_mut().filter(|_| self.asks(now)) else {
+            return; // The monitor is up, or another carrier has just been here.
+        };
+        if rest.finds_a_suspect(lanes) {
+            self.vouch_at.store(NEVER, Ordering::Relaxed);
+            self.alarm.set(Duration::ZERO);
+        } else if !at_ease() {
+            self.vouch_at.store(NEVER, Ordering::Relaxed);
+        } else {
+            rest.seen.clear();
+            rest.seen.extend(words(lanes));
+            rest.since = Instant::now();
+            rest.first = None;
+            self.set_alarm(rest, now);
+        }
+    }
+
+    fn set_alarm(&self, rest: &Rest, now: Nanos) {
+        self.alarm.set(rest.delay);
+        let next = match rest.vouched {
+            true => now.saturating_add(u64::try_from(rest.delay.as_nanos() / 2).unwrap_or(NEVER)),
+            false => NEVER,
+        };
+        self.vouch_at.store(next, Ordering::Relaxed);
+    }
+
+    /// Wakes the monitor, now or when it rests next.
     pub(crate) fn open(&self) {
         self.alarm.set(Duration::ZERO);
     }
 
-    /// Parks the monitor until `delay` after a carrier's wake, unless `still_idle` says
-    /// no. Returns which lane woke first, and when.
-    pub(crate) fn park(
-        &self,
-        delay: Duration,
-        still_idle: impl Fn() -> bool,
-    ) -> Option<(usize, Instant)> {
-        *self.wake.lock() = Wake { delay, first: None };
+    /// Rests until the alarm that a carrier sets when it wakes, unless `still_idle` says
+    /// no.
+    pub(crate) fn park(&self, rest: Rest, still_idle: impl Fn() -> bool) -> Option<Rest> {
+        *self.rest.lock() = Some(rest);
         self.parked.store(true, Ordering::SeqCst);
         if still_idle() {
             self.alarm.wait();
         }
         self.parked.store(false, Ordering::SeqCst);
-        self.wake.lock().first.take()
+        self.rise()
+    }
+
+    /// Rests while lanes move.
+    pub(crate) fn nap(&self, rest: Rest, now: Nanos) -> Option<Rest> {
+        let mut guard = self.rest.lock();
+        self.set_alarm(guard.insert(rest), now);
+        drop(guard);
+        self.alarm.wait();
+        self.rise()
+    }
+
+    fn rise(&self) -> Option<Rest> {
+        let mut rest = self.rest.lock();
+        self.vouch_at.store(NEVER, Ordering::Relaxed);
+        rest.take()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+    const HALF: Nanos = 300_000_000_000;
+
+    fn lanes(gate: &Arc<Gate>) -> [Arc<Lane>; 2] {
+        [0, 1].map(|id| Lane::new(id, gate.clone()).expect("a lane").0)
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "miri has no timer descriptors")]
+    fn lanes_that_move_put_the_alarm_off_and_one_that_stands_sets_it_off() {
+        let gate = Arc::new(Gate::new().expect("a gate"));
+        let lanes = lanes(&gate);
+        let mut claim = lanes[1].post.ownership.resume();
+        let begun = Rest::new(LONG, true, &lanes);
+        let since = begun.since;
+        let rested = std::thread::scope(|scope| {
+            let monitor = scope.spawn(|| gate.nap(begun, 0));
+            while !gate.asks(HALF) {
+                std::thread::yield_now();
+            }
+            assert!(!gate.asks(HALF - 1), "half of the alarm's time");
+            lanes[1].post.ownership.enter(&mut claim);
+            gate.vouch(HALF, &lanes, || true);
+            assert!(!gate.asks(2 * HALF - 1), "put off: the poll is a new one");
+            gate.vouch(2 * HALF, &lanes, || true);
+            assert!(!gate.asks(NEVER - 1), "nobody puts it off any more");
+            monitor.join().expect("no panic")
+        });
+        let rest = rested.expect("it rested");
+        assert!(rest.since > since, "since somebody saw the poll");
+        assert_eq!(rest.seen[1], lanes[1].post.ownership.observe());
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "miri has no timer descriptors")]
+    fn nothing_is_put_off_when_the_monitor_has_more_to_look_after() {
+        let gate = Arc::new(Gate::new().expect("a gate"));
+        let lanes = lanes(&gate);
+        std::thread::scope(|scope| {
+            scope.spawn(|| gate.nap(Rest::new(LONG, true, &lanes), 0));
+            while !gate.asks(HALF) {
+                std::thread::yield_now();
+            }
+            gate.vouch(HALF, &lanes, || false);
+            assert!(!gate.asks(NEVER - 1), "the alarm comes when it was to come");
+            gate.open();
+        });
+        assert!(
+            !gate.asks(NEVER - 1),
+            "and nobody vouches for one that is up"
+        );
     }
 }

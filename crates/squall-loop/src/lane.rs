@@ -112,9 +112,9 @@ impl Lane {
     }
 
     /// The carrier is up.
-    pub(crate) fn awake(&self) {
+    pub(crate) fn awake(&self, now: Nanos) {
         self.doze.awake();
-        self.gate.carrier_woke(self.id);
+        self.gate.carrier_woke(self.id, now);
     }
 
     pub(crate) fn arm(&self, deadline: Nanos, due: Due) -> TimerKey {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::blame::Blame;
-use crate::gate::Gate;
+use crate::gate::{Gate, Rest};
 use crate::handoff::{Claim, Seen};
 use crate::ioloop::Shared;
 use crate::lane::Lane;
@@ -102,12 +102,13 @@ impl Storm {
         if self.rages(now) { STORM } else { CALM }
     }
 
-    fn grows(&mut self, now: Instant) {
-        self.width = if self.rages(now) {
-            (self.width * 2).clamp(1, WIDEST)
-        } else {
-            0
-        };
+    /// A lane was handed over in whose queue so much waits.
+    fn grows(&mut self, now: Instant, waiting: usize) {
+        if !self.rages(now) {
+            self.width = 0;
+        } else if waiting > 0 {
+            self.width = (self.width * 2).clamp(1, WIDEST);
+        }
         self.until = Some(now + STORM_LASTS);
     }
 }
@@ -141,9 +142,9 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
                 Look::Blocks(caught) => {
                     if hand_over(&strong, lane, &caught) {
                         *suspect = None;
-                        storm.grows(now);
-                        let width = storm.width.min(lane.queue.len());
-                        strong.threads.relieve(shared, lane, width);
+                        let waiting = lane.queue.len();
+                        storm.grows(now, waiting);
+                        (strong.threads).relieve(shared, lane, storm.width.min(waiting));
                     }
                 }
             }
@@ -155,23 +156,27 @@ pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
         }
         troubles.report(&strong, shared, now);
         let relief_polls = reliefs.values().any(Option::is_some);
-        if !strong.all_asleep() || relief_polls || strong.threads.has_queued() {
-            drop(strong);
+        let idle = strong.all_asleep() && !relief_polls && !strong.threads.has_queued();
+        let stands = suspects.iter().flatten().any(|it| it.since < now);
+        let calm = !storm.rages(now) && again == pace.tick && !stands;
+        let vouched = calm && strong.threads.is_at_ease();
+        let (lanes, loop_now) = (strong.lanes.clone(), strong.clock.now());
+        drop(strong);
+        if !(idle || vouched) {
             std::thread::sleep(again);
             continue;
         }
-        let lanes = strong.lanes.clone();
-        drop(strong);
-        if !storm.rages(now) {
-            inspector.rest();
-        }
-        let before: Vec<Seen> = (lanes.iter().map(|lane| lane.post.ownership.observe())).collect();
-        let woken = gate.park(storm.pace(now).tick, || {
-            lanes.iter().all(|lane| asleep(lane))
-        });
-        suspects.fill(None);
-        if let Some((lane, since)) = woken {
-            suspects[lane] = blocks_since(&lanes[lane], before[lane], since);
+        let rest = Rest::new(storm.pace(now).tick, vouched, &lanes);
+        let rested = if idle {
+            if !storm.rages(now) {
+                inspector.rest();
+            }
+            gate.park(rest, || lanes.iter().all(|lane| asleep(lane)))
+        } else {
+            gate.nap(rest, loop_now)
+        };
+        for (lane, suspect) in lanes.iter().zip(&mut suspects) {
+            *suspect = (rested.as_ref()).and_then(|rest| blocks_since(lane, rest));
         }
         last = Instant::now();
     }
@@ -182,13 +187,19 @@ pub(crate) fn asleep(lane: &Lane) -> bool {
     lane.doze.is_asleep() && !lane.stopping.load(Ordering::SeqCst)
 }
 
-/// A lane woke, and is still in what it did first: in the wakers' turn or in the task
-/// that they woke.
-fn blocks_since(lane: &Lane, before: Seen, since: Instant) -> Option<Suspect> {
+/// A lane is still in the poll in which it was at the last look, or woke since then and
+/// is still in what it did first: in the wakers' turn or in the task that they woke.
+fn blocks_since(lane: &Lane, rest: &Rest) -> Option<Suspect> {
     let seen = lane.post.ownership.observe();
+    let before = rest.seen.get(lane.id).filter(|_| seen.in_poll())?;
     let first = seen.generation() == before.generation()
         && seen.polls().saturating_sub(before.polls()) <= 2;
-    (seen.in_poll() && first).then_some(Suspect {
+    let since = match rest.first {
+        _ if seen == *before => rest.since,
+        Some((woken, since)) if woken == lane.id && first => since,
+        _ => return None,
+    };
+    Some(Suspect {
         seen,
         since,
         cpu: None,

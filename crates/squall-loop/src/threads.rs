@@ -289,6 +289,15 @@ impl Threads {
         !self.state.lock().queued.is_empty()
     }
 
+    /// Whether the monitor's regular looks have nothing to do here.
+    pub(crate) fn is_at_ease(&self) -> bool {
+        let state = self.state.lock();
+        self.pressure() == Pressure::Easy
+            && state.queued.is_empty()
+            && state.refused_until.is_none()
+            && state.reliefs.is_empty()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let state = self.state.lock();
         Counts {

@@ -1,11 +1,18 @@
-//! The monitor parks while a carrier wakes.
+//! The monitor rests while carriers wake and vouch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
 
 use super::{check, lane};
+use crate::gate::Rest;
+use crate::lane::Lane;
 use crate::monitor;
+
+fn rest(lane: &Arc<Lane>) -> Rest {
+    Rest::new(Duration::ZERO, true, std::slice::from_ref(lane))
+}
 
 /// The monitor never stays parked while a lane is awake.
 ///
@@ -20,15 +27,45 @@ fn a_carrier_that_wakes_finds_the_monitor_up() {
         let carrier = thread::spawn({
             let lane = lane.clone();
             move || {
-                lane.awake();
+                lane.awake(0);
                 lane.doze.about_to_sleep();
-                lane.awake();
+                lane.awake(0);
             }
         });
         while monitor::asleep(&lane) {
-            gate.park(Duration::ZERO, || monitor::asleep(&lane));
+            gate.park(rest(&lane), || monitor::asleep(&lane));
         }
         carrier.join().expect("woke");
+    });
+}
+
+/// A carrier that vouches while the monitor gets up, looks and rests again neither
+/// leaves it without an alarm nor takes it for resting when it is up.
+///
+/// Catches: a `vouch` that does not look whether the monitor rests; a `nap` that sets
+/// the alarm before there is a rest to put off, or none.
+#[test]
+fn the_alarm_of_a_nap_is_never_lost() {
+    check(4, || {
+        let (lane, gate) = lane();
+        lane.awake(0);
+        let carrier = thread::spawn({
+            let (lane, gate) = (lane.clone(), gate.clone());
+            move || {
+                for now in 1..3 {
+                    if gate.asks(now) {
+                        gate.vouch(now, std::slice::from_ref(&lane), || true);
+                    }
+                }
+                lane.doze.about_to_sleep();
+                lane.awake(3);
+            }
+        });
+        let first = gate.nap(rest(&lane), 0).expect("a rest ends once");
+        assert!(first.first.is_none(), "nobody slept");
+        gate.park(rest(&lane), || monitor::asleep(&lane));
+        carrier.join().expect("vouched");
+        assert!(!gate.asks(u64::MAX - 1), "the monitor is up");
     });
 }
 
@@ -47,7 +84,7 @@ fn a_stop_opens_the_gate() {
                 gate.open();
             }
         });
-        gate.park(Duration::ZERO, || monitor::asleep(&lane));
+        gate.park(rest(&lane), || monitor::asleep(&lane));
         stopper.join().expect("stopped");
     });
 }
