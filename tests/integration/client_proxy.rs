@@ -109,7 +109,7 @@ fn what_the_proxy_adds_to_its_answer_is_not_taken_for_the_servers() {
 #[test]
 fn socks_is_told_the_name_or_the_address_as_wanted() {
     let serve = |tell: &mut dyn FnMut(&str), peer: &mut super::client_script::Peer| {
-        assert_eq!(peer.read(3), [5, 1, 2]);
+        assert_eq!(peer.read(4), [5, 2, 2, 0]);
         peer.write([5, 2]);
         assert_eq!(peer.read(1), [1]);
         let user = usize::from(peer.read(1)[0]);
@@ -146,6 +146,48 @@ fn socks_is_told_the_name_or_the_address_as_wanted() {
             sees.try_iter().collect::<Vec<_>>(),
             [asked, "GET /x HTTP/1.1"]
         );
+    }
+}
+
+#[test]
+fn a_socks_proxy_that_wants_no_credentials_is_told_none() {
+    let (proxy, sees) = recording(|tell, peer| {
+        assert_eq!(peer.read(4), [5, 2, 2, 0]);
+        peer.write([5, 0]);
+        // The next byte is the request's first.
+        assert_eq!(peer.read(5 + 6 + 2)[..5], [5, 1, 0, 3, 6]);
+        peer.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        tell(&peer.head().expect("a head"));
+        peer.write(OK);
+    });
+    let proxy = format!("socks5h://me:pw@{}", proxy.address());
+    let answer = fetch(&proxy, HttpRequest::get("http://a.test/x"));
+    assert_eq!(answer.expect("an answer"), (200, "ok".to_owned()));
+    assert!(
+        sees.iter()
+            .next()
+            .is_some_and(|head| head.starts_with("GET /x "))
+    );
+}
+
+#[test]
+fn a_socks_proxy_may_choose_only_what_was_offered() {
+    for (credentials, chosen, why) in [
+        ("", [5, 2], "was not offered"),
+        ("", [5, 0xff], "wants credentials"),
+        ("me:pw@", [5, 1], "was not offered"),
+        ("me:pw@", [5, 0xff], "no user and password"),
+        ("me:pw@", [4, 0], "SOCKS5"),
+    ] {
+        let (proxy, _sees) = recording(move |_, peer| {
+            peer.read(if credentials.is_empty() { 3 } else { 4 });
+            peer.write(chosen);
+            peer.is_closed();
+        });
+        let proxy = format!("socks5h://{credentials}{}", proxy.address());
+        let error = fetch(&proxy, HttpRequest::get("http://a.test/")).expect_err("refused");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(error.phase(), Phase::Proxy);
     }
 }
 

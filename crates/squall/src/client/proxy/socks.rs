@@ -23,24 +23,24 @@ pub(super) async fn open(
     user: &str,
     password: &str,
 ) -> Result<(), ProxyFailure> {
-    let method = match user.is_empty() && password.is_empty() {
-        true => NO_CREDENTIALS,
-        false => USER_AND_PASSWORD,
+    // Whoever has credentials offers to do without them, too: many proxies want none of those
+    // they know by their address. What they are for is not said before the proxy asks.
+    let offer: &[u8] = match user.is_empty() && password.is_empty() {
+        true => &[VERSION, 1, NO_CREDENTIALS],
+        false => &[VERSION, 2, USER_AND_PASSWORD, NO_CREDENTIALS],
     };
-    // Offering both would let the proxy choose none, and be open to all.
-    tcp.write_all(&[VERSION, 1, method]).await?;
+    tcp.write_all(offer).await?;
     let mut chosen = [0; 2];
     tcp.read_exact(&mut chosen).await?;
-    match chosen {
-        [VERSION, chosen] if chosen == method => {}
-        [VERSION, NONE_FITS] if method == NO_CREDENTIALS => {
-            return Err(refused("it wants credentials"));
-        }
-        [VERSION, _] => return Err(refused("it takes no user and password")),
-        _ => return Err(refused("it does not speak SOCKS5")),
-    }
-    if method == USER_AND_PASSWORD {
-        authenticate(tcp, user, password).await?;
+    let [version, method] = chosen;
+    let has_credentials = offer.len() > 3;
+    match method {
+        _ if version != VERSION => return Err(refused("it does not speak SOCKS5")),
+        NO_CREDENTIALS => {}
+        USER_AND_PASSWORD if has_credentials => authenticate(tcp, user, password).await?,
+        NONE_FITS if !has_credentials => return Err(refused("it wants credentials")),
+        NONE_FITS => return Err(refused("it takes no user and password")),
+        _ => return Err(refused("it wants a method that was not offered")),
     }
     let mut request = vec![VERSION, CONNECT, 0];
     match host {
