@@ -90,6 +90,24 @@ fn trailers_come_after_the_body() {
 }
 
 #[test]
+fn trailers_outlive_a_body_that_was_read_as_a_whole() {
+    let server = answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    let url = server.url("/");
+    on_loop(async move {
+        let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
+        for _ in 0..2 {
+            assert_eq!(response.text().await.expect("a body"), "ok");
+        }
+        let trailers = response.take_trailers().expect("trailers");
+        assert_eq!(trailers.get("x-sum"), Some("1"));
+        assert!(response.take_trailers().is_none());
+    });
+}
+
+#[test]
 fn a_body_is_saved_whole_or_not_at_all() {
     let body = "x".repeat(300_000);
     let sent = format!("HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n{body}");

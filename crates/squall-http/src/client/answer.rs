@@ -13,7 +13,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use super::connection::{Connection, Home};
+use super::busy::Busy;
+use super::connection::Home;
 use super::h1::ExchangeLimits;
 use super::idle::Idle;
 use crate::body::{Body, BodyError, BodyStream};
@@ -25,8 +26,30 @@ use crate::wire::headers::Headers;
 /// cost the system less.
 const BODY_BUFFER: [usize; 2] = [128 << 10, 512 << 10];
 
+/// The body; one that has arrived already is settled at once and needs no stream.
+pub(super) fn receive<H: Home>(
+    mut busy: Busy,
+    home: H,
+    length: BodyLength,
+    persistent: bool,
+    limits: &ExchangeLimits,
+) -> Body {
+    let here = busy.input.data().len();
+    let arrived = match length {
+        BodyLength::None => Some(0),
+        BodyLength::Fixed(length) => usize::try_from(length).ok().filter(|len| *len <= here),
+        BodyLength::Chunked | BodyLength::UntilClose => None,
+    };
+    let Some(arrived) = arrived else {
+        return Body::stream(Incoming::new(busy, home, length, persistent, limits));
+    };
+    let bytes = busy.input.take(arrived);
+    busy.settle(home, persistent);
+    Body::from(bytes)
+}
+
 /// A body on its way in, with the connection it comes from.
-pub(super) struct Incoming<H: Home> {
+struct Incoming<H: Home> {
     /// `None` once it is settled what becomes of the connection.
     link: Option<Link<H>>,
     length: Length,
@@ -37,7 +60,7 @@ pub(super) struct Incoming<H: Home> {
 }
 
 struct Link<H> {
-    connection: Box<Connection>,
+    busy: Busy,
     home: H,
     persistent: bool,
 }
@@ -49,8 +72,8 @@ enum Length {
 }
 
 impl<H: Home> Incoming<H> {
-    pub(super) fn new(
-        connection: Box<Connection>,
+    fn new(
+        busy: Busy,
         home: H,
         length: BodyLength,
         persistent: bool,
@@ -64,7 +87,7 @@ impl<H: Home> Incoming<H> {
         };
         Self {
             link: Some(Link {
-                connection,
+                busy,
                 home,
                 persistent,
             }),
@@ -72,19 +95,6 @@ impl<H: Home> Incoming<H> {
             step: BODY_BUFFER[0],
             idle: Idle::new(limits.idle, "idle_timeout"),
             trailers: None,
-        }
-    }
-
-    /// The body; one that has arrived already is settled at once and needs no stream.
-    pub(super) fn into_body(mut self) -> Body {
-        let here = (self.link.as_ref()).map_or(0, |link| link.connection.input.data().len() as u64);
-        match self.length {
-            Length::Fixed(length) if length <= here => {
-                let bytes = self.take_fixed().unwrap_or_default();
-                self.settle();
-                Body::from(bytes)
-            }
-            _ => Body::stream(self),
         }
     }
 
@@ -101,7 +111,7 @@ impl<H: Home> Incoming<H> {
     }
 
     fn take_fixed(&mut self) -> Option<Bytes> {
-        let input = &mut self.link.as_mut()?.connection.input;
+        let input = &mut self.link.as_mut()?.busy.input;
         let here = input.data().len();
         let len = match self.length {
             Length::Fixed(left) => usize::try_from(left).map_or(here, |left| left.min(here)),
@@ -119,7 +129,7 @@ impl<H: Home> Incoming<H> {
         let (Some(link), Length::Chunked(decoder)) = (self.link.as_mut(), &mut self.length) else {
             return Ok(None);
         };
-        let input = &mut link.connection.input;
+        let input = &mut link.busy.input;
         let mut joined = BytesMut::new();
         let done = loop {
             let data = input.data();
@@ -150,16 +160,11 @@ impl<H: Home> Incoming<H> {
         Ok((!joined.is_empty()).then(|| joined.freeze()))
     }
 
-    /// The answer is complete: the connection goes home, if it is fit for it.
+    /// The answer is complete.
     fn settle(&mut self) {
-        let Some(mut link) = self.link.take() else {
-            return;
-        };
-        let clean = link.connection.upload.is_done() && link.connection.input.is_empty();
-        if link.persistent && clean && !matches!(self.length, Length::UntilClose) {
-            link.connection.upload.rest();
-            link.connection.input.shrink();
-            link.home.give_back(link.connection);
+        if let Some(link) = self.link.take() {
+            let ends_itself = !matches!(self.length, Length::UntilClose);
+            link.busy.settle(link.home, link.persistent && ends_itself);
         }
     }
 
@@ -172,23 +177,18 @@ impl<H: Home> Incoming<H> {
             let Some(link) = &mut self.link else {
                 return Poll::Ready(Ok(None));
             };
-            let Connection {
-                input,
-                stream,
-                upload,
-                ..
-            } = &mut *link.connection;
-            let before = upload.written();
-            let _ = upload.poll(stream, cx);
-            if let Some(error) = upload.take_broken() {
+            let busy = &mut link.busy;
+            let before = busy.upload.written();
+            let _ = busy.poll_send(cx);
+            if let Some(error) = busy.upload.take_broken() {
                 return Poll::Ready(Err(BodyError::other(error)));
             }
-            if upload.written() > before {
+            if busy.upload.written() > before {
                 self.idle.reset();
             }
-            match input.poll_fill(stream, cx, self.step) {
+            match busy.poll_fill(cx, self.step) {
                 // Its own body is late, and the answer may well depend on it.
-                Poll::Pending if upload.is_starved() => return Poll::Pending,
+                Poll::Pending if busy.upload.is_starved() => return Poll::Pending,
                 Poll::Pending => {
                     let (limit, _) = ready!(self.idle.poll(cx));
                     return Poll::Ready(Err(BodyError::TimedOut { limit }));
@@ -248,7 +248,7 @@ mod tests {
     use squall_loop::time::now;
 
     use super::*;
-    use crate::client::{Outgoing, Progress, exchange};
+    use crate::client::{Connection, Outgoing, Progress, exchange};
     use crate::stream::Stream;
 
     /// Larger than the largest read, and different at every place.
@@ -282,7 +282,7 @@ mod tests {
                 on_head: None,
             };
             let (limits, mut progress) = (ExchangeLimits::default(), Progress::default());
-            let connection = Connection::new(Stream::from(ours), now());
+            let connection = Connection::new(Stream::from(ours), now(), now());
             let body = Body::empty();
             let answer = exchange(connection, (), &outgoing, body, &limits, &mut progress).await;
             let whole = answer.unwrap().body.collect(u64::MAX).await.unwrap();

@@ -21,13 +21,15 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 
-use super::answer::Incoming;
+use super::answer::receive;
 use super::buffers;
+use super::busy::Busy;
 use super::connection::{Connection, Home};
 use super::error::ExchangeError;
 use super::head::{Head, OnHead};
 use super::idle::Idle;
 use super::upgraded::Upgraded;
+use super::upload::Upload;
 use crate::body::Body;
 use crate::wire::chunked::ChunkLimits;
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
@@ -131,6 +133,8 @@ pub struct Progress {
     pub written: bool,
     /// When the first byte of an answer came.
     pub first_byte: Option<Instant>,
+    /// When the last one came that was read for its head.
+    pub last_byte: Option<Instant>,
 }
 
 /// An answer, its body still on the wire.
@@ -157,7 +161,7 @@ pub struct Answer {
 /// # Cancel safety
 /// Dropping it closes the connection.
 pub async fn exchange<H: Home>(
-    mut connection: Box<Connection>,
+    connection: Box<Connection>,
     home: H,
     request: &Outgoing<'_>,
     body: Body,
@@ -169,34 +173,28 @@ pub async fn exchange<H: Home>(
     if let Some(tell) = request.on_head {
         tell(Head::Request(&head));
     }
-    (connection.upload).begin(head, body, request.expect_continue);
-    connection.exchanges += 1;
     let mut waiting = Waiting {
+        busy: Busy::new(connection, Upload::new(head, body, request.expect_continue)),
         idle: Idle::new(limits.idle.filter(|_| !limits.bounded), "idle_timeout"),
-        head: ResponseHead::new(),
+        head: buffers::take_answer(),
         informational: 0,
         released: false,
-        connection,
     };
     std::future::poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
-    let Waiting {
-        head,
-        mut connection,
-        ..
-    } = waiting;
+    let Waiting { head, mut busy, .. } = waiting;
     let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
-    connection.note(&head.headers);
-    let peer = connection.peer_addr();
+    busy.connection.note(&head.headers);
+    let peer = busy.connection.peer_addr();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer {
             head,
             body: Body::empty(),
             peer,
-            upgraded: Some(Box::new(Upgraded::new(*connection, home))),
+            upgraded: Some(Box::new(Upgraded::new(busy, home))),
         });
     }
     let persistent = head.keep_alive() && !request.close;
-    let body = Incoming::new(connection, home, length, persistent, limits).into_body();
+    let body = receive(busy, home, length, persistent, limits);
     Ok(Answer {
         head,
         body,
@@ -207,7 +205,7 @@ pub async fn exchange<H: Home>(
 
 /// An exchange that has no answer yet.
 struct Waiting {
-    connection: Box<Connection>,
+    busy: Busy,
     idle: Idle,
     head: ResponseHead,
     informational: usize,
@@ -223,9 +221,9 @@ impl Waiting {
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
-        let Connection { upload, stream, .. } = &mut *self.connection;
-        let before = upload.written();
-        let _ = upload.poll(stream, cx);
+        let before = self.busy.upload.written();
+        let _ = self.busy.poll_send(cx);
+        let upload = &mut self.busy.upload;
         if upload.is_done() && !progress.written {
             progress.written = true;
             if limits.first_byte.is_some() {
@@ -250,7 +248,7 @@ impl Waiting {
         match read {
             // Why the request could not be sent says more than the silence after it.
             Poll::Ready(Err(error)) if error.is_disconnect() => {
-                Poll::Ready(Err(self.connection.upload.take_failed().unwrap_or(error)))
+                Poll::Ready(Err(self.busy.upload.take_failed().unwrap_or(error)))
             }
             Poll::Pending if !starved => {
                 let (limit, setting) = ready!(self.idle.poll(cx));
@@ -269,13 +267,13 @@ impl Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
         loop {
-            let data = self.connection.input.data();
+            let data = self.busy.input.data();
             let used = match data {
                 [] => Ok(None),
                 data => parse_response(data, &limits.head, &mut self.head),
             };
             if let Some(used) = used.map_err(ExchangeError::Head)? {
-                self.connection.input.consume(used);
+                self.busy.input.consume(used);
                 if let Some(tell) = request.on_head {
                     tell(Head::from(&self.head));
                 }
@@ -285,12 +283,13 @@ impl Waiting {
                 self.informational(request, limits)?;
                 continue;
             }
-            let Connection { input, stream, .. } = &mut *self.connection;
-            match ready!(input.poll_fill(stream, cx, HEAD_BUFFER)) {
+            match ready!(self.busy.poll_fill(cx, HEAD_BUFFER)) {
                 Ok(0) => return Poll::Ready(Err(ExchangeError::Closed)),
                 Ok(_) => {
+                    let heard = self.busy.connection.heard;
                     progress.sent = Sent::Yes;
-                    progress.first_byte = progress.first_byte.or(input.heard);
+                    progress.first_byte.get_or_insert(heard);
+                    progress.last_byte = Some(heard);
                 }
                 Err(error) => return Poll::Ready(Err(ExchangeError::Read(error))),
             }
@@ -300,7 +299,7 @@ impl Waiting {
     /// Whether the peer switches to the protocol it was asked for.
     fn switches_to(&self, request: &Outgoing<'_>) -> bool {
         self.head.status == StatusCode::SWITCHING_PROTOCOLS
-            && self.connection.upload.is_done()
+            && self.busy.upload.is_done()
             && (request.upgrade).is_some_and(|name| self.head.headers.has_token("upgrade", name))
     }
 
@@ -313,7 +312,7 @@ impl Waiting {
         match self.head.status {
             StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
             StatusCode::CONTINUE => {
-                self.connection.upload.release();
+                self.busy.upload.release();
                 self.released = true;
             }
             _ => {}

@@ -7,14 +7,17 @@
 
 mod answer;
 mod buffers;
+mod busy;
 mod connection;
 mod error;
 mod h1;
 mod head;
 mod idle;
+mod input;
 mod upgraded;
 mod upload;
 
+pub use buffers::recycle;
 pub use connection::{Connection, Home};
 pub use error::ExchangeError;
 pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, Sent, exchange};

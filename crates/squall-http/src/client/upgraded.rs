@@ -5,7 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, Home};
+use super::busy::Busy;
+use super::connection::Home;
 use crate::stream::Stream;
 
 /// The connection after 101: raw bytes of the other protocol, both ways.
@@ -18,10 +19,10 @@ pub struct Upgraded {
 }
 
 impl Upgraded {
-    pub(super) fn new(connection: Connection, home: impl Home) -> Self {
+    pub(super) fn new(busy: Busy, home: impl Home) -> Self {
         Self {
-            read_ahead: Bytes::copy_from_slice(connection.input.data()),
-            stream: connection.stream,
+            read_ahead: Bytes::copy_from_slice(busy.input.data()),
+            stream: busy.connection.stream,
             home: Box::new(home),
         }
     }

@@ -22,7 +22,7 @@ use crate::body::Body;
 use crate::stream::Stream;
 use crate::wire::chunked;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
@@ -47,33 +47,35 @@ enum Length {
     Chunked,
 }
 
-impl Default for Length {
-    fn default() -> Self {
-        Self::Fixed(0)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Body,
     Flush,
-    #[default]
     Done,
 }
 
 impl Upload {
-    /// Begins with `head`, already written out, and `body`. The one before is done.
-    pub(super) fn begin(&mut self, head: Vec<u8>, body: Body, hold: Option<Duration>) {
-        (self.length, self.stage) = match body.len() {
+    /// Sends `head`, already written out, and `body`.
+    pub(super) fn new(head: Vec<u8>, body: Body, hold: Option<Duration>) -> Self {
+        let (length, stage) = match body.len() {
             Some(0) => (Length::Fixed(0), Stage::Flush),
             Some(length) => (Length::Fixed(length), Stage::Body),
             None => (Length::Chunked, Stage::Body),
         };
-        self.hold = (hold.filter(|_| self.stage == Stage::Body))
-            .map(|limit| Box::new(squall_loop::sleep(limit)));
-        self.framing = head;
-        self.body = body;
-        self.written = 0;
+        Self {
+            framing: head,
+            at: 0,
+            chunk: Bytes::new(),
+            tail: &[],
+            body,
+            length,
+            hold: (hold.filter(|_| stage == Stage::Body))
+                .map(|limit| Box::new(squall_loop::sleep(limit))),
+            stage,
+            failed: None,
+            written: 0,
+            starved: false,
+        }
     }
 
     /// Goes on. Ready when there is nothing left to do, or no way to do it.
@@ -89,6 +91,7 @@ impl Upload {
                 }
                 self.body = Body::empty();
                 self.chunk = Bytes::new();
+                buffers::give_head(std::mem::take(&mut self.framing));
                 Poll::Ready(())
             }
         }
@@ -237,10 +240,5 @@ impl Upload {
     /// Takes the error of the connection.
     pub(super) fn take_failed(&mut self) -> Option<ExchangeError> {
         self.failed.take().map(|error| *error)
-    }
-
-    /// Holds no memory until the next one.
-    pub(super) fn rest(&mut self) {
-        buffers::give_head(std::mem::take(&mut self.framing));
     }
 }

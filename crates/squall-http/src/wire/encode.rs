@@ -47,6 +47,8 @@ pub fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode) {
 ///
 /// Meant for the driver's own fields and for values that came out of a [`Headers`], which
 /// checked them; a value of unknown origin goes through [`Headers::append`].
+// Mostly the name is known to the compiler, which then copies it without a call.
+#[inline(always)]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(
         super::headers::check(name, value).is_ok(),
@@ -56,6 +58,7 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// Writes a field line that came out of a [`Headers`].
+#[inline(always)]
 pub(crate) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);

@@ -70,6 +70,11 @@ impl Headers {
         self.fields.is_empty()
     }
 
+    /// How many bytes of memory it holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.block.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
     /// Removes every field and keeps the memory for the next message.
     pub fn clear(&mut self) {
         self.block.clear();

@@ -439,6 +439,8 @@ impl ClientBuilder {
             let made = client_config(tls);
             self.defaults.error = made.err().map(|error| error.to_string());
         }
+        // Its own one: whoever keeps what was made of it knows the client by it.
+        self.defaults.route = Arc::new(Route::clone(&self.defaults.route));
         let shared = Shared {
             pool: Pool::new(self.limits),
             defaults: self.defaults,

@@ -70,7 +70,7 @@ pub(super) async fn dial(
         trace.enter(Phase::Connect);
         let socket = dialler.dial().map_err(Cause::Io)?;
         trace.marks.connected();
-        return Ok(Connection::new(socket.into(), now()));
+        return Ok(connection(shared, socket.into()));
     }
     let host = url.url().host_str().unwrap_or_default();
     let config = match url.is_https() {
@@ -91,7 +91,7 @@ pub(super) async fn dial(
     };
     trace.marks.connected();
     let Some(config) = config else {
-        return Ok(Connection::new(socket.into(), now()));
+        return Ok(connection(shared, socket.into()));
     };
     trace.enter(Phase::Tls);
     if !route.tls.validate_cert {
@@ -110,7 +110,12 @@ pub(super) async fn dial(
     };
     let stream = unless_zero(waits.tls, "tls_timeout", shaken).await?;
     trace.marks.secured();
-    Ok(Connection::new(stream, now()))
+    Ok(connection(shared, stream))
+}
+
+fn connection(shared: &Shared, stream: Stream) -> Box<Connection> {
+    let born = now();
+    Connection::new(stream, born, shared.pool.retires(born))
 }
 
 /// The addresses of the host of `url` that may be connected to.

@@ -20,7 +20,7 @@ use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
 use super::pool::{Acquired, Lease, Turn};
 use super::request::{HttpRequest, Waits};
-use super::response::{Hop, HttpResponse};
+use super::response::{self, Hop, HttpResponse};
 use super::retry::{self, Retry};
 use super::route::Route;
 use super::time_info::Marks;
@@ -43,6 +43,7 @@ async fn run(
 ) -> Result<(Answer, bool), Cause> {
     let defaults = &shared.defaults;
     let limits = limits(request, shared);
+    let mut since = trace.marks.begun;
     let mut redirects_left = request.redirects(defaults);
     let mut challenges = 0;
     let mut stale = 0;
@@ -60,9 +61,10 @@ async fn run(
             let waits = request.waits(defaults);
             Box::pin(guard(shared, &waits, url, trace)).await?;
             trace.enter(Phase::Queue);
+            since = now();
         }
-        let lease = place(shared, request.waits(defaults).pool, url, &route).await?;
-        let queued = now();
+        let limit = request.waits(defaults).pool;
+        let (lease, queued) = place(shared, limit, url, &route, since).await?;
         trace.marks.queued(queued);
 
         // A request that could not be repeated asks the system whether the line is up.
@@ -78,7 +80,7 @@ async fn run(
                 Box::pin(open(shared, &waits, url, &route, &lease, trace)).await?
             }
         };
-        let reused = connection.exchanges() > 0;
+        let reused = connection.is_used();
 
         trace.enter(Phase::Write);
         let added = HopFields::add(request, shared, url, &route)?;
@@ -117,7 +119,7 @@ async fn run(
                 request.body = replay.unwrap_or_default();
                 stale += 1;
                 trace.repeats += 1;
-                trace.marks.again();
+                since = trace.marks.again();
                 continue;
             }
             answer => answer.map_err(Cause::Exchange)?,
@@ -133,7 +135,7 @@ async fn run(
             request.body = body;
             challenges += 1;
             Box::pin(drain(answer)).await;
-            trace.answered_once();
+            since = trace.answered_once();
             continue;
         }
 
@@ -159,7 +161,7 @@ async fn run(
         Box::pin(drain(answer)).await;
         let url = std::mem::replace(url, next).into_url();
         trace.history.push(Hop { url, status });
-        trace.answered_once();
+        since = trace.answered_once();
         challenges = 0;
     }
 }
@@ -206,12 +208,13 @@ pub(super) async fn once(
         }
     };
     let (answer, reused) = fetched.map_err(|cause| trace.error(cause, url.shown().to_owned()))?;
+    let headed = trace.progress.last_byte.unwrap_or_else(now);
     let (head, body) = plain(request, answer.head, answer.body).map_err(|cause| {
         trace.enter(Phase::Body);
         trace.error(cause, url.shown().to_owned())
     })?;
-    Ok(HttpResponse {
-        marks: trace.marks.finish(&trace.progress),
+    Ok(HttpResponse::new(response::Inner {
+        marks: trace.marks.finish(&trace.progress, headed),
         remote_addr: answer.peer,
         reused,
         retries: trace.repeats,
@@ -219,10 +222,11 @@ pub(super) async fn once(
         upgraded: answer.upgraded,
         head,
         body,
+        trailers: None,
         url,
         max_body_size: request.body_limit(defaults),
         total,
-    })
+    }))
 }
 
 /// The answer without content codings, unless the request wants it as it comes.
@@ -346,10 +350,10 @@ impl Trace {
         self.phase = phase;
     }
 
-    /// The answer is not the last one.
-    fn answered_once(&mut self) {
+    /// The answer is not the last one; the next request begins now.
+    fn answered_once(&mut self) -> Instant {
         self.answered = true;
-        self.marks.again();
+        self.marks.again()
     }
 
     /// Whether the server closed an idle connection just then, and repeating is safe.
@@ -380,7 +384,7 @@ impl Trace {
             Cause::Exchange(_) => Phase::WaitHead,
             _ => self.phase,
         };
-        let time_info = self.marks.finish(&self.progress).info;
+        let time_info = self.marks.finish(&self.progress, now()).info;
         let sent = match self.answered {
             true => self.progress.sent.max(Sent::Maybe),
             false => self.progress.sent,
@@ -389,21 +393,25 @@ impl Trace {
     }
 }
 
+/// A place in the pool, asked for at `since`; and when it was there.
 pub(super) async fn place(
     shared: &Shared,
     limit: Duration,
     url: &Address,
     route: &Arc<Route>,
-) -> Result<Lease, Cause> {
+    since: Instant,
+) -> Result<(Lease, Instant), Cause> {
     // A proxy's connections are for every host.
     let origin = match route.relay(url) {
         Some(via) => Cow::Owned(format!("{via:?}")),
         None => Cow::Borrowed(url.origin()),
     };
     match shared.pool.acquire(&origin, route) {
-        Ok(Acquired::Now(lease)) => Ok(lease),
+        Ok(Acquired::Now(lease)) => Ok((lease, since)),
         Ok(Acquired::Later(waiting)) => {
-            unless_zero(limit, "pool_timeout", async { Ok(waiting.await) }).await
+            let waited = async { Ok(waiting.await) };
+            let lease = unless_zero(limit, "pool_timeout", waited).await?;
+            Ok((lease, now()))
         }
         Err(limit) => Err(Cause::PoolFull { limit }),
     }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use squall_http::client::{Answer, ExchangeLimits, Outgoing, exchange};
 use squall_http::{Body, Headers};
@@ -30,6 +30,16 @@ pub(crate) struct Origin {
     authority: String,
     /// The name that a certificate has to be for, where the address names none.
     server_name: Option<String>,
+    /// The way there, as the client that was here first goes.
+    way: OnceLock<Way>,
+}
+
+/// The way to an origin.
+#[derive(Debug, Clone)]
+struct Way {
+    /// By what the client's own way is.
+    from: Arc<Route>,
+    route: Arc<Route>,
 }
 
 impl Origin {
@@ -42,6 +52,7 @@ impl Origin {
             authority: url.authority().to_owned(),
             url,
             server_name: None,
+            way: OnceLock::new(),
         })
     }
 
@@ -53,6 +64,7 @@ impl Origin {
             url: Address::of(url).ok()?,
             authority: self.authority.clone(),
             server_name: self.url.url().host_str().map(str::to_owned),
+            way: OnceLock::new(),
         })
     }
 
@@ -78,7 +90,19 @@ impl Origin {
         (client.shared().defaults.names).look_up(host, port).await
     }
 
+    /// The way there: worked out once, for all hops go with the same client.
     fn route(&self, defaults: &Defaults) -> Arc<Route> {
+        let way = self.way.get_or_init(|| Way {
+            from: defaults.route.clone(),
+            route: self.work_out(defaults),
+        });
+        match Arc::ptr_eq(&way.from, &defaults.route) {
+            true => way.route.clone(),
+            false => self.work_out(defaults),
+        }
+    }
+
+    fn work_out(&self, defaults: &Defaults) -> Arc<Route> {
         let mut route = defaults.route.clone();
         if let Some(name) = &self.server_name
             && self.url.is_https()
@@ -150,8 +174,10 @@ async fn run(
         },
         None => outgoing,
     };
+    let mut since = trace.marks.begun;
     if relayed.is_some() && defaults.public_only {
         Box::pin(guard(shared, &waits, url, trace)).await?;
+        since = now();
     }
     let limits = &in_time(*limits);
     let mut body = body;
@@ -160,17 +186,17 @@ async fn run(
         trace.enter(Phase::Queue);
         let again = body.try_clone();
         let repeatable = idempotent && again.is_some();
-        let lease = place(shared, waits.pool, url, &route).await?;
+        let (lease, queued) = place(shared, waits.pool, url, &route, since).await?;
         // A request that could not be repeated asks the system whether the line is up.
         let idle = match stale {
-            0 => lease.take_idle(now(), !repeatable),
+            0 => lease.take_idle(queued, !repeatable),
             _ => None,
         };
         let connection = match idle {
             Some(connection) => connection,
             None => Box::pin(open(shared, &waits, url, &route, &lease, trace)).await?,
         };
-        let reused = connection.exchanges() > 0;
+        let reused = connection.is_used();
         trace.enter(Phase::Write);
         let progress = &mut trace.progress;
         match exchange(connection, lease, outgoing, body, limits, progress).await {
@@ -182,6 +208,7 @@ async fn run(
             {
                 body = again.unwrap_or_default();
                 stale += 1;
+                since = now();
             }
             Err(error) => return Err(Cause::Exchange(error)),
         }

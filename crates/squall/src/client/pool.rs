@@ -12,11 +12,14 @@
 //! ones are bounded apart. The youngest idle connection is used first, so that the
 //! surplus grows old and is reaped. Everything is under one short lock.
 
+mod line;
 mod places;
+mod turn;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -27,7 +30,9 @@ use squall_loop::IoLoop;
 use squall_loop::time::now;
 
 use super::route::Route;
+use line::{ByNumber, Line};
 use places::{Idle, Places};
+pub(super) use turn::Turn;
 
 /// The pool's bounds; see the builder of the client for what each is for.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +66,8 @@ impl Default for PoolLimits {
 const ADVERTISED_MAX: Duration = Duration::from_secs(90);
 /// How much earlier than the server says a connection is given up.
 const ADVERTISED_MARGIN: Duration = Duration::from_secs(1);
+/// A hundred years.
+const FOREVER: Duration = Duration::from_secs(3_153_600_000);
 
 /// What the client's pool holds at the moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -86,10 +93,12 @@ struct State {
     idle: usize,
     waiting: usize,
     next_ticket: u64,
+    /// The origins that another permit would be for, by their oldest waiter's ticket.
+    ready: BTreeMap<u64, u32>,
     /// Tickets that were granted and not yet taken.
-    granted: HashSet<u64>,
+    granted: ByNumber<()>,
     /// What those who waited for their turn to dial were given and have not taken.
-    handed: HashMap<u64, Handed>,
+    handed: ByNumber<Handed>,
     reaping: bool,
 }
 
@@ -128,25 +137,24 @@ impl Pool {
         let Some(found) = places.get_mut(place) else {
             return Err(self.limits.waiters);
         };
-        if found.waiters.is_empty()
-            && found.active < self.limits.per_origin
+        if found.waiters().is_none_or(Line::is_empty)
+            && (found.active as usize) < self.limits.per_origin
             && *active < self.limits.total
         {
             found.active += 1;
             *active += 1;
-            let pool = self.clone();
-            return Ok(Acquired::Now(Lease { pool, place }));
+            return Ok(Acquired::Now(Lease::new(self, place)));
         }
         if state.waiting >= self.limits.waiters {
             state.places.forget_if_unused(place);
             return Err(self.limits.waiters);
         }
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
+        let ticket = state.ticket();
         state.waiting += 1;
         if let Some(origin) = state.places.get_mut(place) {
-            origin.waiters.insert(ticket, Waker::noop().clone());
+            origin.crowd_in().waiters.join(ticket);
         }
+        state.list(place, self.limits.per_origin);
         Ok(Acquired::Later(Waiting {
             pool: self.clone(),
             place,
@@ -156,79 +164,88 @@ impl Pool {
     }
 
     /// A permit is free again: the oldest waiter that fits gets it.
-    fn release(&self, state: &mut State, place: usize) -> Option<Waker> {
+    fn release(&self, state: &mut State, place: u32) -> Option<Waker> {
+        let per_origin = self.limits.per_origin;
         let total_was_full = state.active >= self.limits.total;
         state.active = state.active.saturating_sub(1);
         let origin = state.places.get_mut(place)?;
         origin.active = origin.active.saturating_sub(1);
-        let own = !origin.waiters.is_empty() && origin.active < self.limits.per_origin;
-        let next = if state.waiting == 0 {
-            None
-        } else if own && !total_was_full {
-            Some(place)
-        } else {
-            state.oldest_waiter(self.limits.per_origin)
+        if state.waiting == 0 {
+            state.places.forget_if_unused(place);
+            return None;
+        }
+        let own =
+            (origin.active as usize) < per_origin && !origin.waiters().is_none_or(Line::is_empty);
+        state.list(place, per_origin);
+        let next = match own && !total_was_full {
+            true => Some(place),
+            false => state.ready.first_key_value().map(|(_, place)| *place),
         };
         let Some(next) = next else {
             state.places.forget_if_unused(place);
             return None;
         };
         let origin = state.places.get_mut(next)?;
-        let (ticket, waker) = origin.waiters.pop_first()?;
+        let crowd = origin.crowd()?;
+        let (ticket, waker) = crowd.waiters.pop()?;
+        crowd.granted += 1;
         origin.active += 1;
-        origin.granted += 1;
         state.active += 1;
         state.waiting -= 1;
-        state.granted.insert(ticket);
+        state.granted.insert(ticket, ());
+        state.list(next, per_origin);
         state.places.forget_if_unused(place);
         Some(waker)
     }
 
-    fn keep(self: &Arc<Self>, place: usize, connection: Box<Connection>) {
-        let Some(life) = self.idle_life(&connection) else {
-            return;
+    /// A connection is free: for the next one in line, or to be kept.
+    fn put(&self, state: &mut State, place: u32, connection: Box<Connection>) -> Put {
+        let mut put = Put::default();
+        let (Some(until), Some(origin)) =
+            (self.idle_until(&connection), state.places.get_mut(place))
+        else {
+            put.closed = Some(connection);
+            return put;
         };
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let Some(origin) = state.places.get_mut(place) else {
-            return;
-        };
-        if let Some((ticket, waker)) = origin.line.pop_first() {
+        if let Some((ticket, waker)) = origin.crowd().and_then(|crowd| crowd.dialers.pop()) {
             state.handed.insert(ticket, Handed::Connection(connection));
-            drop(guard);
-            return waker.wake();
+            put.wake = Some(waker);
+            return put;
         }
         if state.idle >= self.limits.idle_total {
-            return;
+            put.closed = Some(connection);
+            return put;
         }
-        let wanted = self.limits.idle_per_origin + origin.granted;
-        let surplus = (origin.idle.len() >= wanted).then(|| origin.idle.remove(0));
-        let until = connection.heard() + life;
+        let wanted = self.limits.idle_per_origin + origin.granted() as usize;
+        put.closed = (origin.idle.len() >= wanted).then(|| origin.idle.remove(0).connection);
         origin.push_idle(Idle { connection, until });
-        state.idle += usize::from(surplus.is_none());
-        let reap = !std::mem::replace(&mut state.reaping, true);
-        drop(guard);
-        drop(surplus);
-        if reap {
-            self.reap_later();
-        }
+        state.idle += usize::from(put.closed.is_none());
+        put.reap = !std::mem::replace(&mut state.reaping, true);
+        put
     }
 
-    /// How long a connection may be idle; `None`: it is not worth keeping.
-    fn idle_life(&self, connection: &Connection) -> Option<Duration> {
-        // Between 0.9 and 1.1 times, so that what was opened together is not closed together.
-        let share = 1152 + u32::from(connection.salt());
-        let oldest = (self.limits.max_age / 1280).saturating_mul(share);
-        let age = (connection.heard()).saturating_duration_since(connection.born());
-        let rest = oldest.checked_sub(age)?;
+    /// Until when a connection may be idle; `None`: it is not worth keeping.
+    fn idle_until(&self, connection: &Connection) -> Option<Instant> {
         let idle = match connection.keep_alive() {
             Some(told) => told
                 .checked_sub(ADVERTISED_MARGIN)?
                 .min(ADVERTISED_MAX.max(self.limits.idle_timeout)),
             None => self.limits.idle_timeout,
         };
-        let life = idle.min(rest);
-        (!life.is_zero() && self.limits.idle_per_origin > 0).then_some(life)
+        let (heard, retires) = (connection.heard(), connection.retires());
+        let until = heard
+            .checked_add(idle)
+            .map_or(retires, |until| until.min(retires));
+        (until > heard && self.limits.idle_per_origin > 0).then_some(until)
+    }
+
+    /// When a connection that was made just now is too old to be kept: between 0.9 and 1.1
+    /// times `max_age`, so that what was opened together is not closed together.
+    pub(super) fn retires(&self, born: Instant) -> Instant {
+        let share = 1152 + RandomState::new().hash_one(0_u8) as u32 % 256;
+        let age = (self.limits.max_age / 1280).saturating_mul(share);
+        // A clock that cannot count so far has no end that matters.
+        born.checked_add(age).unwrap_or(born + FOREVER)
     }
 
     /// Sweeps while there is something to sweep; holds no pool alive.
@@ -255,7 +272,7 @@ impl Pool {
         let mut state = self.lock();
         let mut unused = Vec::new();
         for (place, origin) in state.places.iter_mut() {
-            gone.extend(origin.idle.extract_if(.., |idle| idle.until <= now));
+            origin.sweep(now, &mut gone);
             if !origin.is_used() {
                 unused.push(place);
             }
@@ -274,21 +291,57 @@ impl Pool {
 }
 
 impl State {
+    fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
     /// Whether this waiter was given its permit, which it takes now.
-    fn take_grant(&mut self, place: usize, ticket: u64) -> bool {
-        let granted = self.granted.remove(&ticket);
-        if granted && let Some(origin) = self.places.get_mut(place) {
-            origin.granted -= 1;
+    fn take_grant(&mut self, place: u32, ticket: u64) -> bool {
+        let granted = self.granted.remove(&ticket).is_some();
+        if granted && let Some(crowd) = self.places.get_mut(place).and_then(|at| at.crowd()) {
+            crowd.granted -= 1;
         }
         granted
     }
 
-    fn oldest_waiter(&self, per_origin: usize) -> Option<usize> {
-        (self.places.iter())
-            .filter(|(_, origin)| origin.active < per_origin)
-            .filter_map(|(place, origin)| Some((origin.waiters.first_key_value()?.0, place)))
-            .min_by_key(|(ticket, _)| **ticket)
-            .map(|(_, place)| place)
+    /// Lists an origin by its oldest waiter, if another permit of its own would be for it.
+    fn list(&mut self, place: u32, per_origin: usize) {
+        let Some(origin) = self.places.get_mut(place) else {
+            return;
+        };
+        let has_room = (origin.active as usize) < per_origin;
+        let Some(crowd) = origin.crowd() else {
+            return;
+        };
+        let first = crowd.waiters.first().filter(|_| has_room);
+        if first != crowd.listed {
+            if let Some(old) = std::mem::replace(&mut crowd.listed, first) {
+                self.ready.remove(&old);
+            }
+            if let Some(first) = first {
+                self.ready.insert(first, place);
+            }
+        }
+    }
+}
+
+/// What is left to do for a connection that was put back, without the lock.
+#[derive(Default)]
+struct Put {
+    wake: Option<Waker>,
+    closed: Option<Box<Connection>>,
+    reap: bool,
+}
+
+impl Put {
+    fn finish(self, pool: &Arc<Pool>) {
+        if let Some(waker) = self.wake {
+            waker.wake();
+        }
+        if self.reap {
+            pool.reap_later();
+        }
     }
 }
 
@@ -301,7 +354,7 @@ pub(super) enum Acquired {
 /// Waits for a permit. Dropping it leaves the queue, or passes the permit on.
 pub(super) struct Waiting {
     pool: Arc<Pool>,
-    place: usize,
+    place: u32,
     ticket: u64,
     taken: bool,
 }
@@ -314,15 +367,10 @@ impl Future for Waiting {
         let mut state = this.pool.lock();
         if state.take_grant(this.place, this.ticket) {
             this.taken = true;
-            return Poll::Ready(Lease {
-                pool: this.pool.clone(),
-                place: this.place,
-            });
+            return Poll::Ready(Lease::new(&this.pool, this.place));
         }
-        if let Some(waker) = (state.places.get_mut(this.place))
-            .and_then(|origin| origin.waiters.get_mut(&this.ticket))
-        {
-            waker.clone_from(cx.waker());
+        if let Some(crowd) = state.places.get_mut(this.place).and_then(|at| at.crowd()) {
+            crowd.waiters.wait(this.ticket, cx.waker());
         }
         Poll::Pending
     }
@@ -337,10 +385,11 @@ impl Drop for Waiting {
         let waker = if state.take_grant(self.place, self.ticket) {
             self.pool.release(&mut state, self.place)
         } else {
-            let found = state.places.get_mut(self.place);
-            if found.is_some_and(|origin| origin.waiters.remove(&self.ticket).is_some()) {
+            let crowd = state.places.get_mut(self.place).and_then(|at| at.crowd());
+            if crowd.is_some_and(|crowd| crowd.waiters.leave(self.ticket)) {
                 state.waiting -= 1;
             }
+            state.list(self.place, self.pool.limits.per_origin);
             state.places.forget_if_unused(self.place);
             None
         };
@@ -354,10 +403,20 @@ impl Drop for Waiting {
 /// The permit for one connection. Dropping it lets the next fetch in.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    place: usize,
+    place: u32,
+    /// It was given back together with its connection.
+    returned: bool,
 }
 
 impl Lease {
+    fn new(pool: &Arc<Pool>, place: u32) -> Self {
+        Self {
+            pool: pool.clone(),
+            place,
+            returned: false,
+        }
+    }
+
     /// The youngest idle connection that is still quiet; `ask` asks the system about it.
     pub(super) fn take_idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
         loop {
@@ -374,119 +433,26 @@ impl Lease {
     }
 }
 
-/// What a fetch without an idle connection gets.
-pub(super) enum Turn {
-    /// It may dial, while it holds this.
-    Dial(Dialling),
-    /// A connection came free before.
-    Connection(Box<Connection>),
-}
-
-impl Lease {
-    /// Waits for the turn to dial, or for a connection that comes free.
-    pub(super) async fn turn(&self) -> Turn {
-        let ticket = {
-            let mut state = self.pool.lock();
-            let ticket = state.next_ticket;
-            let Some(origin) = state.places.get_mut(self.place) else {
-                return Turn::Dial(self.dialling());
-            };
-            if origin.dialling < self.pool.limits.dials && origin.line.is_empty() {
-                origin.dialling += 1;
-                return Turn::Dial(self.dialling());
-            }
-            origin.line.insert(ticket, Waker::noop().clone());
-            state.next_ticket += 1;
-            ticket
-        };
-        let place = InLine {
-            lease: self,
-            ticket,
-        };
-        std::future::poll_fn(|cx| place.poll(cx)).await
-    }
-
-    /// Its share of `dialling` was counted.
-    fn dialling(&self) -> Dialling {
-        Dialling {
-            pool: self.pool.clone(),
-            place: self.place,
-        }
-    }
-}
-
-/// A place in the line of those who want to dial. Dropping it passes on what was handed.
-struct InLine<'a> {
-    lease: &'a Lease,
-    ticket: u64,
-}
-
-impl InLine<'_> {
-    fn poll(&self, cx: &Context<'_>) -> Poll<Turn> {
-        let mut state = self.lease.pool.lock();
-        match state.handed.remove(&self.ticket) {
-            Some(Handed::Connection(connection)) => {
-                return Poll::Ready(Turn::Connection(connection));
-            }
-            Some(Handed::Dial) => return Poll::Ready(Turn::Dial(self.lease.dialling())),
-            None => {}
-        }
-        let origin = state.places.get_mut(self.lease.place);
-        if let Some(waker) = origin.and_then(|origin| origin.line.get_mut(&self.ticket)) {
-            waker.clone_from(cx.waker());
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for InLine<'_> {
-    fn drop(&mut self) {
-        let mut state = self.lease.pool.lock();
-        if let Some(origin) = state.places.get_mut(self.lease.place) {
-            origin.line.remove(&self.ticket);
-        }
-        let handed = state.handed.remove(&self.ticket);
-        drop(state);
-        match handed {
-            Some(Handed::Connection(connection)) => {
-                self.lease.pool.keep(self.lease.place, connection);
-            }
-            Some(Handed::Dial) => drop(self.lease.dialling()),
-            None => {}
-        }
-    }
-}
-
-/// One of the dials that are allowed at a time. Dropping it lets the next one begin.
-pub(super) struct Dialling {
-    pool: Arc<Pool>,
-    place: usize,
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        let Some(origin) = state.places.get_mut(self.place) else {
-            return;
-        };
-        let Some((ticket, waker)) = origin.line.pop_first() else {
-            origin.dialling = origin.dialling.saturating_sub(1);
-            return;
-        };
-        state.handed.insert(ticket, Handed::Dial);
-        drop(state);
-        waker.wake();
-    }
-}
-
 impl Home for Lease {
-    fn give_back(self, connection: Box<Connection>) {
-        self.pool.keep(self.place, connection);
+    fn give_back(mut self, connection: Box<Connection>) {
+        self.returned = true;
+        let (put, waker) = {
+            let mut state = self.pool.lock();
+            let put = self.pool.put(&mut state, self.place, connection);
+            (put, self.pool.release(&mut state, self.place))
+        };
+        put.finish(&self.pool);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.returned {
+            return;
+        }
         let waker = {
             let mut state = self.pool.lock();
             self.pool.release(&mut state, self.place)

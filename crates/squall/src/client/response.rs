@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use squall_http::client::{Sent, Upgraded};
+use squall_http::client::{Sent, Upgraded, recycle};
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, BodyError, Headers};
 use url::Url;
@@ -20,10 +20,16 @@ use super::time_info::{Marks, TimeInfo};
 use super::total::Total;
 
 /// An answer. Dropping it before the body's end closes its connection.
+///
+/// It is one pointer large, for it goes from hand to hand.
 #[doc(alias = "HTTPResponse")]
-pub struct HttpResponse {
+pub struct HttpResponse(Box<Inner>);
+
+pub(super) struct Inner {
     pub(super) head: ResponseHead,
     pub(super) body: Body,
+    /// Those of a body that was read as a whole.
+    pub(super) trailers: Option<Box<Headers>>,
     pub(super) url: Address,
     pub(super) remote_addr: Option<SocketAddr>,
     pub(super) reused: bool,
@@ -34,6 +40,12 @@ pub struct HttpResponse {
     pub(super) max_body_size: u64,
     /// Until when the whole body has to be read.
     pub(super) total: Option<Total>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        recycle(std::mem::take(&mut self.head));
+    }
 }
 
 /// A redirect that was followed.
@@ -47,74 +59,82 @@ pub struct Hop {
 }
 
 impl HttpResponse {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Box::new(inner))
+    }
+
+    pub(super) fn add_retries(&mut self, retries: u32) {
+        self.0.retries += retries;
+    }
+
     /// The status as a number, such as 200.
     pub fn code(&self) -> u16 {
-        self.head.status.as_u16()
+        self.0.head.status.as_u16()
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.head.status
+        self.0.head.status
     }
 
     /// The server's reason phrase, else the registered one; may be empty.
     pub fn reason(&self) -> &str {
-        match &*self.head.reason {
-            "" => self.head.status.canonical_reason().unwrap_or_default(),
+        match &*self.0.head.reason {
+            "" => self.0.head.status.canonical_reason().unwrap_or_default(),
             reason => reason,
         }
     }
 
     /// The header fields, in order.
     pub fn headers(&self) -> &Headers {
-        &self.head.headers
+        &self.0.head.headers
     }
 
     /// The address that answered, after redirects.
     pub fn effective_url(&self) -> &Url {
-        self.url.url()
+        self.0.url.url()
     }
 
     /// The server's address on the network.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.remote_addr
+        self.0.remote_addr
     }
 
     /// Whether the connection had carried another request before.
     pub fn reused(&self) -> bool {
-        self.reused
+        self.0.reused
     }
 
     /// How often the request was sent again: because an idle connection turned out to be
     /// closed, or because a [`Retry`](super::Retry) policy said so.
     pub fn retries(&self) -> u32 {
-        self.retries
+        self.0.retries
     }
 
     /// The redirects that were followed, in order.
     pub fn history(&self) -> &[Hop] {
-        &self.history
+        &self.0.history
     }
 
     /// How long the body is, if the server has said it and it comes as it is.
     pub fn content_length(&self) -> Option<u64> {
-        self.body.len()
+        self.0.body.len()
     }
 
     /// The connection after a 101, which the request has asked for with
     /// [`upgrade`](super::HttpRequest::upgrade).
-    pub fn into_upgraded(self) -> Option<Upgraded> {
-        self.upgraded.map(|upgraded| *upgraded)
+    pub fn into_upgraded(mut self) -> Option<Upgraded> {
+        self.0.upgraded.take().map(|upgraded| *upgraded)
     }
 
     /// How long the fetch took: to the head, or to the end once the body was read.
     pub fn request_time(&self) -> Duration {
-        Duration::try_from_secs_f64(self.marks.info.total).unwrap_or_default()
+        Duration::try_from_secs_f64(self.0.marks.info.total).unwrap_or_default()
     }
 
     /// When each phase ended, in seconds.
     pub fn time_info(&self) -> &TimeInfo {
-        &self.marks.info
+        &self.0.marks.info
     }
 
     /// Makes a status of 400 and more an error, as Tornado's `fetch` does.
@@ -124,10 +144,10 @@ impl HttpResponse {
     #[doc(alias = "error_for_status")]
     #[doc(alias = "raise_error")]
     pub fn rethrow(self) -> Result<Self, FetchError> {
-        if self.head.status.as_u16() < 400 {
+        if self.0.head.status.as_u16() < 400 {
             return Ok(self);
         }
-        let status = self.head.status;
+        let status = self.0.head.status;
         Err(self.error(Phase::Status, Cause::Status(status)))
     }
 
@@ -142,27 +162,28 @@ impl HttpResponse {
     /// # Cancel safety
     /// What was read so far is lost.
     pub async fn bytes(&mut self) -> Result<Bytes, FetchError> {
-        let limit = self.max_body_size;
-        if let Some(bytes) = self.body.to_bytes() {
+        let limit = self.0.max_body_size;
+        if let Some(bytes) = self.0.body.to_bytes() {
             return match bytes.len() as u64 <= limit {
                 true => Ok(bytes),
                 false => Err(self.error(Phase::Body, Cause::Body(BodyError::TooLarge { limit }))),
             };
         }
-        let body = &mut self.body;
+        let Inner { body, total, .. } = &mut *self.0;
         let collected = async { body.collect(limit).await.map_err(Cause::Body) };
-        let collected = match &mut self.total {
+        let collected = match total {
             None => collected.await,
             Some(total) => total.bound(collected).await,
         };
-        self.marks.extend();
+        self.0.marks.extend();
         match collected {
             Ok(bytes) => {
-                self.body = bytes.clone().into();
+                self.0.trailers = self.0.body.take_trailers().map(Box::new);
+                self.0.body = bytes.clone().into();
                 Ok(bytes)
             }
             Err(cause) => {
-                self.body = Body::empty();
+                self.0.body = Body::empty();
                 Err(self.error(Phase::Body, cause))
             }
         }
@@ -171,7 +192,7 @@ impl HttpResponse {
     /// The whole body, if it was read with [`bytes`](Self::bytes) or one of its kin, or was
     /// fetched by an [`HttpClient`](super::HttpClient).
     pub fn body(&self) -> Option<&[u8]> {
-        self.body.as_bytes()
+        self.0.body.as_bytes()
     }
 
     /// The whole body as text; what is not UTF-8 is replaced by U+FFFD.
@@ -202,7 +223,7 @@ impl HttpResponse {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let chunk = self.body.chunk().await.transpose();
+        let chunk = self.0.body.chunk().await.transpose();
         chunk.map_err(|error| self.error(Phase::Body, Cause::Body(error)))
     }
 
@@ -238,28 +259,30 @@ impl HttpResponse {
     }
 
     /// The body, to be passed on as it comes.
-    pub fn into_body(self) -> Body {
-        self.body
+    pub fn into_body(mut self) -> Body {
+        std::mem::take(&mut self.0.body)
     }
 
-    /// The fields of the chunked body's trailer, once its end was seen.
+    /// The fields of the chunked body's trailer, once its end was seen: after
+    /// [`chunk`](Self::chunk) has given `None`, or after [`bytes`](Self::bytes) and its kin.
     pub fn take_trailers(&mut self) -> Option<Headers> {
-        self.body.take_trailers()
+        let kept = self.0.trailers.take().map(|trailers| *trailers);
+        kept.or_else(|| self.0.body.take_trailers())
     }
 
     pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
-        let url = self.url.shown().to_owned();
-        FetchError::new(url, phase, Sent::Yes, self.marks.info, cause)
+        let url = self.0.url.shown().to_owned();
+        FetchError::new(url, phase, Sent::Yes, self.0.marks.info, cause)
     }
 }
 
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpResponse")
-            .field("status", &self.head.status)
-            .field("url", &self.url.shown())
-            .field("headers", &self.head.headers)
-            .field("body", &self.body)
+            .field("status", &self.0.head.status)
+            .field("url", &self.0.url.shown())
+            .field("headers", &self.0.head.headers)
+            .field("body", &self.0.body)
             .finish()
     }
 }

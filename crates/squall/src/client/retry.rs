@@ -189,7 +189,7 @@ pub(super) async fn attempts(
         let next = (done < retry.times).then(|| request.try_clone()).flatten();
         let mut outcome = hedged(shared, request).await;
         if let Ok(response) = &mut outcome {
-            response.retries += done;
+            response.add_retries(done);
         }
         let Some(mut next) = next else { return outcome };
         let Some(pause) = retry.pause(done, idempotent, &outcome) else {

@@ -34,7 +34,7 @@ pub struct TimeInfo {
 /// The marks of a fetch, on the loop's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
-    begun: Instant,
+    pub(super) begun: Instant,
     pub(super) info: TimeInfo,
 }
 
@@ -63,9 +63,11 @@ impl Marks {
         };
     }
 
-    /// Another request of the same fetch begins.
-    pub(super) fn again(&mut self) {
-        self.info.redirect = self.at(now());
+    /// Another request of the same fetch begins, now.
+    pub(super) fn again(&mut self) -> Instant {
+        let now = now();
+        self.info.redirect = self.at(now);
+        now
     }
 
     pub(super) fn resolved(&mut self) {
@@ -92,9 +94,9 @@ impl Marks {
     }
 
     /// The head is there, or will never be.
-    pub(super) fn finish(mut self, progress: &Progress) -> Self {
+    pub(super) fn finish(mut self, progress: &Progress, end: Instant) -> Self {
         self.info.starttransfer = progress.first_byte.map_or(0.0, |at| self.at(at));
-        self.info.total = self.at(now());
+        self.info.total = self.at(end);
         self
     }
 

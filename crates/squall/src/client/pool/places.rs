@@ -1,36 +1,46 @@
 //! `Places`: the origins of a pool, found by name once and by number from then on.
 //!
 //! A permit holds the number of its origin, which stays its own as long as the origin is
-//! in use: what a fetch does to the pool needs one search, and a host costs little.
+//! in use: what a fetch does to the pool needs one search. A host costs little, for a
+//! client may know thousands of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Instant;
 
 use slab::Slab;
 use squall_http::client::Connection;
 
+use super::line::{ByNumber, Line};
 use crate::client::route::Route;
 
 /// One origin, by one way there: what has to be equal for a connection to be shared.
 pub(super) struct Origin {
     /// Scheme, host and port.
-    name: Arc<str>,
+    name: Box<str>,
     route: Arc<Route>,
-    /// The next one of the same name, by another way.
-    next: Option<usize>,
-    pub(super) active: usize,
+    /// The next one whose name has the same hash; mostly the same name, by another way.
+    next: Option<u32>,
+    pub(super) active: u32,
+    /// Connections that are being made.
+    pub(super) dialling: u32,
     /// Oldest first.
     pub(super) idle: Vec<Idle>,
-    /// By ticket, so oldest first too.
-    pub(super) waiters: BTreeMap<u64, Waker>,
+    /// `None`: nobody has waited lately.
+    crowd: Option<Box<Crowd>>,
+}
+
+/// Those who wait at an origin.
+#[derive(Default)]
+pub(super) struct Crowd {
+    /// For a permit.
+    pub(super) waiters: Line,
+    /// Under which ticket the pool lists the origin as one that a permit would be for.
+    pub(super) listed: Option<u64>,
     /// Permits that waiters were given and have not taken: each will want a connection.
-    pub(super) granted: usize,
-    /// Connections that are being made.
-    pub(super) dialling: usize,
-    /// Those who have a permit and wait until they may dial; by ticket.
-    pub(super) line: BTreeMap<u64, Waker>,
+    pub(super) granted: u32,
+    /// Those who have a permit and wait until they may dial.
+    pub(super) dialers: Line,
 }
 
 pub(super) struct Idle {
@@ -40,7 +50,27 @@ pub(super) struct Idle {
 
 impl Origin {
     pub(super) fn is_used(&self) -> bool {
-        self.active > 0 || !self.idle.is_empty() || !self.waiters.is_empty()
+        self.active > 0 || !self.idle.is_empty() || !self.waiters().is_none_or(Line::is_empty)
+    }
+
+    /// Who waits for a permit.
+    pub(super) fn waiters(&self) -> Option<&Line> {
+        Some(&self.crowd.as_ref()?.waiters)
+    }
+
+    /// Those who wait, if anybody does or has.
+    pub(super) fn crowd(&mut self) -> Option<&mut Crowd> {
+        self.crowd.as_deref_mut()
+    }
+
+    /// Those who wait, with somebody to come.
+    pub(super) fn crowd_in(&mut self) -> &mut Crowd {
+        self.crowd.get_or_insert_default()
+    }
+
+    /// Permits that waiters were given and have not taken.
+    pub(super) fn granted(&self) -> u32 {
+        self.crowd.as_ref().map_or(0, |crowd| crowd.granted)
     }
 
     /// Keeps a connection as the youngest one.
@@ -51,93 +81,108 @@ impl Origin {
         }
         self.idle.push(idle);
     }
+
+    /// Closes nothing that is good: takes out what has been idle for too long, and lets go
+    /// of the memory of a rush that is over.
+    pub(super) fn sweep(&mut self, now: Instant, gone: &mut Vec<Idle>) {
+        gone.extend(self.idle.extract_if(.., |idle| idle.until <= now));
+        let rests = |crowd: &Crowd| {
+            crowd.granted == 0 && crowd.waiters.is_empty() && crowd.dialers.is_empty()
+        };
+        self.crowd.take_if(|crowd| rests(crowd));
+        if self.idle.len() < self.idle.capacity() / 2 {
+            self.idle.shrink_to_fit();
+        }
+    }
 }
 
 #[derive(Default)]
 pub(super) struct Places {
     origins: Slab<Origin>,
-    /// The first one of each name.
-    by_name: HashMap<Arc<str>, usize>,
+    /// The first one of each hash of a name.
+    by_hash: ByNumber<u32>,
+    hasher: RandomState,
     /// The one that was found last, and most likely is looked for next.
-    last: usize,
+    last: u32,
 }
 
 impl Places {
     /// The number of an origin, which is made if there is none.
-    pub(super) fn find(&mut self, name: &str, route: &Arc<Route>) -> usize {
-        let is_it = |last: &Origin| *last.name == *name && last.route == *route;
-        if !self.get(self.last).is_some_and(is_it) {
+    pub(super) fn find(&mut self, name: &str, route: &Arc<Route>) -> u32 {
+        if !self.get(self.last).is_some_and(|last| last.is(name, route)) {
             self.last = self.search(name, route);
         }
         self.last
     }
 
-    fn search(&mut self, name: &str, route: &Arc<Route>) -> usize {
-        let first = self.by_name.get(name).copied();
+    fn search(&mut self, name: &str, route: &Arc<Route>) -> u32 {
+        let hash = self.hasher.hash_one(name);
+        let first = self.by_hash.get(&hash).copied();
         let mut at = first;
         while let Some((place, origin)) = at.and_then(|place| Some((place, self.get(place)?))) {
-            if origin.route == *route {
+            if origin.is(name, route) {
                 return place;
             }
             at = origin.next;
         }
-        let name = (first.and_then(|place| self.get(place)))
-            .map_or_else(|| name.into(), |origin| origin.name.clone());
         let place = self.origins.insert(Origin {
-            name: name.clone(),
+            name: name.into(),
             route: route.clone(),
             next: first,
             active: 0,
-            idle: Vec::new(),
-            waiters: BTreeMap::new(),
-            granted: 0,
             dialling: 0,
-            line: BTreeMap::new(),
+            idle: Vec::new(),
+            crowd: None,
         });
-        self.by_name.insert(name, place);
+        // Each of them is in use: there is memory for far fewer.
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.by_hash.insert(hash, place);
         place
     }
 
-    fn get(&self, place: usize) -> Option<&Origin> {
-        self.origins.get(place)
+    fn get(&self, place: u32) -> Option<&Origin> {
+        self.origins.get(place as usize)
     }
 
-    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Origin> {
-        self.origins.get_mut(place)
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut Origin> {
+        self.origins.get_mut(place as usize)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Origin)> {
-        self.origins.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Origin)> {
-        self.origins.iter_mut()
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Origin)> {
+        (self.origins.iter_mut()).map(|(place, origin)| (place as u32, origin))
     }
 
     /// Lets go of an origin that nobody uses.
-    pub(super) fn forget_if_unused(&mut self, place: usize) {
+    pub(super) fn forget_if_unused(&mut self, place: u32) {
         if self.get(place).is_none_or(Origin::is_used) {
             return;
         }
-        let Some(gone) = self.origins.try_remove(place) else {
+        let Some(gone) = self.origins.try_remove(place as usize) else {
             return;
         };
-        let first = self.by_name.get(&gone.name).copied();
+        let hash = self.hasher.hash_one(&*gone.name);
+        let first = self.by_hash.get(&hash).copied();
         if first == Some(place) {
             match gone.next {
-                Some(next) => self.by_name.insert(gone.name, next),
-                None => self.by_name.remove(&gone.name),
+                Some(next) => self.by_hash.insert(hash, next),
+                None => self.by_hash.remove(&hash),
             };
             return;
         }
         let mut at = first;
-        while let Some(before) = at.and_then(|at| self.origins.get_mut(at)) {
+        while let Some(before) = at.and_then(|at| self.origins.get_mut(at as usize)) {
             if before.next == Some(place) {
                 before.next = gone.next;
                 return;
             }
             at = before.next;
         }
+    }
+}
+
+impl Origin {
+    fn is(&self, name: &str, route: &Arc<Route>) -> bool {
+        *self.name == *name && self.route == *route
     }
 }
 
@@ -167,9 +212,9 @@ mod tests {
             places.forget_if_unused(place);
         }
         assert_eq!(places.find("http://x", &ways[2]), found[2]);
-        assert_eq!(places.iter().count(), 1);
+        assert_eq!(places.origins.len(), 1);
         places.get_mut(found[2]).unwrap().active = 0;
         places.forget_if_unused(found[2]);
-        assert_eq!((places.iter().count(), places.by_name.len()), (0, 0));
+        assert_eq!((places.origins.len(), places.by_hash.len()), (0, 0));
     }
 }
