@@ -19,6 +19,7 @@
 
 mod error;
 mod known;
+mod plain;
 mod scan;
 
 use std::borrow::Cow;
@@ -153,9 +154,10 @@ impl RequestHead {
 
     /// The query without its question mark, still percent-encoded.
     pub fn query(&self) -> Option<&str> {
-        self.path_and_query()
-            .split_once('?')
-            .map(|(_, query)| query)
+        let (_, query) = (self.may_query)
+            .then(|| self.path_and_query().split_once('?'))
+            .flatten()?;
+        Some(query)
     }
 
     /// The host the request is for, with its port if one was given.
@@ -297,7 +299,7 @@ pub fn parse_response(
     if !out.scan.is_worth_parsing(head, limits, false)? {
         return Ok(None);
     }
-    let used = match read_response(head, limits, false, out) {
+    let used = match read_response(head, limits, out) {
         Err(error @ (HeadError::Version | HeadError::LineEnd)) => {
             let Some(whole) = out.scan.whole_head(head, limits, false)? else {
                 return Ok(None);
@@ -305,7 +307,7 @@ pub fn parse_response(
             if error == HeadError::LineEnd {
                 return Err(error);
             }
-            read_response(&with_known_minor(whole, b'H')?, limits, false, out)?
+            read_response(&with_known_minor(whole, b'H')?, limits, out)?
         }
         used => used?,
     };
@@ -320,10 +322,27 @@ fn read_request(
     limits: &HeadLimits,
     out: &mut RequestHead,
 ) -> Result<Option<usize>, HeadError> {
+    if let Some((method, target, version, line)) = plain::request_line(head)
+        && let Some(section) = head.get(line..)
+        && let Some((known, rest)) = plain::fields(section, most_fields(limits), &mut out.headers)
+    {
+        out.known = known;
+        let read = begin_request(method, target, version, limits, out);
+        if read.and_then(|()| check_host(out)).is_ok() {
+            return Ok(Some(line + rest));
+        }
+    }
+    read_any_request(head, limits, out)
+}
+
+/// The same for every head.
+fn read_any_request(
+    head: &[u8],
+    limits: &HeadLimits,
+    out: &mut RequestHead,
+) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
-    let slots = slots
-        .get_mut(..limits.max_headers.min(SLOTS))
-        .unwrap_or_default();
+    let slots = slots.get_mut(..most_fields(limits)).unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
     let used = match ParserConfig::default().parse_request_with_uninit_headers(
         &mut request,
@@ -338,6 +357,20 @@ fn read_request(
         request.method.unwrap_or_default(),
         request.path.unwrap_or_default(),
     );
+    begin_request(method, target, version_of(request.version), limits, out)?;
+    out.known = read_fields(head, used, request.headers, &mut out.headers)?;
+    check_host(out)?;
+    Ok(Some(used))
+}
+
+/// Takes in the request line.
+fn begin_request(
+    method: &str,
+    target: &str,
+    version: Version,
+    limits: &HeadLimits,
+    out: &mut RequestHead,
+) -> Result<(), HeadError> {
     if target.len() > limits.max_target_size {
         return Err(HeadError::TargetTooLong {
             limit: limits.max_target_size,
@@ -351,25 +384,42 @@ fn read_request(
         _ if method.len() > METHOD_BYTES => return Err(HeadError::Method),
         _ => Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::Method)?,
     };
-    out.version = version_of(request.version);
+    out.version = version;
     (out.form, out.may_query) = target::check(&out.method, target)?;
     out.target.clear();
     out.target.push_str(target);
-    out.known = read_fields(head, used, request.headers, &mut out.headers)?;
-    check_host(out)?;
-    Ok(Some(used))
+    Ok(())
+}
+
+fn most_fields(limits: &HeadLimits) -> usize {
+    limits.max_headers.min(SLOTS)
 }
 
 fn read_response(
+    head: &[u8],
+    limits: &HeadLimits,
+    out: &mut ResponseHead,
+) -> Result<Option<usize>, HeadError> {
+    if let Some((status, reason, line)) = plain::status_line(head)
+        && let Some(section) = head.get(line..)
+        && let Some((known, rest)) = plain::fields(section, most_fields(limits), &mut out.headers)
+    {
+        (out.status, out.version) = (status, Version::Http11);
+        (out.reason, out.known) = (Cow::Borrowed(reason), known);
+        return Ok(Some(line + rest));
+    }
+    read_any_response(head, limits, false, out)
+}
+
+/// The same for every head.
+fn read_any_response(
     head: &[u8],
     limits: &HeadLimits,
     folded: bool,
     out: &mut ResponseHead,
 ) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
-    let slots = slots
-        .get_mut(..limits.max_headers.min(SLOTS))
-        .unwrap_or_default();
+    let slots = slots.get_mut(..most_fields(limits)).unwrap_or_default();
     let mut response = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(folded);
@@ -377,7 +427,7 @@ fn read_response(
         Ok(Status::Complete(used)) => used,
         Ok(Status::Partial) => return Ok(None),
         // Few servers fold lines: only what cannot be read otherwise may be folded.
-        Err(_) if !folded => return read_response(head, limits, true, out),
+        Err(_) if !folded => return read_any_response(head, limits, true, out),
         Err(error) => return Err(HeadError::from_httparse(error, limits)),
     };
     out.status =
@@ -422,7 +472,8 @@ fn read_fields(
     }
     let mut known = Known::default();
     let mut line_ends = true;
-    let spans = parsed.iter().enumerate().map(|(index, header)| {
+    out.begin_parsed();
+    for (index, header) in parsed.iter().enumerate() {
         let name = offset_of(header.name.as_bytes());
         line_ends &= after_crlf(name);
         known.note(header.name.as_bytes(), index);
@@ -432,12 +483,12 @@ fn read_fields(
         } else {
             offset_of(header.value)
         };
-        (
+        out.push_parsed(
             (name.wrapping_sub(first), header.name.len()),
             (value.wrapping_sub(first), header.value.len()),
-        )
-    });
-    out.load(section, spans);
+        );
+    }
+    out.end_parsed(section);
     if line_ends {
         Ok(known)
     } else {

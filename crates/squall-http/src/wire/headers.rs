@@ -143,6 +143,27 @@ impl Headers {
         self.push(name, value)
     }
 
+    /// The same for a name that was checked when the program was compiled.
+    ///
+    /// ```
+    /// use squall_http::wire::headers::{FieldName, Headers};
+    ///
+    /// const VIA: FieldName = FieldName::new("Via");
+    /// let mut headers = Headers::new();
+    /// headers.append_named(VIA, "1.1 squall")?;
+    /// assert_eq!(headers.get("via"), Some("1.1 squall"));
+    /// # Ok::<(), squall_http::wire::headers::InvalidHeader>(())
+    /// ```
+    pub fn append_named(
+        &mut self,
+        name: FieldName,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), InvalidHeader> {
+        let value = trim_ows(value.as_ref());
+        check_value(name.0, value)?;
+        self.push(name.0, value)
+    }
+
     /// Replaces every field called `name` by one.
     ///
     /// The new line takes the place of the first old one, or the end if there was none.
@@ -209,29 +230,70 @@ impl Headers {
 
     /// Writes every field as `name: value CRLF`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if !self.rewritten {
-            return out.extend_from_slice(&self.block);
-        }
-        out.reserve(self.block.len());
-        for field in &self.fields {
-            out.extend_from_slice(slice(&self.block, field.name, field.name_len));
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(self.value_of(field));
-            out.extend_from_slice(b"\r\n");
+        match self.rewritten {
+            false => out.extend_from_slice(&self.block),
+            true => self.write_some(out, |_, _| true),
         }
     }
 
-    /// Starts over from a parsed header section and the offset and length of names and values.
-    pub(super) fn load(
-        &mut self,
-        section: &[u8],
-        spans: impl Iterator<Item = ((usize, usize), (usize, usize))>,
+    /// Writes the fields for which `writes` says so, each as `name: value CRLF`.
+    ///
+    /// Lines that lie in the block just so, one behind the other, are copied as one.
+    pub(crate) fn write_some(
+        &self,
+        out: &mut Vec<u8>,
+        mut writes: impl FnMut(&[u8], &[u8]) -> bool,
     ) {
+        out.reserve(self.block.len() + self.fields.len());
+        let mut run = (0, 0);
+        for field in &self.fields {
+            let name = slice(&self.block, field.name, field.name_len);
+            let value = self.value_of(field);
+            if !writes(name, value) {
+                continue;
+            }
+            let line = self.line_of(field);
+            match line {
+                Some(line) if line.0 == run.1 => run.1 = line.1,
+                _ => {
+                    out.extend_from_slice(self.block.get(run.0..run.1).unwrap_or_default());
+                    run = line.unwrap_or_default();
+                }
+            }
+            if line.is_none() {
+                super::encode::line(out, name, value);
+            }
+        }
+        out.extend_from_slice(self.block.get(run.0..run.1).unwrap_or_default());
+    }
+
+    /// Where the block holds the field's whole line, if it does so in our own notation.
+    #[inline]
+    fn line_of(&self, field: &Field) -> Option<(usize, usize)> {
+        let name_end = (field.name as usize).saturating_add(field.name_len as usize);
+        let value_end = (field.value as usize).saturating_add(field.value_len as usize);
+        let line_end = value_end.saturating_add(2);
+        (field.value as usize == name_end.saturating_add(2)
+            && self.block.get(name_end..field.value as usize) == Some(b": ")
+            && self.block.get(value_end..line_end) == Some(b"\r\n"))
+        .then_some((field.name as usize, line_end))
+    }
+
+    /// Starts over, for fields that are found one by one in a section that is read.
+    pub(super) fn begin_parsed(&mut self) {
         self.clear();
-        self.block.extend_from_slice(section);
-        self.fields
-            .extend(spans.map(|(name, value)| Field::new(name, value)));
         self.rewritten = true;
+    }
+
+    /// A field, by the offset and length of its name and value in the section.
+    #[inline]
+    pub(super) fn push_parsed(&mut self, name: (usize, usize), value: (usize, usize)) {
+        self.fields.push(Field::new(name, value));
+    }
+
+    /// The section.
+    pub(super) fn end_parsed(&mut self, section: &[u8]) {
+        self.block.extend_from_slice(section);
     }
 
     /// The value of the `index`th field; empty if there are not so many.
@@ -271,11 +333,7 @@ impl Headers {
         if u32::try_from(end).is_err() {
             return Err(InvalidHeader::new(name, Fault::TooLong));
         }
-        self.block.reserve(end - start);
-        self.block.extend_from_slice(name.as_bytes());
-        self.block.extend_from_slice(b": ");
-        self.block.extend_from_slice(value);
-        self.block.extend_from_slice(b"\r\n");
+        super::encode::line(&mut self.block, name.as_bytes(), value);
         self.fields.push(Field::new(
             (start, name.len()),
             (start + name.len() + 2, value.len()),
@@ -416,30 +474,90 @@ impl fmt::Display for InvalidHeader {
 
 impl std::error::Error for InvalidHeader {}
 
+/// The name of a field, checked when the program is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldName(&'static str);
+
+impl FieldName {
+    /// The name, which is a token (RFC 9110 section 5.1).
+    ///
+    /// # Panics
+    /// When it is none: as a constant, it does not compile then.
+    pub const fn new(name: &'static str) -> Self {
+        let bytes = name.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(is_token_byte(bytes[at]), "the name of a field is a token");
+            at += 1;
+        }
+        assert!(at > 0, "a field has a name");
+        Self(name)
+    }
+}
+
 /// Checks a field about to be written: the name is a token, the value has no controls.
 pub(super) fn check(name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
     if name.is_empty() {
         return Err(InvalidHeader::new(name, Fault::EmptyName));
     }
-    // All bytes without a branch first: there is hardly ever one to be found.
-    let bad = name
-        .bytes()
-        .fold(0, |bad, byte| bad | NOT_TOKEN[usize::from(byte)]);
-    if bad != 0
-        && let Some(byte) = name.bytes().find(|byte| !is_token_byte(*byte))
-    {
-        return Err(InvalidHeader::new(name, Fault::NameByte(byte)));
+    match name.as_bytes().get(token_len(name.as_bytes())) {
+        Some(byte) => Err(InvalidHeader::new(name, Fault::NameByte(*byte))),
+        None => check_value(name, value),
     }
-    let bad = value
-        .iter()
-        .fold(false, |bad, byte| bad | !is_value_byte(*byte));
-    if !bad {
+}
+
+/// Checks that a value has no controls.
+fn check_value(name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+    if is_text(value) {
         return Ok(());
     }
     match value.iter().find(|byte| !is_value_byte(**byte)) {
         Some(byte) => Err(InvalidHeader::new(name, Fault::ValueByte(*byte))),
         None => Ok(()),
     }
+}
+
+/// The high bit of each byte of eight that is below a space, or DEL.
+///
+/// Exact up to the first one; behind it others may be marked.
+fn controls(word: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    let word = u64::from_le_bytes(word);
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+    let delete = word ^ (ONES * 0x7f);
+    (below_space | (delete.wrapping_sub(ONES) & !delete)) & (ONES << 7)
+}
+
+/// Whether there is no control, not even a tab.
+fn is_text(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let last = match (text.last_chunk::<8>(), rest) {
+        (_, []) => 0,
+        // Some bytes a second time: that is cheaper than one by one.
+        (Some(last), _) => controls(*last),
+        (None, few) => u64::from(few.iter().any(u8::is_ascii_control)),
+    };
+    words.iter().fold(last, |all, word| all | controls(*word)) == 0
+}
+
+/// How many bytes there are in front of the first control.
+pub(super) fn text_len(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let controls = controls(*word);
+        if controls != 0 {
+            return at * 8 + controls.trailing_zeros() as usize / 8;
+        }
+    }
+    let more = rest.iter().position(u8::is_ascii_control);
+    words.len() * 8 + more.unwrap_or(rest.len())
+}
+
+/// How many bytes there are in front of the first that is not of a token.
+#[inline]
+pub(super) fn token_len(text: &[u8]) -> usize {
+    let end = (text.iter()).position(|byte| NOT_TOKEN[usize::from(*byte)] != 0);
+    end.unwrap_or(text.len())
 }
 
 /// 1 for what [`is_token_byte`] does not let through.
@@ -493,9 +611,9 @@ pub(super) fn trim_ows(mut text: &[u8]) -> &[u8] {
 /// Compares a field name with one in lower case; a few vector instructions.
 ///
 /// Setting the bit that makes a letter small cannot make another token byte equal to a
-/// small letter or a hyphen.
+/// small letter or a hyphen. So `lower` has nothing else.
 #[inline]
-pub(super) fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+pub fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(name).is_ok_and(|name| {
         name.iter()
             .zip(lower)
@@ -586,6 +704,47 @@ mod tests {
         let mut headers = Headers::new();
         headers.append("X", b" \t \xe2\x9c\x93 y \t").unwrap();
         assert_eq!(headers.get("x"), Some("\u{2713} y"));
+    }
+
+    #[test]
+    fn controls_are_found_wherever_they_stand() {
+        for byte in 0..=255_u8 {
+            for len in 1..20 {
+                for at in 0..len {
+                    let mut text = vec![b'~'; len];
+                    text[at] = byte;
+                    let is_control = byte < b' ' || byte == 0x7f;
+                    assert_eq!(is_text(&text), !is_control, "{byte:#x} at {at} of {len}");
+                    let clean = if is_control { at } else { len };
+                    assert_eq!(text_len(&text), clean, "{byte:#x} at {at} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn some_fields_are_written_as_one_by_one() {
+        let mut headers = Headers::new();
+        let section = b"A: 1\r\nB:2\r\nC:  3 \r\nD: \r\nE: 5\r\n\r\n";
+        headers.begin_parsed();
+        for (name, value, len) in [(0, 3, 1), (6, 8, 1), (11, 15, 1), (19, 22, 0), (24, 27, 1)] {
+            headers.push_parsed((name, 1), (value, len));
+        }
+        headers.end_parsed(section);
+        headers.append("F", "6").unwrap();
+        for kept in 0..64_u32 {
+            let keeps = |name: &[u8]| kept & (1 << (name[0] - b'A')) != 0;
+            let mut out = b"x".to_vec();
+            headers.write_some(&mut out, |name, _| keeps(name));
+            let mut expected = b"x".to_vec();
+            for (name, value) in headers.iter_bytes().filter(|(name, _)| keeps(name)) {
+                crate::wire::encode::line(&mut expected, name, value);
+            }
+            assert_eq!(
+                out.escape_ascii().to_string(),
+                expected.escape_ascii().to_string()
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! Heads as nearly everybody writes them, read in one pass.
+//!
+//! What is written in another way, is wrong or is not all there is left to the full
+//! parser, which also says what is wrong. So what is read here has to be what that one
+//! reads; a test holds them against each other.
+
+use http::StatusCode;
+
+use super::{Known, Version};
+use crate::wire::headers::{Headers, text_len, token_len};
+
+/// A line up to its CRLF.
+struct Line<'a> {
+    text: &'a [u8],
+    /// With its CRLF.
+    len: usize,
+}
+
+/// The line at the front, if it holds no controls; a tab is one here.
+fn line(text: &[u8]) -> Option<Line<'_>> {
+    let len = text_len(text);
+    let (line, rest) = text.split_at_checked(len)?;
+    (rest.starts_with(b"\r\n")).then_some(Line {
+        text: line,
+        len: len + 2,
+    })
+}
+
+/// Method, target and version of a request, and the length of its line.
+pub(super) fn request_line(head: &[u8]) -> Option<(&str, &str, Version, usize)> {
+    let Line { text, len } = line(head)?;
+    let (rest, version) = text.split_last_chunk::<9>()?;
+    let version = match version {
+        b" HTTP/1.1" => Version::Http11,
+        b" HTTP/1.0" => Version::Http10,
+        _ => return None,
+    };
+    // The target's bytes are looked at later: none of them may be a space.
+    let (method, target) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
+    let is_plain = token_len(method.as_bytes()) == method.len() && !method.is_empty();
+    is_plain.then_some((method, target, version, len))
+}
+
+/// Status and reason of an answer with the usual reason, and the length of its line.
+pub(super) fn status_line(head: &[u8]) -> Option<(StatusCode, &'static str, usize)> {
+    let (version, rest) = head.split_first_chunk::<9>()?;
+    let (code, rest) = rest.split_first_chunk::<3>()?;
+    let status = StatusCode::from_bytes(code).ok()?;
+    let reason = status.canonical_reason()?;
+    let rest = rest.strip_prefix(b" ")?.strip_prefix(reason.as_bytes())?;
+    let is_plain = version == b"HTTP/1.1 " && rest.starts_with(b"\r\n");
+    is_plain.then_some((status, reason, 15 + reason.len()))
+}
+
+/// Reads the fields at the front of `section`, at most so many, and the empty line behind
+/// them. Returns what is known of them, and the length of it all.
+pub(super) fn fields(section: &[u8], most: usize, out: &mut Headers) -> Option<(Known, usize)> {
+    let mut known = Known::default();
+    let mut at = 0;
+    out.begin_parsed();
+    for index in 0..=most {
+        let rest = section.get(at..)?;
+        if rest.starts_with(b"\r\n") {
+            at += 2;
+            out.end_parsed(section.get(..at)?);
+            return Some((known, at));
+        }
+        let name_len = token_len(rest);
+        let (name, behind) = rest.split_at_checked(name_len)?;
+        let lead = match behind {
+            [b':', b' ', ..] => name_len + 2,
+            [b':', ..] => name_len + 1,
+            _ => return None,
+        };
+        if name.is_empty() {
+            return None;
+        }
+        let Line { text, len } = line(rest.get(lead..)?)?;
+        let (mut value, mut value_at) = (text, at + lead);
+        while let [b' ', inner @ ..] = value {
+            (value, value_at) = (inner, value_at + 1);
+        }
+        let value_len = value.trim_ascii_end().len();
+        known.note(name, index);
+        out.push_parsed((at, name_len), (value_at, value_len));
+        at += lead + len;
+    }
+    None
+}
