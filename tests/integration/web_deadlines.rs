@@ -155,6 +155,57 @@ fn the_servers_deadline_names_its_setting_in_the_form_that_the_client_prefers() 
 }
 
 #[test]
+fn each_exchange_of_a_connection_has_the_whole_of_its_own_deadline() {
+    async fn pends() -> Result<&'static str> {
+        run_on_executor(|| "here").await.map_err(Into::into)
+    }
+    let (stage, latch, hears) = stage();
+    let mut settings = Settings::default();
+    settings.server.handler_timeout = LIMIT;
+    let application = Application::new()
+        .route("/before", get(pends))
+        .route("/before/short", get(pends).timeout(LIMIT / 5))
+        .route("/before/long", get(pends).timeout(LIMIT * 5))
+        .route("/waits", get(waits))
+        .route("/waits/soon", get(waits).timeout(LIMIT / 2))
+        .state(stage)
+        .settings(settings);
+    let (server, clock) = start(application);
+    let step = Duration::from_millis(1);
+    for before in ["/before", "/before/short", "/before/long"] {
+        for (path, limit) in [("/waits", LIMIT), ("/waits/soon", LIMIT / 2)] {
+            let tcp = server.connect();
+            let send = |path| {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+                (&tcp).write_all(request.as_bytes()).expect("sent");
+            };
+            send(before);
+            let mut read = Vec::new();
+            while !read.ends_with(b"here") {
+                let mut byte = [0];
+                (&tcp).read_exact(&mut byte).expect("an answer");
+                read.extend(byte);
+            }
+            // The timer of the one before is due in the middle of the other's time.
+            clock.advance(LIMIT / 4);
+            send(path);
+            assert_eq!(hears.next(), "begun");
+            clock.advance(limit - step);
+            assert_eq!(server.get("/before").text(), "here");
+            tcp.set_nonblocking(true).expect("a socket");
+            let early = (&tcp).read(&mut [0]);
+            assert!(early.is_err(), "{before} {path}: answered too early");
+            tcp.set_nonblocking(false).expect("a socket");
+            clock.advance(step);
+            let answer = answer(tcp);
+            assert_eq!(answer.status, 504, "{before} {path}");
+            assert_eq!(hears.next(), "dropped", "{before} {path}");
+        }
+    }
+    latch.open();
+}
+
+#[test]
 fn what_is_refused_before_a_handler_is_refused_in_the_form_that_the_client_prefers() {
     async fn store(body: String) -> String {
         body

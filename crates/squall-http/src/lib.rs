@@ -4,6 +4,7 @@
 //! `client` one connection to an origin; both speak over a [`Stream`] and carry
 //! the one [`Body`] type.
 
+mod alarm;
 mod body;
 pub mod client;
 pub mod memory;

@@ -1,17 +1,28 @@
-//! The limit on silence: armed while nothing moves, disarmed by every byte.
+//! The limit on silence: begins with each wait, and again with every byte.
+//!
+//! Hardly any wait lasts that long, so timers go from one exchange to the next on a
+//! thread, armed as they are; see [`Alarm`].
 
-use std::pin::Pin;
+use std::cell::RefCell;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use squall_loop::Sleep;
+use crate::alarm::{Alarm, Deadline};
+
+/// How many timers a thread keeps.
+const KEPT: usize = 64;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Alarm>> = const { RefCell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(super) struct Idle {
     limit: Option<Duration>,
     /// What rules it.
     setting: &'static str,
-    timer: Option<Sleep>,
+    deadline: Deadline,
+    alarm: Option<Alarm>,
 }
 
 impl Idle {
@@ -19,13 +30,20 @@ impl Idle {
         Self {
             limit,
             setting,
-            timer: None,
+            deadline: Deadline::default(),
+            alarm: None,
         }
+    }
+
+    /// Another limit instead of this one; its wait begins.
+    pub(super) fn set(&mut self, limit: Option<Duration>, setting: &'static str) {
+        (self.limit, self.setting) = (limit, setting);
+        self.reset();
     }
 
     /// Something moved, or the wait is not the peer's fault.
     pub(super) fn reset(&mut self) {
-        self.timer = None;
+        self.deadline.forget();
     }
 
     /// Ready with the limit and its setting once nothing has moved for so long.
@@ -33,7 +51,34 @@ impl Idle {
         let Some(limit) = self.limit else {
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| squall_loop::sleep(limit));
-        Pin::new(timer).poll(cx).map(|()| (limit, self.setting))
+        let alarm = self.alarm.get_or_insert_with(take);
+        (self.deadline.poll(alarm, cx, limit)).map(|()| (limit, self.setting))
     }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if let Some(alarm) = self.alarm.take() {
+            give(alarm);
+        }
+    }
+}
+
+fn take() -> Alarm {
+    let spare = SPARES.with_borrow_mut(|spares| {
+        // Who waits is on a thread of a loop: only those keep any.
+        spares.reserve_exact(KEPT - spares.len());
+        spares.pop()
+    });
+    spare.unwrap_or_else(Alarm::roaming)
+}
+
+fn give(alarm: Alarm) {
+    // On a thread that ends there is nothing to keep it for.
+    let _ = SPARES.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        if spares.len() < spares.capacity() {
+            spares.push(alarm);
+        }
+    });
 }

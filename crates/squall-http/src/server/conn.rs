@@ -22,6 +22,7 @@ use super::encode;
 use super::phase::{Phase, Turn};
 use super::read::ReadSide;
 use super::recycle;
+use crate::alarm::nanos;
 use crate::stream::Stream;
 use crate::wire::Peer;
 use crate::wire::headers::Headers;
@@ -65,11 +66,21 @@ struct Out {
 /// What only slow exchanges need.
 #[derive(Default)]
 struct Slow {
-    deadline: Option<Timeout>,
+    deadline: Option<Armed>,
     driver: Option<Waker>,
     on_close: Vec<Waker>,
     /// What the service wants to be reminded of when the deadline answers.
     note: Option<Note>,
+}
+
+/// The timer of the deadlines, which goes from exchange to exchange: one that fires too
+/// early is armed anew, and none that is answered in time costs a timer of its own.
+struct Armed {
+    timeout: Timeout,
+    /// In nanoseconds of the loop's clock.
+    when: u64,
+    /// The last exchange that it is early enough for.
+    number: u64,
 }
 
 /// Something of the service's that stays with an exchange.
@@ -143,32 +154,24 @@ impl Conn {
     /// The handler has answered. False: the deadline answered before.
     pub(super) fn answered(&self, number: u64) -> bool {
         let answered = self.turn.answered(number);
-        if answered == Some(true) {
-            self.forget_deadline();
+        if answered == Some(true)
+            && let Some(slow) = &mut *self.slow.lock()
+        {
+            slow.note = None;
         }
         answered.is_some()
-    }
-
-    /// The exchange is over: its deadline is not needed any more.
-    pub(super) fn forget_deadline(&self) {
-        let mut slow = self.slow.lock();
-        let Some(waited) = &mut *slow else {
-            return;
-        };
-        let timeout = waited.deadline.take();
-        waited.driver = None;
-        waited.note = None;
-        drop(slow);
-        if let Some(timeout) = timeout {
-            timeout.cancel();
-        }
     }
 
     /// The connection is over: whoever waits for that is woken.
     pub(super) fn closed(&self) {
         self.turn.close();
-        let waited = self.slow.lock().take();
-        for waker in waited.into_iter().flat_map(|waited| waited.on_close) {
+        let Some(waited) = self.slow.lock().take() else {
+            return;
+        };
+        if let Some(armed) = waited.deadline {
+            armed.timeout.cancel();
+        }
+        for waker in waited.on_close {
             waker.wake();
         }
     }
@@ -226,55 +229,74 @@ impl Conn {
         }
     }
 
-    /// Whether the exchange was given a deadline of its own.
-    pub(super) fn has_own_limit(&self) -> bool {
-        self.limit.load(Ordering::Relaxed) != 0
-    }
-
     /// Gives the current exchange a deadline of its own.
-    pub(super) fn set_limit(self: &Arc<Self>, number: u64, limit: Duration) {
+    pub(super) fn set_limit(&self, number: u64, limit: Duration) {
         if self.is_over(number) {
             return; // By now this may be another exchange's connection.
         }
         let before = self.due();
         self.limit.store(nanos(limit).max(1), Ordering::Relaxed);
         DeadlineScope::moved(before, self.due());
-        let old = self.slow().deadline.take();
-        if let Some(old) = old {
-            old.cancel();
+        let mut slow = self.slow();
+        if let Some(armed) = &mut slow.deadline {
+            armed.number = 0;
         }
-        self.arm_deadline(number);
+        self.arm_deadline(&mut slow, number);
     }
 
     /// Sees to it that the handler's deadline fires even if its task cannot run.
-    fn arm_deadline(self: &Arc<Self>, number: u64) {
-        let mut slow = self.slow();
-        if slow.deadline.is_none() && self.turn.arm(number) {
-            slow.deadline = Some(self.call_deadline(number));
+    fn arm_deadline(&self, slow: &mut Slow, number: u64) {
+        if !self.turn.arm(number) {
+            return;
+        }
+        if let Some(armed) = &mut slow.deadline {
+            // Never more than the limit away: the body moves the clock in both directions.
+            let latest = self.begun_nanos().saturating_add(nanos(self.limit()));
+            if armed.when <= self.due().min(latest) {
+                armed.number = number;
+            }
+            if armed.number == number {
+                return;
+            }
+        }
+        if let Some(late) = slow.deadline.replace(self.call_deadline(number)) {
+            late.timeout.cancel();
         }
     }
 
     /// The timer is never more than the limit away, so that it is not late whenever the
     /// body moves the clock.
-    fn call_deadline(self: &Arc<Self>, number: u64) -> Timeout {
-        let conn = self.clone();
+    fn call_deadline(&self, number: u64) -> Armed {
         let io_loop = &self.server.io_loop;
-        let due = io_loop.instant_of(self.due());
-        let latest = io_loop.now().checked_add(self.limit());
-        let when = latest.map_or(due, |latest| latest.min(due));
-        io_loop.call_at(when, move || conn.deadline_passed(number))
+        let now = (io_loop.now()).saturating_duration_since(io_loop.instant_of(0));
+        let when = (self.due()).min(nanos(now.saturating_add(self.limit())));
+        let conn = self.me.clone();
+        let timeout = io_loop.call_at(io_loop.instant_of(when), move || {
+            if let Some(conn) = conn.upgrade() {
+                conn.deadline_passed();
+            }
+        });
+        Armed {
+            timeout,
+            when,
+            number,
+        }
     }
 
     /// Answers 504 in place of a handler that has not, stuck or not.
-    fn deadline_passed(self: &Arc<Self>, number: u64) {
+    fn deadline_passed(&self) {
+        let mut slow = self.slow();
+        slow.deadline = None;
+        let number = self.number();
+        if !self.turn.arm(number) {
+            return; // Between two exchanges: the next one that needs a timer arms one.
+        }
         let io_loop = &self.server.io_loop;
         if io_loop.now() < io_loop.instant_of(self.due()) {
-            let mut slow = self.slow();
-            if self.turn.arm(number) {
-                slow.deadline = Some(self.call_deadline(number));
-            }
+            slow.deadline = Some(self.call_deadline(number));
             return;
         }
+        drop(slow);
         if !self.turn.take(number) {
             return;
         }
@@ -391,19 +413,16 @@ impl Conn {
 
     /// While the handler is pending: what there was to send is sent, the deadline
     /// is armed. Ready when the deadline has answered or the client is gone.
-    pub(super) fn poll_waiting(self: &Arc<Self>, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_waiting(&self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
         let mut slow = self.slow();
-        let first = slow.driver.is_none();
         match &mut slow.driver {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             other => *other = Some(cx.waker().clone()),
         }
+        self.arm_deadline(&mut slow, number);
         drop(slow);
         if self.is(Phase::Taken) {
             return Poll::Ready(());
-        }
-        if first {
-            self.arm_deadline(number);
         }
         if let Poll::Ready(Err(_)) = self.poll_flush(cx) {
             return Poll::Ready(());
@@ -452,9 +471,7 @@ impl Watch for Conn {
         if self.is(Phase::Handling) {
             // Answers to earlier requests of the same connection do not wait.
             self.write_now(&mut self.out());
-            if let Some(conn) = self.me.upgrade() {
-                conn.arm_deadline(conn.number());
-            }
+            self.arm_deadline(&mut self.slow(), self.number());
         }
         if !blocked.explicit {
             let tag = self.tag.load(Ordering::Relaxed);
@@ -468,8 +485,4 @@ impl Watch for Conn {
             self.server.service.released(tag, blocked, total);
         }
     }
-}
-
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

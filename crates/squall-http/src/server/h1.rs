@@ -186,7 +186,7 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
         keep,
         has_body,
     };
-    let sent = answered(conn, number, asked, answering.await, pended);
+    let sent = answered(conn, number, asked, answering.await);
     drop(handler);
     let then = match sent {
         Sent::Buffered(then) => then,
@@ -200,19 +200,10 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
 }
 
 /// The handler has ended, or the deadline has answered in its place.
-fn answered(
-    conn: &Arc<Conn>,
-    number: u64,
-    asked: Asked,
-    answer: Option<Response>,
-    pended: bool,
-) -> Sent {
+fn answered(conn: &Arc<Conn>, number: u64, asked: Asked, answer: Option<Response>) -> Sent {
     let ours = conn.answered(number);
     if !ours && answer.is_some() {
         conn.late(conn.tag.load(Ordering::Relaxed));
-    }
-    if pended || conn.has_own_limit() {
-        conn.forget_deadline();
     }
     match answer {
         Some(answer) if ours => send(conn, asked, answer),

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use squall_loop::time::coarse_nanos;
 
 use super::conn::Conn;
-use super::patience::{Alarm, Patience, Slow};
+use super::patience::{Patience, Slow};
 use super::phase::Phase;
+use crate::alarm::Alarm;
 use crate::body::{BodyError, BodyStream};
 use crate::wire::headers::Headers;
 

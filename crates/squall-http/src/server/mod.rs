@@ -37,6 +37,7 @@ use slab::Slab;
 use squall_loop::sync::Event;
 use squall_loop::{Blocked, IoLoop};
 
+use crate::alarm::nanos;
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::wire::Peer;
@@ -137,7 +138,7 @@ impl Server {
         Self {
             inner: Arc::new(Inner {
                 service,
-                handler_nanos: conn::nanos(settings.handler_timeout),
+                handler_nanos: nanos(settings.handler_timeout),
                 settings,
                 io_loop: IoLoop::current(),
                 draining: Event::new(),

@@ -1,4 +1,4 @@
-//! How long a connection waits for its peer: one timer, and what a slow peer has left.
+//! How long a connection waits for its peer: what a slow peer has left.
 //!
 //! A timeout that any byte resets is none: a peer that sends one byte a minute holds a
 //! connection for ever. So a peer has a purse of time. Waiting empties it, bytes fill it
@@ -12,84 +12,12 @@
 //!
 //! Only waiting counts, so nobody is charged for a handler that takes its time.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use squall_loop::time::coarse_nanos;
-use squall_loop::{IoLoop, Sleep, sleep_until};
 
-use super::conn::nanos;
-
-/// One timer, moved only when it must be.
-///
-/// A wait that ends in time costs no timer operation: the armed timer may fire early,
-/// sees that the limit has moved on, and is armed anew.
-#[derive(Default)]
-pub(super) struct Alarm {
-    armed: Option<(u64, Sleep)>,
-    roams: bool,
-}
-
-impl Alarm {
-    /// One that may be polled by a task today and by another tomorrow.
-    pub(super) fn roaming() -> Self {
-        Self {
-            armed: None,
-            roams: true,
-        }
-    }
-
-    /// Ready at `due`, on the loop's clock, where it is `now`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: u64, due: u64) -> Poll<()> {
-        if now >= due {
-            return Poll::Ready(());
-        }
-        if let Some((armed, sleep)) = &mut self.armed
-            && now < *armed
-            && *armed <= due
-        {
-            // It will wake this task, early or in time.
-            if self.roams && Pin::new(sleep).poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
-        }
-        let when = IoLoop::current().instant_of(due);
-        let (armed, sleep) = self.armed.get_or_insert_with(|| (0, sleep_until(when)));
-        *armed = due;
-        sleep.reset(when);
-        Pin::new(sleep).poll(cx)
-    }
-}
-
-/// A fixed limit on one wait.
-#[derive(Default)]
-pub(super) struct Deadline {
-    /// When the current wait must end; 0: it has not begun.
-    due: u64,
-}
-
-impl Deadline {
-    /// The wait is over; the next one begins a new limit.
-    pub(super) fn forget(&mut self) {
-        self.due = 0;
-    }
-
-    /// Ready when this wait has lasted `limit`.
-    pub(super) fn poll(
-        &mut self,
-        alarm: &mut Alarm,
-        cx: &mut Context<'_>,
-        limit: Duration,
-    ) -> Poll<()> {
-        let now = coarse_nanos();
-        if self.due == 0 {
-            self.due = now.saturating_add(nanos(limit)).max(1);
-        }
-        alarm.poll(cx, now, self.due)
-    }
-}
+use crate::alarm::{Alarm, nanos};
 
 /// What a peer may do: keep us waiting for so long, unless it moves so many bytes.
 #[derive(Debug, Clone, Copy)]

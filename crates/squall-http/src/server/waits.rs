@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::conn::Conn;
-use super::patience::{Alarm, Deadline, Patience, Slow};
+use super::patience::{Patience, Slow};
+use crate::alarm::{Alarm, Deadline};
 
 /// The driver's waits: one at a time.
 #[derive(Default)]
