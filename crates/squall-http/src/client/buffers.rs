@@ -1,11 +1,11 @@
 //! Memory to read into, between uses: some per thread, so that idle connections have none.
 //!
 //! It is kept initialised, so that it need not be cleared for every read. What requests'
-//! heads are written into and answers' heads are parsed into is kept apart, and empty.
+//! heads are written into is kept apart, and empty.
 
 use std::cell::RefCell;
 
-use crate::memory::ALIGNED;
+use crate::memory::{ALIGNED, give_fields, take_fields};
 use crate::wire::head::ResponseHead;
 
 /// Up to this size it is for heads.
@@ -20,7 +20,6 @@ const KEPT: [usize; 2] = [16, 4];
 thread_local! {
     static SPARES: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
     static HEADS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static ANSWERS: RefCell<Vec<ResponseHead>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Room to write a head into.
@@ -45,23 +44,14 @@ pub(super) fn give_head(mut head: Vec<u8>) {
 
 /// An empty head to parse into.
 pub(super) fn take_answer() -> ResponseHead {
-    let spare = ANSWERS.try_with(|answers| answers.borrow_mut().pop());
-    spare.ok().flatten().unwrap_or_default()
+    let mut head = ResponseHead::new();
+    head.headers = take_fields();
+    head
 }
 
 /// Takes the memory of an answer's head back, for the next answer on this thread.
-pub fn recycle(mut head: ResponseHead) {
-    let size = head.headers.capacity();
-    if size == 0 || size > LARGE_HEAD {
-        return;
-    }
-    head.clear();
-    let _ = ANSWERS.try_with(|answers| {
-        let mut answers = answers.borrow_mut();
-        if answers.len() < KEPT[0] {
-            answers.push(head);
-        }
-    });
+pub fn recycle(head: ResponseHead) {
+    give_fields(head.headers);
 }
 
 fn kind(size: usize) -> usize {

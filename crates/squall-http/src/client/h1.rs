@@ -227,7 +227,7 @@ impl Waiting {
         if upload.is_done() && !progress.written {
             progress.written = true;
             if limits.first_byte.is_some() {
-                self.idle = Idle::new(limits.first_byte, "first_byte_timeout");
+                self.idle.set(limits.first_byte, "first_byte_timeout");
             }
         }
         if let Some(error) = upload.take_broken() {

@@ -9,9 +9,9 @@ use squall_loop::time::coarse_nanos;
 use super::message::Response;
 use crate::body::Body;
 use crate::wire::date;
-use crate::wire::encode::{end, field, line, status_line};
+use crate::wire::encode::{end, field, status_line};
 use crate::wire::head::Version;
-use crate::wire::headers::Headers;
+use crate::wire::headers::{Headers, is};
 
 /// How an answer's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,25 +56,22 @@ pub(super) fn head(
     let mut has_type = false;
     let mut has_date = false;
     let mut length = None;
-    for (name, value) in headers.iter_bytes() {
-        match name.len() {
-            12 => has_type |= name.eq_ignore_ascii_case(b"content-type"),
-            4 => has_date |= name.eq_ignore_ascii_case(b"date"),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                length = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse().ok());
-                continue;
+    if !headers.is_empty() {
+        headers.write_some(out, |name, value| {
+            match name.len() {
+                4 => has_date |= is(name, b"date"),
+                10 => return !is(name, b"connection") && !is(name, b"keep-alive"),
+                12 => has_type |= is(name, b"content-type"),
+                14 if is(name, b"content-length") => {
+                    let text = std::str::from_utf8(value).ok();
+                    length = text.and_then(|text| text.parse().ok());
+                    return false;
+                }
+                17 => return !is(name, b"transfer-encoding"),
+                _ => {}
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => continue,
-            10 if name.eq_ignore_ascii_case(b"connection")
-                || name.eq_ignore_ascii_case(b"keep-alive") =>
-            {
-                continue;
-            }
-            _ => {}
-        }
-        line(out, name, value);
+            true
+        });
     }
     // The usual fields are written piece by piece: short literals cost no copy call.
     if let Some(content_type) = body.content_type().filter(|_| !has_type) {

@@ -19,6 +19,7 @@ use super::message::Response;
 use super::upgraded::Takeover;
 use super::waits::Waits;
 use crate::body::Body;
+use crate::memory::give_fields;
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
 use crate::wire::head::Version;
 
@@ -113,6 +114,7 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
             out.extend_from_slice(bytes);
         }
     });
+    give_fields(headers);
     let then = if keep { Then::Continue } else { Then::Linger };
     match streams || buffered > BATCH {
         false => Sent::Buffered(then),

@@ -11,13 +11,21 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use squall_http::Headers;
 use squall_http::wire::head::Version;
+use squall_http::wire::headers::{FieldName, is};
 
 use super::options::Options;
 use crate::Request;
 use crate::settings::ForwardedBy;
 
 /// What a trusted proxy says about the client in fields of this beginning.
-const X_FORWARDED: &[u8] = b"x-forwarded-";
+const X_FORWARDED: &[u8; 12] = b"x-forwarded-";
+
+const TE: FieldName = FieldName::new("TE");
+const VIA: FieldName = FieldName::new("Via");
+const FORWARDED: FieldName = FieldName::new("Forwarded");
+const X_FORWARDED_FOR: FieldName = FieldName::new("X-Forwarded-For");
+const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
+const X_FORWARDED_PROTO: FieldName = FieldName::new("X-Forwarded-Proto");
 
 /// As text.
 const LONGEST_ADDRESS: usize = 48;
@@ -28,48 +36,84 @@ enum Kind {
     /// It is between the two ends.
     EndToEnd,
     /// It belongs to one hop, or is generated for each.
-    Hop,
+    Hop(Hop),
     /// Every proxy adds to it.
     Via,
     /// We say it ourselves.
-    Ours,
+    Ours(Ours),
     /// A proxy says it, in the words of this family.
     Said(ForwardedBy),
-    /// Its name has an underscore.
-    Underscore,
 }
 
-impl Kind {
-    fn of(name: &[u8]) -> Self {
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
-        match name.len() {
-            2 if is(b"te") => Self::Hop,
-            3 if is(b"via") => Self::Via,
-            4 if is(b"host") => Self::Hop,
-            6 if is(b"expect") => Self::Hop,
-            7 if is(b"upgrade") || is(b"trailer") => Self::Hop,
-            9 if is(b"forwarded") => Self::Said(ForwardedBy::Forwarded),
-            9 if is(b"x-real-ip") => Self::Said(ForwardedBy::XForwarded),
-            10 if is(b"connection") || is(b"keep-alive") => Self::Hop,
-            14 if is(b"content-length") => Self::Hop,
-            15 if is(b"x-forwarded-for") => Self::Ours,
-            16 if is(b"x-forwarded-host") => Self::Ours,
-            16 if is(b"proxy-connection") => Self::Hop,
-            17 if is(b"x-forwarded-proto") => Self::Ours,
-            17 if is(b"transfer-encoding") => Self::Hop,
-            18 if is(b"proxy-authenticate") => Self::Hop,
-            19 if is(b"proxy-authorization") => Self::Hop,
-            len if len >= X_FORWARDED.len() && begins_with(name, X_FORWARDED) => {
-                Self::Said(ForwardedBy::XForwarded)
-            }
-            _ if name.contains(&b'_') => Self::Underscore,
-            _ => Self::EndToEnd,
+/// Fields of one hop that are looked into before they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hop {
+    Connection,
+    Length,
+    Te,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ours {
+    For,
+    Other,
+}
+
+/// The fields that `Connection` names beside its usual words: they are one hop's, too.
+#[derive(Debug, Default)]
+struct Nominated(Vec<u8>);
+
+impl Nominated {
+    /// Takes in the value of a `Connection`.
+    fn note(&mut self, value: &[u8]) {
+        if !is(value, b"keep-alive") && !is(value, b"close") {
+            self.0.extend_from_slice(value);
+            self.0.push(b',');
+        }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        has_word(&self.0, name)
+    }
+
+    /// Takes them off.
+    fn take_off(&self, fields: &mut Headers) {
+        if !self.0.is_empty() {
+            fields.retain(|name, _| !self.has(name));
         }
     }
 }
 
-fn begins_with(name: &[u8], start: &[u8]) -> bool {
-    (name.get(..start.len())).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+impl Kind {
+    fn of(name: &[u8]) -> Self {
+        match name.len() {
+            2 if is(name, b"te") => Self::Hop(Hop::Te),
+            3 if is(name, b"via") => Self::Via,
+            4 if is(name, b"host") => Self::Hop(Hop::Other),
+            6 if is(name, b"expect") => Self::Hop(Hop::Other),
+            7 if is(name, b"upgrade") || is(name, b"trailer") => Self::Hop(Hop::Other),
+            9 if is(name, b"forwarded") => Self::Said(ForwardedBy::Forwarded),
+            9 if is(name, b"x-real-ip") => Self::Said(ForwardedBy::XForwarded),
+            10 if is(name, b"connection") => Self::Hop(Hop::Connection),
+            10 if is(name, b"keep-alive") => Self::Hop(Hop::Other),
+            14 if is(name, b"content-length") => Self::Hop(Hop::Length),
+            15 if is(name, b"x-forwarded-for") => Self::Ours(Ours::For),
+            16 if is(name, b"x-forwarded-host") => Self::Ours(Ours::Other),
+            16 if is(name, b"proxy-connection") => Self::Hop(Hop::Other),
+            17 if is(name, b"x-forwarded-proto") => Self::Ours(Ours::Other),
+            17 if is(name, b"transfer-encoding") => Self::Hop(Hop::Other),
+            18 if is(name, b"proxy-authenticate") => Self::Hop(Hop::Other),
+            19 if is(name, b"proxy-authorization") => Self::Hop(Hop::Other),
+            _ if name
+                .first_chunk::<12>()
+                .is_some_and(|begin| is(begin, X_FORWARDED)) =>
+            {
+                Self::Said(ForwardedBy::XForwarded)
+            }
+            _ => Self::EndToEnd,
+        }
+    }
 }
 
 /// What is told to the upstream of a request, found out before its fields are touched.
@@ -80,7 +124,8 @@ pub(super) struct Said {
     /// Who the client is, where a trusted proxy has told it.
     client: Option<IpAddr>,
     https: bool,
-    pub(super) host: String,
+    /// The host that was asked for; empty if there is none.
+    host: Vec<u8>,
     version: Version,
 }
 
@@ -89,43 +134,57 @@ impl Said {
         let settings = request.settings();
         let peer = request.exchange().remote_addr();
         let trusts = (settings.trusted_proxies.contains(peer)).then_some(settings.forwarded_by);
+        let told = trusts.map(|_| request.told());
+        let host = (told.as_ref().and_then(|told| told.host)).map(str::as_bytes);
+        let https = told.as_ref().and_then(|told| told.https);
         Self {
             trusts,
             peer: peer.ip(),
-            client: trusts.and_then(|_| request.remote_addr().ip()),
-            https: request.is_https(),
-            host: request.host().unwrap_or_default().to_owned(),
+            client: told.as_ref().and_then(|told| told.client.ip()),
+            https: https.unwrap_or_else(|| request.exchange().is_tls()),
+            host: (host.or_else(|| request.headers().get_bytes("host")))
+                .unwrap_or_default()
+                .to_owned(),
             version: request.version(),
         }
     }
 
+    /// The host that was asked for, if there is one.
+    pub(super) fn host(self) -> Option<String> {
+        String::from_utf8(self.host)
+            .ok()
+            .filter(|host| !host.is_empty())
+    }
+
     /// Takes off what may not go along, and adds what we say.
     pub(super) fn sanitise(&self, fields: &mut Headers, forward: &Options) {
-        let nominating = (!is_plain(fields)).then(|| fields.clone());
-        let chain = |by, name: &str| {
-            let trusted = self.trusts == Some(by) && !is_nominated(&nominating, name.as_bytes());
-            trusted.then(|| join(fields, name)).flatten()
-        };
-        let x_chain = chain(ForwardedBy::XForwarded, "x-forwarded-for");
-        let chain = chain(ForwardedBy::Forwarded, "forwarded");
-        let via = join(fields, "via");
-        let takes_trailers = fields.has_token("te", "trailers");
-        fields.retain(|name, _| {
-            let kept = match Kind::of(name) {
-                Kind::EndToEnd => true,
-                Kind::Hop | Kind::Via | Kind::Ours => false,
-                Kind::Said(ForwardedBy::Forwarded) if forward.forwarded => false,
-                Kind::Said(by) => self.trusts == Some(by),
-                Kind::Underscore => forward.underscores && !is_alias(name),
-            };
-            kept && !is_nominated(&nominating, name)
+        let mut nominated = Nominated::default();
+        let (mut chain, mut x_chain, mut via) = (None, None, None);
+        let mut takes_trailers = false;
+        fields.retain(|name, value| {
+            match Kind::of(name) {
+                Kind::EndToEnd if !name.contains(&b'_') => return true,
+                Kind::EndToEnd => return forward.underscores && !is_alias(name),
+                Kind::Hop(Hop::Connection) => nominated.note(value),
+                Kind::Hop(Hop::Te) => takes_trailers |= has_word(value, b"trailers"),
+                Kind::Hop(_) | Kind::Ours(Ours::Other) => {}
+                Kind::Via => join(&mut via, value),
+                Kind::Ours(Ours::For) => join(&mut x_chain, value),
+                Kind::Said(ForwardedBy::Forwarded) if forward.forwarded => join(&mut chain, value),
+                Kind::Said(by) => return self.trusts == Some(by),
+            }
+            false
         });
+        nominated.take_off(fields);
+        let believed = |by, name: &[u8]| self.trusts == Some(by) && !nominated.has(name);
         if takes_trailers && self.version == Version::Http11 {
-            add(fields, "TE", "trailers");
+            add(fields, TE, "trailers");
         }
+        let x_chain = x_chain.filter(|_| believed(ForwardedBy::XForwarded, b"x-forwarded-for"));
         self.say(fields, x_chain);
         if forward.forwarded {
-            add(fields, "Forwarded", self.elements(chain));
+            let chain = chain.filter(|_| believed(ForwardedBy::Forwarded, b"forwarded"));
+            add(fields, FORWARDED, self.elements(chain));
         }
         add_via(fields, via, self.version);
     }
@@ -142,11 +201,11 @@ impl Said {
             // RFC 7239 section 6.3 has a word for a peer without an address.
             None => list(&mut words, format_args!("unknown")),
         }
-        add(fields, "X-Forwarded-For", words);
+        add(fields, X_FORWARDED_FOR, words);
         if !self.host.is_empty() {
-            add(fields, "X-Forwarded-Host", &self.host);
+            add(fields, X_FORWARDED_HOST, &self.host);
         }
-        add(fields, "X-Forwarded-Proto", self.proto());
+        add(fields, X_FORWARDED_PROTO, self.proto());
     }
 
     /// The value of `Forwarded`, with this hop's element (RFC 7239 section 4).
@@ -158,7 +217,9 @@ impl Said {
         node(&mut words, self.peer);
         // What can be in a host needs no escape between quotes.
         if !self.host.is_empty() {
-            append(&mut words, format_args!(";host=\"{}\"", self.host));
+            words.extend_from_slice(b";host=\"");
+            words.extend_from_slice(&self.host);
+            words.push(b'"');
         }
         append(&mut words, format_args!(";proto={}", self.proto()));
         words
@@ -177,37 +238,30 @@ impl Said {
 
 /// Takes off again what a program may have put there although it is generated.
 pub(super) fn take_off_generated(fields: &mut Headers) {
-    fields.retain(|name, value| {
-        Kind::of(name) != Kind::Hop || (name.len() == 2 && value == b"trailers")
+    fields.retain(|name, value| match Kind::of(name) {
+        Kind::Hop(Hop::Te) => value == b"trailers",
+        Kind::Hop(_) => false,
+        _ => true,
     });
 }
 
 /// Takes off what of the upstream's answer does not go to the client, and adds our `Via`.
 pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
-    let nominating = (!is_plain(fields)).then(|| fields.clone());
-    let via = join(fields, "via");
-    fields.retain(|name, _| match Kind::of(name) {
-        // The length of what a GET would answer is all that says it here.
-        Kind::Hop => head_only && name.eq_ignore_ascii_case(b"content-length"),
-        Kind::Via => false,
-        _ => !name.eq_ignore_ascii_case(b"alt-svc") && !is_nominated(&nominating, name),
+    let mut nominated = Nominated::default();
+    let mut via = None;
+    fields.retain(|name, value| {
+        match Kind::of(name) {
+            Kind::Hop(Hop::Connection) => nominated.note(value),
+            // The length of what a GET would answer is all that says it here.
+            Kind::Hop(Hop::Length) => return head_only,
+            Kind::Hop(_) => {}
+            Kind::Via => join(&mut via, value),
+            _ => return !is(name, b"alt-svc"),
+        }
+        false
     });
+    nominated.take_off(fields);
     add_via(fields, via, Version::Http11);
-}
-
-/// Whether `Connection`, if there is one, is one of the words that name no other field.
-fn is_plain(fields: &Headers) -> bool {
-    fields.get_all("connection").all(|value| {
-        value.eq_ignore_ascii_case(b"close") || value.eq_ignore_ascii_case(b"keep-alive")
-    })
-}
-
-/// Whether `Connection` names the field as one of this hop's.
-fn is_nominated(nominating: &Option<Headers>, name: &[u8]) -> bool {
-    (nominating.as_ref()).is_some_and(|fields| {
-        let mut tokens = fields.tokens("connection");
-        tokens.any(|token| token.as_bytes().eq_ignore_ascii_case(name))
-    })
 }
 
 /// Whether a name with underscores means one of the fields that are not the client's.
@@ -223,27 +277,27 @@ fn add_via(fields: &mut Headers, before: Option<Vec<u8>>, version: Version) {
         Version::Http11 => "1.1 squall",
     };
     match before {
-        None => add(fields, "Via", us),
+        None => add(fields, VIA, us),
         Some(mut words) => {
             list(&mut words, format_args!("{us}"));
-            add(fields, "Via", words);
+            add(fields, VIA, words);
         }
     }
 }
 
-/// All values of a list field as one.
-fn join(fields: &Headers, name: &str) -> Option<Vec<u8>> {
-    let mut joined: Option<Vec<u8>> = None;
-    for value in fields.get_all(name).filter(|value| !value.is_empty()) {
-        match &mut joined {
-            None => joined = Some(value.to_owned()),
-            Some(words) => {
-                words.extend_from_slice(b", ");
-                words.extend_from_slice(value);
-            }
-        }
+/// Adds a field's value to those of the same name before it.
+fn join(joined: &mut Option<Vec<u8>>, value: &[u8]) {
+    if !value.is_empty() {
+        let words = joined.get_or_insert_default();
+        separate(words);
+        words.extend_from_slice(value);
     }
-    joined
+}
+
+/// Whether a list of words has this one.
+fn has_word(value: &[u8], word: &[u8]) -> bool {
+    let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    words.any(|it| it.eq_ignore_ascii_case(word))
 }
 
 /// Adds an element to a list.
@@ -284,8 +338,8 @@ fn append(words: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 }
 
 /// Adds a field. What is made of field values and of our own words is a field value.
-fn add(fields: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
-    let _ = fields.append(name, value);
+fn add(fields: &mut Headers, name: FieldName, value: impl AsRef<[u8]>) {
+    let _ = fields.append_named(name, value);
 }
 
 #[cfg(test)]

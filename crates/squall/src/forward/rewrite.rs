@@ -38,8 +38,8 @@ impl Onward {
             host: None,
         };
         said.sanitise(&mut onward.headers, to);
-        if to.preserve_host && !said.host.is_empty() {
-            onward.host = Some(said.host);
+        if to.preserve_host {
+            onward.host = said.host();
         }
         if let Some(rewrite) = &to.rewrite {
             rewrite(request, &mut onward).map_err(ForwardError::rewrite)?;

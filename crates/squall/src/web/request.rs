@@ -107,7 +107,8 @@ impl Request {
         &self.app.settings
     }
 
-    fn told(&self) -> Told<'_> {
+    /// What the peer says about the client, where it is a trusted proxy.
+    pub(crate) fn told(&self) -> Told<'_> {
         let peer = self.inner.exchange().remote_addr();
         self.app.settings.told(self.inner.headers(), peer)
     }

@@ -178,10 +178,12 @@ impl Tree {
             return None;
         }
         let rest = path.get(from..).filter(|rest| !rest.is_empty())?;
-        if rest.split('/').any(is_dots) {
+        let is_odd = rest.bytes().any(|byte| matches!(byte, b'.' | b'%'));
+        if is_odd && rest.split('/').any(is_dots) {
             return None;
         }
-        let (_, number) = (node.rests.iter()).find(|(shape, _)| shape.within(rest).is_some())?;
+        let fits = |shape: &Shape| (!is_odd && shape.is_plain()) || shape.within(rest).is_some();
+        let (_, number) = node.rests.iter().find(|(shape, _)| fits(shape))?;
         spans.push(from, path.len());
         Some(*number)
     }
