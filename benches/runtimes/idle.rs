@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -46,38 +46,28 @@ pub(crate) fn hand_off(squall: &Squall, count: usize) -> Figures {
 }
 
 /// CPU nanoseconds of the sleeps again, with no more beside each than the thread
-/// switches of a hand-off: an alarm, a spare that is woken by it, and woken once more by
-/// the sleeper.
+/// switches of a hand-off: another thread is woken by an alarm, and once more by the
+/// sleeper.
 fn switches_of_threads(count: usize) -> f64 {
-    let ended = Arc::new(AtomicBool::new(false));
+    let slept = Arc::new(AtomicUsize::new(0));
     let begin = Stopwatch::start();
-    let spare = thread::spawn({
-        let ended = ended.clone();
+    let other = thread::spawn({
+        let slept = slept.clone();
         move || {
-            while !ended.load(Ordering::Acquire) {
-                thread::park();
+            for round in 1..=count {
+                thread::sleep(BLOCK / 2);
+                while slept.load(Ordering::Acquire) < round {
+                    thread::park();
+                }
             }
         }
     });
-    let alarm = thread::spawn({
-        let spare = spare.thread().clone();
-        move || {
-            // So that the two never wake it at once.
-            thread::sleep(BLOCK / 2);
-            for _ in 0..count {
-                thread::sleep(BLOCK);
-                spare.unpark();
-            }
-        }
-    });
-    for _ in 0..count {
+    for round in 1..=count {
         thread::sleep(BLOCK);
-        spare.thread().unpark();
+        slept.store(round, Ordering::Release);
+        other.thread().unpark();
     }
-    alarm.join().expect("no panic");
-    ended.store(true, Ordering::Release);
-    spare.thread().unpark();
-    spare.join().expect("no panic");
+    other.join().expect("no panic");
     begin.elapsed().cpu
 }
 

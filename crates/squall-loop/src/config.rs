@@ -7,9 +7,10 @@ use std::thread;
 
 use crate::blame::Blame;
 use crate::executor::{Executor, MAX_WAITING};
+use crate::gate::CHAIRS;
 use crate::ioloop::{IoLoop, Shared};
 use crate::lane::Lane;
-use crate::monitor::{self, Monitor};
+use crate::monitor::Monitor;
 use crate::threads::{Job, RESERVE, Threads};
 use crate::time::{Clock, TestClock};
 use crate::tokio_compat::Choice;
@@ -153,16 +154,15 @@ impl Builder {
             clock.follow(&shared);
         }
         let weak = Arc::downgrade(&shared);
-        for (lane, claim) in shared.lanes.iter().zip(claims) {
+        let drive =
+            (shared.lanes.iter().zip(claims)).map(|(lane, claim)| Job::Drive(lane.clone(), claim));
+        for job in drive.chain((0..CHAIRS).map(Job::Sit)) {
             let thread = (shared.threads)
                 .reserve(&weak)
                 .ok_or_else(|| io::Error::other("the system gives no thread for a lane"))?;
-            shared.threads.give(thread, Job::Drive(lane.clone(), claim));
+            shared.threads.give(thread, job);
         }
         shared.threads.warm(&weak, RESERVE);
-        thread::Builder::new()
-            .name("squall-monitor".to_owned())
-            .spawn(move || monitor::run(&weak, &gate))?;
         Ok(IoLoop::from_shared(shared))
     }
 }

@@ -13,6 +13,10 @@
 //! lane is inside the poll in which it was before. So the monitor sleeps through a load
 //! without blocking code. A lane that stands still is found by another's carrier; where
 //! all stand still, nobody puts the alarm off.
+//!
+//! There are two **chairs**, each with an alarm that a thread hears. The thread on one of
+//! them is the monitor. When it leaves for a lane, the other one is, without being woken:
+//! only the alarm that is set is another.
 
 use std::io;
 use std::sync::Arc;
@@ -24,18 +28,27 @@ use crate::lane::Lane;
 use crate::sys::Alarm;
 use crate::timer::Nanos;
 
+/// Threads that hear an alarm: the monitor, and who is the monitor when that leaves.
+pub(crate) const CHAIRS: usize = 2;
 /// No carrier vouches.
 const NEVER: Nanos = Nanos::MAX;
 
-/// The monitor's bed and its alarm clock.
+/// The monitor's place and its alarm clock.
 #[derive(Debug)]
 pub(crate) struct Gate {
     parked: AtomicBool,
-    /// When a carrier vouches next. Written under the lock of `rest`.
+    /// When a carrier vouches next. Written under the lock of `seat`.
     vouch_at: AtomicU64,
-    alarm: Alarm,
+    alarms: [Alarm; CHAIRS],
+    seat: Mutex<Seat>,
+}
+
+#[derive(Debug, Default)]
+struct Seat {
+    /// The monitor's chair.
+    chair: usize,
     /// None: the monitor is up.
-    rest: Mutex<Option<Rest>>,
+    rest: Option<Rest>,
 }
 
 /// One rest of the monitor: what it was told, and what it is told afterwards.
@@ -79,8 +92,8 @@ impl Gate {
         Ok(Self {
             parked: AtomicBool::new(false),
             vouch_at: AtomicU64::new(NEVER),
-            alarm: Alarm::new()?,
-            rest: Mutex::default(),
+            alarms: [Alarm::new()?, Alarm::new()?],
+            seat: Mutex::default(),
         })
     }
 
@@ -88,18 +101,18 @@ impl Gate {
     #[inline]
     pub(crate) fn carrier_woke(&self, lane: usize, now: Nanos) {
         if self.parked.load(Ordering::SeqCst) {
-            self.end_parking(lane, now);
+            self.end_parking(Some(lane), now);
         }
     }
 
     #[cold]
-    fn end_parking(&self, lane: usize, now: Nanos) {
+    fn end_parking(&self, lane: Option<usize>, now: Nanos) {
         // The first one only: later ones would put the alarm off.
         if self.parked.swap(false, Ordering::SeqCst) {
-            let mut rest = self.rest.lock();
-            if let Some(rest) = &mut *rest {
-                rest.first = Some((lane, Instant::now()));
-                self.set_alarm(rest, now);
+            let Seat { chair, rest } = &mut *self.seat.lock();
+            if let Some(rest) = rest {
+                rest.first = lane.map(|lane| (lane, Instant::now()));
+                self.set_alarm(*chair, rest, now);
             }
         }
     }
@@ -113,13 +126,13 @@ impl Gate {
     /// A carrier, which moves, looks whether the others do.
     #[cold]
     pub(crate) fn vouch(&self, now: Nanos, lanes: &[Arc<Lane>], at_ease: impl FnOnce() -> bool) {
-        let mut rest = self.rest.lock();
+        let Seat { chair, rest } = &mut *self.seat.lock();
         let Some(rest) = rest.as_mut().filter(|_| self.asks(now)) else {
             return; // The monitor is up, or another carrier has just been here.
         };
         if rest.finds_a_suspect(lanes) {
             self.vouch_at.store(NEVER, Ordering::Relaxed);
-            self.alarm.set(Duration::ZERO);
+            self.alarms[*chair].set(Duration::ZERO);
         } else if !at_ease() {
             self.vouch_at.store(NEVER, Ordering::Relaxed);
         } else {
@@ -127,12 +140,12 @@ impl Gate {
             rest.seen.extend(words(lanes));
             rest.since = Instant::now();
             rest.first = None;
-            self.set_alarm(rest, now);
+            self.set_alarm(*chair, rest, now);
         }
     }
 
-    fn set_alarm(&self, rest: &Rest, now: Nanos) {
-        self.alarm.set(rest.delay);
+    fn set_alarm(&self, chair: usize, rest: &Rest, now: Nanos) {
+        self.alarms[chair].set(rest.delay);
         let next = match rest.vouched {
             true => now.saturating_add(u64::try_from(rest.delay.as_nanos() / 2).unwrap_or(NEVER)),
             false => NEVER,
@@ -140,36 +153,77 @@ impl Gate {
         self.vouch_at.store(next, Ordering::Relaxed);
     }
 
-    /// Wakes the monitor, now or when it rests next.
+    /// Wakes the threads on the chairs, now or when they rest next.
     pub(crate) fn open(&self) {
-        self.alarm.set(Duration::ZERO);
+        for alarm in &self.alarms {
+            alarm.set(Duration::ZERO);
+        }
+    }
+
+    /// Whether who sits here is the monitor.
+    pub(crate) fn is_monitors(&self, chair: usize) -> bool {
+        self.seat.lock().chair == chair
     }
 
     /// Rests until the alarm that a carrier sets when it wakes, unless `still_idle` says
     /// no.
-    pub(crate) fn park(&self, rest: Rest, still_idle: impl Fn() -> bool) -> Option<Rest> {
-        *self.rest.lock() = Some(rest);
+    pub(crate) fn park(
+        &self,
+        chair: usize,
+        rest: Rest,
+        still_idle: impl Fn() -> bool,
+    ) -> Option<Rest> {
+        self.seat.lock().rest = Some(rest);
         self.parked.store(true, Ordering::SeqCst);
         if still_idle() {
-            self.alarm.wait();
+            self.alarms[chair].wait();
         }
-        self.parked.store(false, Ordering::SeqCst);
-        self.rise()
+        self.rise(chair)
     }
 
     /// Rests while lanes move.
-    pub(crate) fn nap(&self, rest: Rest, now: Nanos) -> Option<Rest> {
-        let mut guard = self.rest.lock();
-        self.set_alarm(guard.insert(rest), now);
-        drop(guard);
-        self.alarm.wait();
-        self.rise()
+    pub(crate) fn nap(&self, chair: usize, rest: Rest, now: Nanos) -> Option<Rest> {
+        let mut seat = self.seat.lock();
+        self.set_alarm(chair, seat.rest.insert(rest), now);
+        drop(seat);
+        self.alarms[chair].wait();
+        self.rise(chair)
     }
 
-    fn rise(&self) -> Option<Rest> {
-        let mut rest = self.rest.lock();
+    /// Waits on a chair to be the monitor, which then ends that rest. None: it is not yet.
+    pub(crate) fn wait(&self, chair: usize) -> Option<Rest> {
+        self.alarms[chair].wait();
+        self.rise(chair)
+    }
+
+    /// The monitor leaves its chair, as `left` enters in the books. Who sits on the other
+    /// one is the monitor, and parked.
+    pub(crate) fn leave(
+        &self,
+        rest: Rest,
+        now: Nanos,
+        left: impl FnOnce(),
+        still_idle: impl Fn() -> bool,
+    ) {
+        let mut seat = self.seat.lock();
+        left();
+        seat.chair = (seat.chair + 1) % CHAIRS;
+        seat.rest = Some(rest);
+        self.parked.store(true, Ordering::SeqCst);
+        drop(seat);
+        if !still_idle() {
+            self.end_parking(None, now);
+        }
+    }
+
+    fn rise(&self, chair: usize) -> Option<Rest> {
+        let mut seat = self.seat.lock();
+        if seat.chair != chair {
+            return None;
+        }
+        self.parked.store(false, Ordering::SeqCst);
         self.vouch_at.store(NEVER, Ordering::Relaxed);
-        rest.take()
+        seat.rest.take()
     }
 }
 
@@ -193,7 +247,7 @@ mod tests {
         let begun = Rest::new(LONG, true, &lanes);
         let since = begun.since;
         let rested = std::thread::scope(|scope| {
-            let monitor = scope.spawn(|| gate.nap(begun, 0));
+            let monitor = scope.spawn(|| gate.nap(0, begun, 0));
             while !gate.asks(HALF) {
                 std::thread::yield_now();
             }
@@ -216,7 +270,7 @@ mod tests {
         let gate = Arc::new(Gate::new().expect("a gate"));
         let lanes = lanes(&gate);
         std::thread::scope(|scope| {
-            scope.spawn(|| gate.nap(Rest::new(LONG, true, &lanes), 0));
+            scope.spawn(|| gate.nap(0, Rest::new(LONG, true, &lanes), 0));
             while !gate.asks(HALF) {
                 std::thread::yield_now();
             }

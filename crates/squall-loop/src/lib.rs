@@ -54,6 +54,7 @@ pub mod queues;
 mod reactor;
 pub mod signal;
 mod stuck;
+mod suspect;
 pub mod sync;
 mod sys;
 mod task;

@@ -1,14 +1,13 @@
-//! The one thread that watches the lanes and hands a stuck lane to a spare.
+//! Who watches the lanes and hands a stuck lane to another thread.
 //!
-//! It never runs a task, and it never logs by itself: a log may block. While
-//! anything moves it looks at each post's ownership word every tick: a word that
-//! stays the same, inside a poll, is a suspect. A suspect is inspected (waiting in
-//! the kernel, or how much CPU did this poll burn?) so that a carrier which was
-//! merely descheduled is left alone.
+//! The monitor never runs a task, and it never logs by itself: a log may block. It looks
+//! at each post's ownership word; `suspect.rs` says what it makes of that. Looks are
+//! nearly all that it costs, so there are few, and `gate.rs` says when.
 //!
-//! Looks are nearly all that the monitor costs, so there are few. While every lane
-//! sleeps it is parked; the first carrier that wakes sets its alarm and does not wake
-//! it. Where that carrier then blocks, the alarm's look is the only one.
+//! A thread of the pool is the monitor, and another one sits beside it. Where nothing
+//! moves but the lane that is stuck, the monitor takes it and drives it itself, and the
+//! other thread is the monitor from then on: nobody has to be woken for a hand-off. Where
+//! more is to be looked after, the monitor stays and wakes a spare.
 //!
 //! Blocking polls come in storms. After a hand-off the monitor looks faster for a
 //! while, and with each further one more threads relieve the stuck lane: they poll
@@ -28,31 +27,12 @@ use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::post::Post;
 use crate::stuck::{Stuck, StuckList};
-use crate::sys::{self, Activity, Inspector};
+use crate::suspect::{CALM, Caught, Look, Pace, STORM, Suspect, blocks_since, look};
+use crate::sys::{self, Inspector};
 use crate::threads::{Job, Pressure, RESERVE};
 use crate::watch::Blocked;
+use parking_lot::Mutex;
 
-/// How closely the monitor looks.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// Between two looks, and from a wake to the first one.
-    tick: Duration,
-    /// How long a poll must have been seen that waits in the kernel.
-    waits: Duration,
-    /// CPU time that a poll may burn.
-    cpu: Duration,
-}
-
-const CALM: Pace = Pace {
-    tick: Duration::from_millis(4),
-    waits: Duration::from_millis(1),
-    cpu: Duration::from_millis(4),
-};
-const STORM: Pace = Pace {
-    tick: Duration::from_micros(500),
-    waits: Duration::from_micros(500),
-    cpu: Duration::from_millis(1),
-};
 /// How long after a hand-off the next one is expected.
 const STORM_LASTS: Duration = Duration::from_secs(1);
 /// The most threads that begin to relieve one lane at once.
@@ -64,6 +44,7 @@ pub(crate) struct Monitor {
     pub(crate) gate: Arc<Gate>,
     pub(crate) stuck: StuckList,
     pub(crate) blame: Blame,
+    duty: Mutex<Duty>,
 }
 
 impl Monitor {
@@ -72,17 +53,56 @@ impl Monitor {
             gate: Arc::new(Gate::new()?),
             stuck: StuckList::default(),
             blame,
+            duty: Mutex::new(Duty::new()),
         })
     }
 }
 
-/// What the monitor remembers of a post between two looks.
-#[derive(Clone, Copy)]
-struct Suspect {
-    seen: Seen,
-    since: Instant,
-    /// What the thread had burned by then. None: not asked, or nobody can tell.
-    cpu: Option<Duration>,
+/// A thread of the pool sits down on a chair: it is the monitor while that chair is the
+/// monitor's. Returns the lane for which it leaves. None: the loop stops.
+pub(crate) fn sit(shared: &Arc<Shared>, chair: usize) -> Option<(Arc<Lane>, Claim)> {
+    let Monitor { gate, duty, .. } = &shared.monitor;
+    let mut rested = None;
+    while !shared.is_stopping() {
+        if !gate.is_monitors(chair) {
+            rested = gate.wait(chair);
+            continue;
+        }
+        let mut on_duty = duty.lock();
+        if let Some(rest) = rested.take() {
+            on_duty.resume(&rest, &shared.lanes);
+        }
+        let next = on_duty.look_around(shared);
+        drop(on_duty);
+        match next {
+            Next::Look(after) => std::thread::sleep(after),
+            Next::Nap(rest) => rested = gate.nap(chair, rest, shared.clock.now()),
+            Next::Park(rest) => rested = gate.park(chair, rest, || shared.all_asleep()),
+            Next::Leave(rest, lane, claim) => {
+                let left = || shared.threads.leave_chair(chair);
+                gate.leave(rest, shared.clock.now(), left, || is_idle(shared));
+                return Some((lane, claim));
+            }
+        }
+    }
+    None
+}
+
+/// Whether nothing moves that the monitor would have to look at.
+fn is_idle(shared: &Shared) -> bool {
+    shared.all_asleep() && shared.threads.is_at_ease()
+}
+
+/// What the monitor does after a look.
+enum Next {
+    /// Look again.
+    Look(Duration),
+    /// Sleep until an alarm that is set now.
+    Nap(Rest),
+    /// Sleep until a lane wakes.
+    Park(Rest),
+    /// Drive a lane.
+    Leave(Rest, Arc<Lane>, Claim),
 }
 
 /// Blocking polls that came shortly after each other.
@@ -113,196 +133,138 @@ impl Storm {
     }
 }
 
-/// The monitor thread's life. It ends when the loop is gone or stops.
-pub(crate) fn run(shared: &Weak<Shared>, gate: &Gate) {
-    let mut suspects: Vec<Option<Suspect>> = Vec::new();
-    let mut reliefs: HashMap<u64, Option<Suspect>> = HashMap::new();
-    let mut inspector = Inspector::default();
-    let mut storm = Storm::default();
-    let mut troubles = Troubles::default();
-    let mut last = Instant::now();
-    loop {
-        let Some(strong) = shared.upgrade().filter(|shared| !shared.is_stopping()) else {
-            return;
-        };
-        suspects.resize(strong.lanes.len(), None);
-        let now = Instant::now();
-        let pace = storm.pace(now);
-        if now.duration_since(last) > pace.tick * 8 {
-            // The monitor itself did not run: what it measured means nothing.
-            suspects.fill(None);
-            reliefs.clear();
+/// What the monitor remembers, whoever it is.
+struct Duty {
+    suspects: Vec<Option<Suspect>>,
+    reliefs: HashMap<u64, Option<Suspect>>,
+    inspector: Inspector,
+    storm: Storm,
+    troubles: Troubles,
+    /// When it looked last, or was told to.
+    last: Instant,
+}
+
+impl Duty {
+    fn new() -> Self {
+        Self {
+            suspects: Vec::new(),
+            reliefs: HashMap::new(),
+            inspector: Inspector::default(),
+            storm: Storm::default(),
+            troubles: Troubles::default(),
+            last: Instant::now(),
         }
-        last = now;
+    }
+
+    /// Takes over what was seen meanwhile.
+    fn resume(&mut self, rest: &Rest, lanes: &[Arc<Lane>]) {
+        self.suspects.clear();
+        (self.suspects).extend(lanes.iter().map(|lane| blocks_since(lane, rest)));
+        self.last = Instant::now();
+    }
+
+    /// Looks at all that moves.
+    fn look_around(&mut self, shared: &Arc<Shared>) -> Next {
+        let weak = Arc::downgrade(shared);
+        let now = Instant::now();
+        let pace = self.storm.pace(now);
+        self.suspects.resize(shared.lanes.len(), None);
+        if now.duration_since(self.last) > pace.tick * 8 {
+            // The monitor itself did not run: what it measured means nothing.
+            self.suspects.fill(None);
+            self.reliefs.clear();
+        }
+        self.last = now;
         let mut again = pace.tick;
-        for (lane, suspect) in strong.lanes.iter().zip(&mut suspects) {
-            match look(&lane.post, suspect, &mut inspector, now, pace) {
+        let mut own = None;
+        for (lane, suspect) in shared.lanes.iter().zip(&mut self.suspects) {
+            match look(&lane.post, suspect, &mut self.inspector, now, pace) {
                 Look::Fine => {}
                 Look::Suspicious => again = pace.waits,
                 Look::Blocks(caught) => {
-                    if hand_over(&strong, lane, &caught) {
+                    let waiting = lane.queue.len();
+                    let alone = own.is_none() && moves_alone(shared, lane);
+                    let handed_over = if alone && shared.threads.reserve_monitor() {
+                        own = take_over(shared, lane, &caught);
+                        own.is_some()
+                    } else {
+                        hand_over(shared, lane, &caught)
+                    };
+                    if handed_over {
                         *suspect = None;
-                        let waiting = lane.queue.len();
-                        storm.grows(now, waiting);
-                        (strong.threads).relieve(shared, lane, storm.width.min(waiting));
+                        self.storm.grows(now, waiting);
+                        let width = self.storm.width.min(waiting);
+                        shared.threads.relieve(&weak, lane, width);
                     }
                 }
             }
             (lane.suspect).store(suspect.is_some_and(|it| it.since < now), Ordering::Relaxed);
         }
-        look_at_reliefs(&strong, &mut reliefs, &mut inspector, now, pace);
-        if storm.rages(now) {
-            strong.threads.warm(shared, RESERVE + storm.width);
+        self.look_at_reliefs(shared, now, pace);
+        if self.storm.rages(now) {
+            shared.threads.warm(&weak, RESERVE + self.storm.width);
         }
-        troubles.report(&strong, shared, now);
-        let relief_polls = reliefs.values().any(Option::is_some);
-        let idle = strong.all_asleep() && !relief_polls && !strong.threads.has_queued();
-        let stands = suspects.iter().flatten().any(|it| it.since < now);
-        let calm = !storm.rages(now) && again == pace.tick && !stands;
-        let vouched = calm && strong.threads.is_at_ease();
-        let (lanes, loop_now) = (strong.lanes.clone(), strong.clock.now());
-        drop(strong);
-        if !(idle || vouched) {
-            std::thread::sleep(again);
-            continue;
-        }
-        let rest = Rest::new(storm.pace(now).tick, vouched, &lanes);
-        let rested = if idle {
-            if !storm.rages(now) {
-                inspector.rest();
-            }
-            gate.park(rest, || lanes.iter().all(|lane| asleep(lane)))
-        } else {
-            gate.nap(rest, loop_now)
-        };
-        for (lane, suspect) in lanes.iter().zip(&mut suspects) {
-            *suspect = (rested.as_ref()).and_then(|rest| blocks_since(lane, rest));
-        }
-        last = Instant::now();
+        self.troubles.report(shared, &weak, now);
+        self.next(shared, now, again, own)
     }
+
+    fn next(
+        &mut self,
+        shared: &Shared,
+        now: Instant,
+        again: Duration,
+        own: Option<(Arc<Lane>, Claim)>,
+    ) -> Next {
+        let stands = self.suspects.iter().flatten().any(|it| it.since < now);
+        let calm = !self.storm.rages(now) && again == CALM.tick && !stands;
+        let vouched = calm && shared.threads.is_at_ease();
+        let rest = || Rest::new(self.storm.pace(now).tick, vouched, &shared.lanes);
+        if let Some((lane, claim)) = own {
+            return Next::Leave(rest(), lane, claim);
+        }
+        let relief_polls = self.reliefs.values().any(Option::is_some);
+        if shared.all_asleep() && !relief_polls && !shared.threads.has_queued() {
+            let rest = rest();
+            if !self.storm.rages(now) {
+                self.inspector.rest();
+            }
+            return Next::Park(rest);
+        }
+        match vouched {
+            true => Next::Nap(rest()),
+            false => Next::Look(again),
+        }
+    }
+
+    /// Looks at the threads that relieve a lane. One that blocks holds nothing up, but
+    /// its task's owner is told, as of any other.
+    fn look_at_reliefs(&mut self, shared: &Arc<Shared>, now: Instant, pace: Pace) {
+        let reliefs = shared.threads.reliefs();
+        if reliefs.is_empty() {
+            self.reliefs.clear();
+            return;
+        }
+        for (slot, lane) in reliefs {
+            let suspect = self.reliefs.entry(slot.post.thread()).or_default();
+            if let Look::Blocks(caught) = look(&slot.post, suspect, &mut self.inspector, now, pace)
+                && take(shared, &lane, &slot.post, &caught).is_some()
+            {
+                *suspect = None;
+            }
+        }
+    }
+}
+
+/// Whether a stuck lane is all that moves, so that the monitor may leave for it.
+fn moves_alone(shared: &Shared, stuck: &Lane) -> bool {
+    stuck.queue.is_empty()
+        && shared.threads.is_at_ease()
+        && (shared.lanes.iter()).all(|lane| lane.id == stuck.id || asleep(lane))
 }
 
 /// Whether a lane sleeps, or has no carrier yet that could do anything else first.
 pub(crate) fn asleep(lane: &Lane) -> bool {
     lane.doze.is_asleep() && !lane.stopping.load(Ordering::SeqCst)
-}
-
-/// A lane is still in the poll in which it was at the last look, or woke since then and
-/// is still in what it did first: in the wakers' turn or in the task that they woke.
-fn blocks_since(lane: &Lane, rest: &Rest) -> Option<Suspect> {
-    let seen = lane.post.ownership.observe();
-    let before = rest.seen.get(lane.id).filter(|_| seen.in_poll())?;
-    let first = seen.generation() == before.generation()
-        && seen.polls().saturating_sub(before.polls()) <= 2;
-    let since = match rest.first {
-        _ if seen == *before => rest.since,
-        Some((woken, since)) if woken == lane.id && first => since,
-        _ => return None,
-    };
-    Some(Suspect {
-        seen,
-        since,
-        cpu: None,
-    })
-}
-
-/// What a look at a post has found.
-enum Look {
-    Fine,
-    /// It waits in the kernel, since when is not known.
-    Suspicious,
-    Blocks(Caught),
-}
-
-/// Looks at one post.
-fn look(
-    post: &Post,
-    suspect: &mut Option<Suspect>,
-    inspector: &mut Inspector,
-    now: Instant,
-    pace: Pace,
-) -> Look {
-    let seen = post.ownership.observe();
-    if !seen.in_poll() {
-        *suspect = None;
-        return Look::Fine;
-    }
-    let thread = post.thread();
-    let Some(known) = suspect.filter(|known| known.seen == seen) else {
-        *suspect = Some(Suspect {
-            seen,
-            since: now,
-            cpu: sys::thread_cpu_time(thread),
-        });
-        let worth_it = pace.waits < pace.tick;
-        return match worth_it.then(|| inspector.inspect(thread)).flatten() {
-            Some(Activity::Waiting(_)) => Look::Suspicious,
-            _ => Look::Fine,
-        };
-    };
-    let lasts = now.duration_since(known.since);
-    if lasts < pace.waits {
-        return Look::Suspicious;
-    }
-    let (syscall, on_cpu) = match inspector.inspect(thread) {
-        Some(Activity::Waiting(syscall)) => (syscall, false),
-        Some(Activity::Runnable) => {
-            let cpu = sys::thread_cpu_time(thread);
-            if cpu.is_some() && known.cpu.is_none() {
-                *suspect = Some(Suspect { cpu, ..known });
-                return Look::Fine;
-            }
-            let burned = (cpu.zip(known.cpu)).map_or(lasts, |(now, then)| now.saturating_sub(then));
-            if burned < pace.cpu {
-                return Look::Fine; // Merely descheduled: another thread would not help.
-            }
-            (None, true)
-        }
-        None if lasts < pace.cpu => return Look::Fine,
-        None => (None, false),
-    };
-    Look::Blocks(Caught {
-        seen,
-        thread,
-        since: known.since,
-        syscall,
-        on_cpu,
-        explicit: false,
-    })
-}
-
-/// Looks at the threads that relieve a lane. One that blocks holds nothing up, but
-/// its task's owner is told, as of any other.
-fn look_at_reliefs(
-    shared: &Arc<Shared>,
-    suspects: &mut HashMap<u64, Option<Suspect>>,
-    inspector: &mut Inspector,
-    now: Instant,
-    pace: Pace,
-) {
-    let reliefs = shared.threads.reliefs();
-    if reliefs.is_empty() {
-        suspects.clear();
-        return;
-    }
-    for (slot, lane) in reliefs {
-        let suspect = suspects.entry(slot.post.thread()).or_default();
-        if let Look::Blocks(caught) = look(&slot.post, suspect, inspector, now, pace)
-            && take(shared, &lane, &slot.post, &caught).is_some()
-        {
-            *suspect = None;
-        }
-    }
-}
-
-/// A poll that blocks.
-struct Caught {
-    seen: Seen,
-    thread: u64,
-    since: Instant,
-    syscall: Option<&'static str>,
-    on_cpu: bool,
-    explicit: bool,
 }
 
 /// Gives a stuck lane to a spare. False: there is none, or the poll is over.
@@ -311,10 +273,29 @@ fn hand_over(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> bool {
     let Some(spare) = shared.threads.reserve(&weak) else {
         return false; // At the cap: the next look tries again.
     };
-    let Some(claim) = take(shared, lane, &lane.post, caught) else {
+    let Some(claim) = take_lane(shared, lane, caught) else {
         shared.threads.give_back(spare);
         return false; // It has just returned by itself.
     };
+    shared.threads.give(spare, Job::Drive(lane.clone(), claim));
+    true
+}
+
+/// Takes a stuck lane for the monitor itself, which is set aside. None: the poll is over.
+fn take_over(
+    shared: &Arc<Shared>,
+    lane: &Arc<Lane>,
+    caught: &Caught,
+) -> Option<(Arc<Lane>, Claim)> {
+    let Some(claim) = take_lane(shared, lane, caught) else {
+        shared.threads.give_back_monitor();
+        return None;
+    };
+    Some((lane.clone(), claim))
+}
+
+fn take_lane(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> Option<Claim> {
+    let claim = take(shared, lane, &lane.post, caught)?;
     lane.polls_before
         .fetch_add(caught.seen.polls(), Ordering::Relaxed);
     lane.handoffs.fetch_add(1, Ordering::Relaxed);
@@ -322,8 +303,7 @@ fn hand_over(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> bool {
     lane.stuck_micros.fetch_add(stood, Ordering::Relaxed);
     // The next carrier looks at the reactor before all else, and wakes as from a sleep.
     lane.doze.about_to_sleep();
-    shared.threads.give(spare, Job::Drive(lane.clone(), claim));
-    true
+    Some(claim)
 }
 
 /// Takes a post from the thread that is stuck there, and tells whoever wants to know.

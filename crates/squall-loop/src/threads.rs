@@ -1,6 +1,7 @@
 //! The process's threads: carriers, reliefs, workers of the executor, and spares.
 //!
-//! One pool for all of them, capped as a whole. A thread that ends one job takes
+//! One pool for all of them, capped as a whole; the monitor and the next one come from it,
+//! too, and are beside the cap. A thread that ends one job takes
 //! the next, or waits as a spare; spares beyond the reserve end after a while.
 //! A part of the cap is kept for carriers, so that work which is known to block
 //! can never use up the threads that rescue lanes. How near the cap is, is told by
@@ -13,10 +14,12 @@ use std::sync::{self, Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::carrier;
+use crate::gate::CHAIRS;
 use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::metrics::{BlockedNow, LOOKED_AT};
+use crate::monitor;
 use crate::post::Post;
 use crate::sys;
 use crate::tokio_compat;
@@ -56,6 +59,8 @@ pub(crate) enum Job {
     Relieve(Arc<Lane>),
     /// Anything that may block.
     Work(Box<dyn FnOnce() + Send>),
+    /// Sit on a chair: be the monitor, or the next one.
+    Sit(usize),
 }
 
 pub(crate) struct Threads {
@@ -79,6 +84,8 @@ struct State {
     /// Threads that are about to exist.
     starting: usize,
     reliefs: Vec<(Arc<Slot>, Arc<Lane>)>,
+    /// On which chairs of the monitor's a thread sits.
+    chairs: [bool; CHAIRS],
     /// The system gave no more threads than there are; it is asked again then.
     refused_until: Option<Instant>,
     /// Why, until it is reported.
@@ -86,8 +93,13 @@ struct State {
 }
 
 impl State {
+    /// Threads under the cap: all but the monitor and the next one.
     fn total(&self) -> usize {
-        self.running.len() + self.starting
+        (self.running.len() + self.starting).saturating_sub(self.sitting())
+    }
+
+    fn sitting(&self) -> usize {
+        self.chairs.iter().filter(|taken| **taken).count()
     }
 }
 
@@ -195,6 +207,7 @@ impl Threads {
                 self.relieving.store(true, Ordering::Relaxed);
             }
             Job::Work(_) => state.workers += 1,
+            Job::Sit(chair) => state.chairs[chair] = true,
         }
         drop(state);
         thread.0.put(job);
@@ -209,6 +222,31 @@ impl Threads {
         if self.stopping.load(Ordering::SeqCst) {
             thread.0.look_up();
         }
+    }
+
+    /// Sets the monitor's own thread aside, where another one sits beside it and the cap
+    /// is far enough.
+    pub(crate) fn reserve_monitor(&self) -> bool {
+        let mut state = self.state.lock();
+        let may = state.sitting() == CHAIRS && state.total() < self.most(&state);
+        if may {
+            state.starting += 1;
+        }
+        may
+    }
+
+    /// The monitor stays after all.
+    pub(crate) fn give_back_monitor(&self) {
+        self.state.lock().starting -= 1;
+    }
+
+    /// The monitor leaves its chair to drive a lane.
+    pub(crate) fn leave_chair(&self, chair: usize) {
+        let mut state = self.state.lock();
+        state.starting -= 1;
+        state.chairs[chair] = false;
+        state.carriers += 1;
+        self.settle(&state);
     }
 
     /// Lets up to `width` threads poll what waits on a stuck lane, as far as threads
@@ -383,7 +421,7 @@ impl Threads {
     }
 
     /// A thread has ended a job: what next? None: it waits as a spare.
-    fn next_work(&self, slot: &Arc<Slot>, ended: Ended) -> Option<Job> {
+    fn next_work(&self, slot: &Arc<Slot>, ended: Ended, stopping: bool) -> Option<Job> {
         let mut state = self.state.lock();
         match ended {
             Ended::Drive => state.carriers -= 1,
@@ -395,12 +433,19 @@ impl Threads {
                 }
             }
             Ended::Work => state.workers -= 1,
+            Ended::Sitting(chair) => state.chairs[chair] = false,
         }
         if self.has_room_for_work(&state, self.free(&state) + 1)
             && let Some(work) = state.queued.pop_front()
         {
             state.workers += 1;
             return Some(Job::Work(work));
+        }
+        let chair = state.chairs.iter().position(|taken| !taken);
+        if let Some(chair) = chair.filter(|_| !stopping) {
+            state.chairs[chair] = true;
+            self.settle(&state);
+            return Some(Job::Sit(chair));
         }
         state.spares.push(slot.clone());
         self.settle(&state);
@@ -429,6 +474,7 @@ enum Ended {
     Drive,
     Relief,
     Work,
+    Sitting(usize),
 }
 
 impl Slot {
@@ -476,8 +522,16 @@ impl Slot {
                     work();
                     Ended::Work
                 }
+                Job::Sit(chair) => match monitor::sit(&shared, chair) {
+                    Some((lane, claim)) => {
+                        next = Some(Job::Drive(lane, claim));
+                        continue;
+                    }
+                    None => Ended::Sitting(chair),
+                },
             };
-            next = shared.threads.next_work(&self, ended);
+            let stopping = shared.is_stopping();
+            next = shared.threads.next_work(&self, ended, stopping);
         }
     }
 

@@ -33,7 +33,7 @@ fn a_carrier_that_wakes_finds_the_monitor_up() {
             }
         });
         while monitor::asleep(&lane) {
-            gate.park(rest(&lane), || monitor::asleep(&lane));
+            gate.park(0, rest(&lane), || monitor::asleep(&lane));
         }
         carrier.join().expect("woke");
     });
@@ -61,9 +61,9 @@ fn the_alarm_of_a_nap_is_never_lost() {
                 lane.awake(3);
             }
         });
-        let first = gate.nap(rest(&lane), 0).expect("a rest ends once");
+        let first = gate.nap(0, rest(&lane), 0).expect("a rest ends once");
         assert!(first.first.is_none(), "nobody slept");
-        gate.park(rest(&lane), || monitor::asleep(&lane));
+        gate.park(0, rest(&lane), || monitor::asleep(&lane));
         carrier.join().expect("vouched");
         assert!(!gate.asks(u64::MAX - 1), "the monitor is up");
     });
@@ -84,7 +84,35 @@ fn a_stop_opens_the_gate() {
                 gate.open();
             }
         });
-        gate.park(rest(&lane), || monitor::asleep(&lane));
+        gate.park(0, rest(&lane), || monitor::asleep(&lane));
         stopper.join().expect("stopped");
+    });
+}
+
+/// The monitor leaves for a lane while another wakes: whoever sits on the other chair
+/// hears of it, and is the monitor from then on.
+///
+/// Catches: a `leave` that announces the parking before the chair has changed, or that
+/// does not look at the lanes afterwards; a `rise` of a chair that is not the monitor's.
+#[test]
+fn who_sits_on_the_other_chair_hears_of_the_next_wake() {
+    check(4, || {
+        let (lane, gate) = lane();
+        lane.doze.about_to_sleep();
+        let carrier = thread::spawn({
+            let lane = lane.clone();
+            move || lane.awake(0)
+        });
+        let leaver = thread::spawn({
+            let (lane, gate) = (lane.clone(), gate.clone());
+            move || {
+                assert!(gate.is_monitors(0));
+                gate.leave(rest(&lane), 0, || (), || monitor::asleep(&lane));
+            }
+        });
+        while gate.wait(1).is_none() {}
+        assert!(gate.is_monitors(1) && !monitor::asleep(&lane));
+        carrier.join().expect("woke");
+        leaver.join().expect("left");
     });
 }
