@@ -3,7 +3,9 @@
 use peer_jobs::{
     IT_WORKS, Options, Thing, block, call_self, hundred_paths, lock, ready, spin, sync,
 };
-use squall::{Application, IoLoop, Json, Path, Result};
+use squall::{Application, Bytes, IoLoop, Json, Path, Result, post};
+
+static LARGE: [u8; 4 << 20] = [b'a'; 4 << 20];
 
 fn main() -> Result<()> {
     let options = Options::from_args();
@@ -16,6 +18,8 @@ fn main() -> Result<()> {
         .route("/lock/{ms}", async |Path(ms): Path<u64>| lock(ms))
         .route("/sync", async || sync())
         .route("/client/sync", async || call_self())
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/large", async || Bytes::from_static(&LARGE))
         .io_loop(IoLoop::builder().lanes(options.lanes).build()?)
         .listen(options.listen)?;
     ready("squall", app.local_addr()?);

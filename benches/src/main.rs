@@ -22,10 +22,12 @@ mod open_loop;
 mod options;
 mod primitives;
 mod process_tree;
+mod rebuild;
 mod server;
 mod server_process;
 mod servers;
 mod shape;
+mod slow;
 mod spread;
 mod syscalls;
 mod table;
@@ -62,16 +64,24 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says why a subject was not measured; it has no figures.
+fn skipped(subject: &str) -> impl FnOnce(Reason) -> Value {
+    move |reason| {
+        println!("skipped {subject}: {reason}");
+        Value::Null
+    }
+}
+
 fn run(options: &Options) -> Result<(), Reason> {
     if let Some(path) = &options.json {
         // Better to fail now than after all the measuring.
         std::fs::write(path, "").map_err(|e| format!("{}: {e}", path.display()))?;
     }
     let mut servers = Vec::new();
-    let mut skipped = Vec::new();
+    let mut left_out = Vec::new();
     if (options.subjects().iter()).any(|subject| subject.is_of_servers()) {
-        (servers, skipped) = servers::prepare(options)?;
-        for (name, reason) in &skipped {
+        (servers, left_out) = servers::prepare(options)?;
+        for (name, reason) in &left_out {
             println!("skipped {name}: {reason}");
         }
         if servers.is_empty() {
@@ -85,23 +95,19 @@ fn run(options: &Options) -> Result<(), Reason> {
         let (name, figures) = match subject {
             Subject::Blocking => ("blocking", blocking::run(&servers, options)?),
             Subject::Server => ("server", server::run(&servers, options)),
-            Subject::Client => {
-                let skipped = |reason| {
-                    println!("skipped client: {reason}");
-                    Value::Null
-                };
-                ("client", fetching::run(options).unwrap_or_else(skipped))
-            }
+            Subject::Client => (
+                "client",
+                fetching::run(options).unwrap_or_else(skipped("client")),
+            ),
             Subject::Upload => ("upload", upload::run(options)?),
-            Subject::Forward => {
-                let skipped = |reason| {
-                    println!("skipped forward: {reason}");
-                    Value::Null
-                };
-                ("forward", forwarding::run(options).unwrap_or_else(skipped))
-            }
+            Subject::Forward => (
+                "forward",
+                forwarding::run(options).unwrap_or_else(skipped("forward")),
+            ),
             Subject::Memory => ("memory", memory::run(&servers, options)?),
             Subject::Loop => ("loop", primitives::run(options)?),
+            Subject::Slow => ("slow", slow::run(options).unwrap_or_else(skipped("slow"))),
+            Subject::Rebuild => ("rebuild", rebuild::run(options)?),
         };
         let noise = before.until_now();
         println!("\n{noise}");
@@ -116,7 +122,7 @@ fn run(options: &Options) -> Result<(), Reason> {
     let report = json!({
         "quick": options.quick,
         "peers": servers::versions(),
-        "skipped": skipped.iter().map(|(name, reason)| (name.to_string(), Value::from(reason.as_str())))
+        "skipped": left_out.iter().map(|(name, reason)| (name.to_string(), Value::from(reason.as_str())))
             .collect::<serde_json::Map<_, _>>(),
         "subjects": subjects,
     });

@@ -19,7 +19,9 @@ subjects
   forward    the same for a request that is passed on
   memory     resident bytes per idle keep-alive connection
   loop       spawning, waking and timers of the event loop, beside tokio and smol
-  all        the seven of them
+  slow       latency and memory while thousands of clients keep the server waiting
+  rebuild    seconds to build an application of fifty routes again after a change
+  all        the nine of them
 
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
@@ -43,6 +45,8 @@ pub(crate) enum Subject {
     Forward,
     Memory,
     Loop,
+    Slow,
+    Rebuild,
 }
 
 impl Subject {
@@ -101,6 +105,8 @@ impl Options {
                 "forward" => subject = Some(Some(Subject::Forward)),
                 "memory" => subject = Some(Some(Subject::Memory)),
                 "loop" => subject = Some(Some(Subject::Loop)),
+                "slow" => subject = Some(Some(Subject::Slow)),
+                "rebuild" => subject = Some(Some(Subject::Rebuild)),
                 "all" => subject = Some(None),
                 _ => return Err(format!("unknown argument {arg}")),
             }
@@ -129,6 +135,8 @@ impl Options {
                     Subject::Forward,
                     Subject::Memory,
                     Subject::Loop,
+                    Subject::Slow,
+                    Subject::Rebuild,
                 ]
             },
             |one| vec![one],

@@ -46,7 +46,7 @@ impl Server {
     pub(crate) fn routed(&self) -> Result<Option<Self>, Reason> {
         let command = match self.name {
             "axum" | "actix" => self.command.clone(),
-            "squall" => vec![peer(Path::new(env!("CARGO_MANIFEST_DIR")), "squall_peer")?],
+            "squall" => squall_peer()?.command,
             _ => return Ok(None),
         };
         let routed = Self { command, ..*self };
@@ -129,6 +129,17 @@ pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reaso
     Ok((servers, skipped))
 }
 
+/// Squall with the routes of the peers.
+pub(crate) fn squall_peer() -> Result<Server, Reason> {
+    let server = Server {
+        name: "squall",
+        kind: Kind::Rust,
+        command: vec![peer(Path::new(env!("CARGO_MANIFEST_DIR")), "squall_peer")?],
+    };
+    check(&server)?;
+    Ok(server)
+}
+
 pub(crate) fn peer(folder: &Path, bin: &str) -> Result<String, Reason> {
     let mut command = cargo();
     command
@@ -153,7 +164,7 @@ fn squall(folder: &Path, options: &Options) -> Result<Vec<String>, Reason> {
     Ok(command)
 }
 
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
