@@ -13,10 +13,12 @@ use super::servers::{LARGE, Server, Version, apache, haproxy, lighttpd, nginx, t
 /// Uploads that are refused, of each server.
 const REFUSALS: usize = 20;
 
-/// A client that takes its time for what is large.
+/// A client that takes its time for what is large, and waits for a server whose machine is
+/// busy with other things.
 fn client() -> AsyncHttpClient {
     AsyncHttpClient::builder()
         .request_timeout(Duration::ZERO)
+        .idle_timeout(Duration::from_secs(600))
         .build()
 }
 

@@ -146,6 +146,7 @@ pub(super) fn nginx(version: Option<Version>) -> Option<Server> {
                 "daemon off; master_process off; pid pid; error_log stderr; events {{}}
                  http {{
                    access_log off; default_type text/plain; keepalive_requests 1000000;
+                   send_timeout 600s; client_body_timeout 600s; keepalive_timeout 600s;
                    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;
                    uwsgi_temp_path t4; scgi_temp_path t5;
                    client_max_body_size 0; gzip on; gzip_types text/plain;
@@ -266,7 +267,7 @@ pub(super) fn haproxy(server: &Server, version: Option<Version>) -> Option<Serve
                 )
             });
             format!(
-                "defaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  \
+                "defaults\n  mode http\n  timeout client 600s\n  timeout server 600s\n  \
                  timeout connect 5s\nfrontend f\n  bind 127.0.0.1:{port}\n  \
                  bind unix@{}/socket\n  {tls}\
                  http-request deny deny_status 413 if {{ path_beg /refused/ }}\n  \
