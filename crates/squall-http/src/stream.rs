@@ -90,13 +90,11 @@ impl Stream {
 
     /// Ready when a read is worth trying; else the task is woken then.
     ///
-    /// Whoever asks this first needs no memory for what may come. An encrypted stream is
-    /// always ready.
+    /// Whoever asks this first needs no memory for what may come.
     pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.0 {
             Kind::Plain(socket) => socket.poll_readable(cx),
-            // What is decrypted already shows only in a read.
-            Kind::Tls(_) => Poll::Ready(()),
+            Kind::Tls(tls) => tls.poll_readable(cx),
         }
     }
 
@@ -104,7 +102,7 @@ impl Stream {
     pub(crate) fn is_readable(&self) -> bool {
         match &self.0 {
             Kind::Plain(socket) => socket.is_readable(),
-            Kind::Tls(_) => true,
+            Kind::Tls(tls) => tls.is_readable(),
         }
     }
 

@@ -155,14 +155,24 @@ impl TlsStream {
         }
     }
 
+    /// Ready when a read is worth trying; else the task is woken then.
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        match self.lock().is_at_work() {
+            true => Poll::Ready(()),
+            false => self.socket.poll_readable(cx),
+        }
+    }
+
+    /// Whether a read is worth trying, as far as the loop has heard.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.lock().is_at_work() || self.socket.is_readable()
+    }
+
     /// Reads plaintext; 0 bytes is a clean end, `UnexpectedEof` one without notice.
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut session = self.lock();
         let read = self.read_with(&mut session, buf, Some(cx), |buf| self.read(cx, buf));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            read => Poll::Ready(read),
-        }
+        or_pending(read)
     }
 
     /// Reads what is there, without waiting.
@@ -297,12 +307,14 @@ impl TlsStream {
         if !session.tls.wants_write() {
             return Poll::Ready(Ok(()));
         }
-        Waiting::set(slot, cx);
         let room = Context::from_waker(&self.room);
-        match session.send(&mut PollWrite(&self.socket, &room)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            sent => Poll::Ready(sent),
+        let mut send = || or_pending(session.send(&mut PollWrite(&self.socket, &room)));
+        if let Poll::Ready(sent) = send() {
+            return Poll::Ready(sent);
         }
+        // Room that has come meanwhile woke nobody: once more, now that somebody waits.
+        Waiting::set(slot, cx);
+        send()
     }
 
     /// Sends an alert as far as it fits at once; there is nobody to wait for it.
@@ -316,6 +328,11 @@ impl TlsStream {
 }
 
 impl Session {
+    /// Whether there is something to read or to send before the socket is asked.
+    fn is_at_work(&self) -> bool {
+        !self.incoming.is_empty() || self.tls.wants_write() || !self.tls.wants_read()
+    }
+
     fn send(&mut self, socket: &mut dyn Write) -> io::Result<()> {
         while self.tls.wants_write() {
             if self.tls.write_tls(socket)? == 0 {
@@ -416,6 +433,13 @@ impl Write for TryWrite<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
     }
 }
 
