@@ -14,6 +14,7 @@ mod h1;
 mod head;
 mod idle;
 mod input;
+mod spare_alarm;
 mod upgraded;
 mod upload;
 
@@ -22,4 +23,5 @@ pub use connection::{Connection, Home};
 pub use error::ExchangeError;
 pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, Sent, exchange};
 pub use head::{Head, OnHead};
+pub use spare_alarm::SpareAlarm;
 pub use upgraded::Upgraded;

@@ -8,7 +8,6 @@ mod gate;
 mod ownership;
 mod readiness;
 mod released;
-mod relief;
 mod stop;
 mod timer;
 mod wake;

@@ -101,13 +101,14 @@ pub(super) async fn dial(
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|_| Cause::Invalid(format!("{host} is no name that a certificate can have")))?;
-    let shaken = async {
+    // On the heap, for it is as large as all the rest, and plain connections do without.
+    let shaken = Box::pin(async {
         let stream = Stream::connect_tls(socket, config, name).await;
         stream.map_err(|source| {
             let words = tls::explain(&source).unwrap_or_else(|| source.to_string());
             Cause::Tls(TlsFailure { words, source })
         })
-    };
+    });
     let stream = unless_zero(waits.tls, "tls_timeout", shaken).await?;
     trace.marks.secured();
     Ok(connection(shared, stream))
@@ -182,7 +183,7 @@ async fn tcp(
     let tcp = connect(shared, addresses, route, trace).await?;
     trace.enter(Phase::Proxy);
     let port = url.url().port_or_known_default().unwrap_or(80);
-    let opened = via.tunnel(&tcp, host, port).await;
+    let opened = Box::pin(via.tunnel(&tcp, host, port)).await;
     opened.map_err(Cause::Proxy)?;
     Ok(tcp.into())
 }

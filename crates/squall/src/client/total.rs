@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
+use squall_http::client::SpareAlarm;
 use squall_loop::time::now;
-use squall_loop::{deadline, remaining, sleep_until};
+use squall_loop::{IoLoop, deadline, remaining};
 
 use super::error::Cause;
 use super::request::HttpRequest;
@@ -72,21 +73,30 @@ impl Total {
         future: impl Future<Output = Result<T, Cause>>,
     ) -> Result<T, Cause> {
         let mut future = pin!(future);
-        let mut end = pin!(sleep_until(self.begun + self.limit));
+        let mut alarm = None;
+        let mut due = None;
         poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
             loop {
-                ready!(end.as_mut().poll(cx));
+                let alarm: &mut SpareAlarm = alarm.get_or_insert_default();
+                ready!(alarm.poll(cx, *due.get_or_insert_with(|| self.due())));
                 if !self.has_moved() {
                     let (limit, setting) = (self.limit, self.setting);
                     return Poll::Ready(Err(Cause::Timeout { limit, setting }));
                 }
-                end.as_mut().get_mut().reset(self.begun + self.limit);
+                due = None;
             }
         })
         .await
+    }
+
+    /// When the limit is reached, on the loop's clock.
+    fn due(&self) -> u64 {
+        let start = IoLoop::current().instant_of(0);
+        let due = (self.begun + self.limit).saturating_duration_since(start);
+        u64::try_from(due.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
