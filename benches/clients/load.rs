@@ -18,6 +18,8 @@ pub(crate) struct Load {
     pub(crate) count: usize,
     pub(crate) concurrency: usize,
     pub(crate) hosts: usize,
+    /// The PEM file of the certificate that https is checked against.
+    pub(crate) ca: Option<String>,
     turn: Arc<AtomicUsize>,
 }
 
@@ -28,6 +30,7 @@ impl Load {
             count: 10_000,
             concurrency: 1,
             hosts: 1,
+            ca: None,
             turn: Arc::default(),
         }
     }
@@ -46,6 +49,12 @@ impl Load {
     /// Which of them is asked next.
     pub(crate) fn turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed) % self.hosts
+    }
+
+    /// How often each of them asks before anything is counted: of one host, until all
+    /// connections are there, of which some clients make only a few at a time.
+    pub(crate) fn warm_up(&self) -> usize {
+        if self.hosts == 1 { 40 } else { 1 }
     }
 
     /// How often each of the workers asks.
@@ -95,7 +104,7 @@ impl Usage {
     pub(crate) fn now() -> Self {
         Self {
             cpu_ns: cpu_ns(),
-            resident: status("VmRSS:") * 1024.0,
+            resident: resident() * 1024.0,
         }
     }
 }
@@ -112,6 +121,14 @@ pub(crate) fn cpu_ns() -> f64 {
             schedstat.split_whitespace().next()?.parse::<f64>().ok()
         })
         .sum()
+}
+
+/// What is resident, in KiB: added up, for the figure in `status` lags behind by up to
+/// some hundred KiB.
+fn resident() -> f64 {
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
+    (line.and_then(|line| line.split_whitespace().next()?.parse().ok())).unwrap_or(f64::NAN)
 }
 
 /// A figure of this process's status, in KiB.

@@ -1,4 +1,4 @@
-//! `clients CLIENT URL [--count N] [--concurrency N] [--hosts N]`: GETs by one HTTP client.
+//! `clients CLIENT URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]`: GETs by one HTTP client.
 //! `clients CLIENT URL --down BYTES | --up BYTES | --file PATH`: one large body.
 //!
 //! Every measurement of the subjects `client` and `upload` is a process of its own,
@@ -7,6 +7,7 @@
 
 mod load;
 mod peers;
+mod tls;
 mod transfer;
 
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use load::Load;
 use transfer::Transfer;
 
 const USAGE: &str =
-    "usage: clients squall|reqwest|hyper|awc URL [--count N] [--concurrency N] [--hosts N]
+    "usage: clients squall|reqwest|hyper|awc URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]
        clients squall|reqwest|hyper URL --down BYTES | --up BYTES | --file PATH";
 
 fn main() -> ExitCode {
@@ -75,6 +76,7 @@ fn parse(args: &[String]) -> Option<(&str, Task)> {
         };
         match name.as_str() {
             "--count" => load.count = value.parse().ok()?,
+            "--ca" => load.ca = Some(value.clone()),
             "--hosts" => load.hosts = value.parse().ok().filter(|n| *n > 0)?,
             "--concurrency" => load.concurrency = value.parse().ok().filter(|n| *n > 0)?,
             _ => return None,

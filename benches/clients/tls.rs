@@ -23,7 +23,9 @@ pub(crate) fn config(load: &Load) -> Result<Option<ClientConfig>, String> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    Ok(Some(config.with_root_certificates(roots).with_no_client_auth()))
+    Ok(Some(
+        config.with_root_certificates(roots).with_no_client_auth(),
+    ))
 }
 
 /// The same for Squall, which makes its own.

@@ -42,8 +42,16 @@ struct Cost {
     cpu_us: Vec<Option<f64>>,
 }
 
-/// A client, how much it is asked at once, and what that costs.
-type Row = (&'static str, usize, Cost);
+/// What is asked of a client.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    client: &'static str,
+    is_https: bool,
+    concurrency: usize,
+}
+
+/// That, and what it costs.
+type Row = (Task, Cost);
 
 pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
     let hosts = memory::allowed(HOSTS)?;
@@ -51,12 +59,27 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
     let run = Run {
         program: servers::peer(Path::new(env!("CARGO_MANIFEST_DIR")), "clients")?,
         url: format!("http://{}/1k", nginx.addr),
+        https: (nginx.tls.as_ref())
+            .map(|(addr, ca)| (format!("https://{addr}/1k"), ca.display().to_string())),
     };
     let mut rows: Vec<Row> = Vec::new();
-    for concurrency in CONCURRENT {
-        for client in CLIENTS.into_iter().filter(|client| options.wants(client)) {
-            eprintln!("counting: {client}, {concurrency} at once");
-            rows.push((client, concurrency, run.counts(client, concurrency)));
+    for is_https in [false, true] {
+        if is_https && run.https.is_none() {
+            continue;
+        }
+        for concurrency in CONCURRENT {
+            for client in CLIENTS.into_iter().filter(|client| options.wants(client)) {
+                let task = Task {
+                    client,
+                    is_https,
+                    concurrency,
+                };
+                eprintln!(
+                    "counting: {client}, {}, {concurrency} at once",
+                    task.scheme()
+                );
+                rows.push((task, run.counts(task)));
+            }
         }
     }
     let rounds = options.rounds(3, 7);
@@ -66,14 +89,22 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         for turn in 0..rows.len() {
             // Every round begins with another row.
             let at = (turn + round) % rows.len();
-            let (client, concurrency, cost) = &mut rows[at];
-            cost.cpu_us.push(run.cpu_us(client, requests, *concurrency));
+            let (task, cost) = &mut rows[at];
+            cost.cpu_us.push(run.cpu_us(*task, requests));
         }
     }
-    println!(
-        "\n## client: GET of 1 KiB from nginx over kept connections, one thread; CPU of {requests} requests, {rounds} rounds\n\n{}",
-        table(&rows)
-    );
+    for is_https in [false, true] {
+        let of_it: Vec<&Row> = (rows.iter())
+            .filter(|(task, _)| task.is_https == is_https)
+            .collect();
+        if let Some((task, _)) = of_it.first() {
+            println!(
+                "\n## client: {} GET of 1 KiB from nginx over kept connections, one thread; CPU of {requests} requests, {rounds} rounds\n\n{}",
+                task.scheme(),
+                table(&of_it)
+            );
+        }
+    }
     let crowd = run.crowd(options, hosts, rounds);
     println!(
         "\n## client: the same from each of {hosts} hosts in turn, {HOSTS_AT_ONCE} at once; CPU of 5 requests each\n\n{}",
@@ -111,29 +142,36 @@ fn crowd_table(rows: &[Crowd]) -> Table {
     table
 }
 
+impl Task {
+    fn scheme(self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
+}
+
 /// How a client is run.
 struct Run {
     program: String,
     url: String,
+    /// The address over TLS, and the file of what is trusted.
+    https: Option<(String, String)>,
 }
 
 impl Run {
-    fn line(&self, client: &str, requests: usize, concurrency: usize) -> Vec<String> {
-        [
-            &self.program,
-            client,
-            &self.url,
-            "--count",
-            &requests.to_string(),
-            "--concurrency",
-            &concurrency.to_string(),
-        ]
-        .map(String::from)
-        .into()
+    fn line(&self, task: Task, requests: usize) -> Vec<String> {
+        let (requests, concurrency) = (requests.to_string(), task.concurrency.to_string());
+        let secured = self.https.as_ref().filter(|_| task.is_https);
+        let url = secured.map_or(&self.url, |(url, _)| url);
+        let mut line: Vec<&str> = vec![&self.program, task.client, url, "--count", &requests];
+        line.extend(["--concurrency", &concurrency]);
+        if let Some((_, ca)) = secured {
+            line.extend(["--ca", ca]);
+        }
+        line.into_iter().map(String::from).collect()
     }
 
-    fn counts(&self, client: &str, concurrency: usize) -> Cost {
-        let [few, many] = REQUESTS.map(|requests| self.line(client, requests, concurrency));
+    fn counts(&self, task: Task) -> Cost {
+        let client = task.client;
+        let [few, many] = REQUESTS.map(|requests| self.line(task, requests));
         let per_request = (REQUESTS[1] - REQUESTS[0]) as f64;
         let said = |what: &str, reason: &Reason| println!("skipped {what} of {client}: {reason}");
         let instructions = || {
@@ -162,8 +200,8 @@ impl Run {
         }
     }
 
-    fn cpu_us(&self, client: &str, requests: usize, concurrency: usize) -> Option<f64> {
-        let printed = self.printed(client, self.line(client, requests, concurrency))?;
+    fn cpu_us(&self, task: Task, requests: usize) -> Option<f64> {
+        let printed = self.printed(task.client, self.line(task, requests))?;
         figure(&printed, "cpu_us ")
     }
 
@@ -181,7 +219,12 @@ impl Run {
         for round in 0..rounds {
             eprintln!("{hosts} hosts, round {} of {rounds}", round + 1);
             for row in &mut rows {
-                let mut line = self.line(row.client, requests, HOSTS_AT_ONCE);
+                let task = Task {
+                    client: row.client,
+                    is_https: false,
+                    concurrency: HOSTS_AT_ONCE,
+                };
+                let mut line = self.line(task, requests);
                 line.extend(["--hosts".to_owned(), hosts.to_string()]);
                 let printed = self.printed(row.client, line).unwrap_or_default();
                 row.bytes.extend(figure(&printed, "bytes_per_host "));
@@ -203,7 +246,7 @@ fn figure(printed: &str, name: &str) -> Option<f64> {
     line.parse().ok()
 }
 
-fn table(rows: &[Row]) -> Table {
+fn table(rows: &[&Row]) -> Table {
     let mut table = Table::new(&[
         "at once",
         "client",
@@ -219,11 +262,11 @@ fn table(rows: &[Row]) -> Table {
         "CPU µs (min-max)",
         "x best peer",
     ]);
-    for (client, concurrency, cost) in rows {
+    for (task, cost) in rows {
         let peers = || {
             (rows.iter())
-                .filter(|(name, among, _)| *name != "squall" && among == concurrency)
-                .map(|(_, _, cost)| cost)
+                .filter(|(peer, _)| peer.client != "squall" && peer.concurrency == task.concurrency)
+                .map(|(_, cost)| cost)
         };
         let fewest = peers()
             .filter_map(|cost| cost.instructions)
@@ -233,8 +276,8 @@ fn table(rows: &[Row]) -> Table {
             .min_by(|a, b| a.1.total_cmp(&b.1));
         let calls = |class: fn(Calls) -> f64| cell(cost.calls.map(class));
         table.row(vec![
-            concurrency.to_string(),
-            (*client).into(),
+            task.concurrency.to_string(),
+            task.client.into(),
             cell(cost.instructions),
             cell(cost.instructions.zip(fewest).map(|(a, b)| a / b)),
             calls(Calls::sum),
@@ -258,10 +301,11 @@ fn median(cost: &Cost) -> Option<Spread> {
     Spread::of(&cost.cpu_us.iter().flatten().copied().collect::<Vec<_>>())
 }
 
-fn to_json((client, concurrency, cost): &Row) -> Value {
+fn to_json((task, cost): &Row) -> Value {
     json!({
-        "client": client,
-        "concurrency": concurrency,
+        "client": task.client,
+        "scheme": task.scheme(),
+        "concurrency": task.concurrency,
         "instructions": cost.instructions,
         "syscalls": cost.calls.map(Calls::to_json),
         "allocations": cost.allocations.map(|a| json!({ "count": a.count, "bytes": a.bytes })),

@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::Reason;
-use crate::bounded::installed;
+use crate::bounded::{installed, output};
 use crate::{process_tree, servers};
 
 /// The length of what it answers.
@@ -21,6 +21,8 @@ const SMALL: usize = 1024;
 pub(crate) struct WebServer {
     child: Child,
     pub(crate) addr: SocketAddr,
+    /// Where it speaks TLS, and the file of its certificate; `None` without `openssl`.
+    pub(crate) tls: Option<(SocketAddr, PathBuf)>,
 }
 
 impl WebServer {
@@ -36,9 +38,18 @@ impl WebServer {
         for name in ["root/1k", "root/plaintext"] {
             fs::write(folder.join(name), vec![b'x'; SMALL]).map_err(failed)?;
         }
-        let addr = free_address().map_err(|e| format!("no free port: {e}"))?;
+        let free = || free_address().map_err(|e| format!("no free port: {e}"));
+        let addr = free()?;
+        let tls = match certify(&folder) {
+            Ok(certificate) => Some((free()?, certificate)),
+            Err(reason) => {
+                println!("skipped https: {reason}");
+                None
+            }
+        };
         let config = folder.join("nginx.conf");
-        fs::write(&config, configuration(&folder, addr)).map_err(failed)?;
+        let port = tls.as_ref().map(|(addr, _)| addr.port());
+        fs::write(&config, configuration(&folder, addr.port(), port)).map_err(failed)?;
         let mut line = vec!["nginx"];
         if installed("setpriv") {
             line.splice(0..0, ["setpriv", "--pdeathsig", "TERM", "--"]);
@@ -54,7 +65,7 @@ impl WebServer {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| format!("nginx cannot be started: {e}"))?;
-        let this = Self { child, addr };
+        let this = Self { child, addr, tls };
         let end = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(addr).is_err() {
             if Instant::now() > end {
@@ -78,9 +89,32 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-fn configuration(folder: &Path, addr: SocketAddr) -> String {
+/// Makes a certificate for 127.0.0.1 that is its own authority, and says where it is.
+fn certify(folder: &Path) -> Result<PathBuf, Reason> {
+    let (config, certificate) = (folder.join("openssl.conf"), folder.join("cert.pem"));
+    let extensions = "[req]\ndistinguished_name = name\nx509_extensions = leaf\nprompt = no\n\
+        [name]\nCN = bench\n[leaf]\nbasicConstraints = CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
+    fs::write(&config, extensions).map_err(|e| format!("{}: {e}", config.display()))?;
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-nodes", "-days", "30", "-newkey", "ec"]);
+    openssl.args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-config"]);
+    openssl
+        .arg(&config)
+        .arg("-keyout")
+        .arg(folder.join("key.pem"));
+    openssl.arg("-out").arg(&certificate);
+    output(&mut openssl, Duration::from_secs(20))?;
+    Ok(certificate)
+}
+
+fn configuration(folder: &Path, port: u16, tls: Option<u16>) -> String {
     let folder = folder.display();
-    let port = addr.port();
+    let tls = tls.map_or(String::new(), |port| {
+        format!(
+            "listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/cert.pem; \
+             ssl_certificate_key {folder}/key.pem; ssl_protocols TLSv1.3;"
+        )
+    });
     // Connections are never ended by a count: a client that reconnects is not compared.
     // Every loopback address is a host of its own.
     format!(
@@ -101,7 +135,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     open_file_cache max=16;
-    server {{ listen 0.0.0.0:{port}; allow 127.0.0.0/8; deny all; root {folder}/root; }}
+    server {{ listen 0.0.0.0:{port}; {tls} allow 127.0.0.0/8; deny all; root {folder}/root; }}
 }}
 "
     )
