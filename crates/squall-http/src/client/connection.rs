@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::stream::Stream;
 use crate::wire::headers::Headers;
+use crate::wire::names::WellKnown;
 
 /// A connection to an origin that carries one exchange after another.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl Connection {
 
     /// Notes what an answer's head says about the time between exchanges.
     pub(super) fn note(&mut self, headers: &Headers) {
-        if !headers.contains("keep-alive") {
+        if !headers.has(WellKnown::KeepAlive) {
             return;
         }
         let seconds = headers.tokens("keep-alive").find_map(|token| {

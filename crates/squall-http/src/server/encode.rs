@@ -11,7 +11,8 @@ use crate::body::Body;
 use crate::wire::date;
 use crate::wire::encode::{end, field, status_line};
 use crate::wire::head::Version;
-use crate::wire::headers::{Headers, is};
+use crate::wire::headers::Headers;
+use crate::wire::names::WellKnown;
 
 /// How an answer's body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,17 +58,18 @@ pub(super) fn head(
     let mut has_date = false;
     let mut length = None;
     if !headers.is_empty() {
-        headers.write_some(out, |name, value| {
-            match name.len() {
-                4 => has_date |= is(name, b"date"),
-                10 => return !is(name, b"connection") && !is(name, b"keep-alive"),
-                12 => has_type |= is(name, b"content-type"),
-                14 if is(name, b"content-length") => {
+        headers.write_some(out, |field, value| {
+            match field {
+                WellKnown::Date => has_date = true,
+                WellKnown::ContentType => has_type = true,
+                WellKnown::ContentLength => {
                     let text = std::str::from_utf8(value).ok();
                     length = text.and_then(|text| text.parse().ok());
                     return false;
                 }
-                17 => return !is(name, b"transfer-encoding"),
+                WellKnown::Connection | WellKnown::KeepAlive | WellKnown::TransferEncoding => {
+                    return false;
+                }
                 _ => {}
             }
             true

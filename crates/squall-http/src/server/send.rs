@@ -22,6 +22,7 @@ use crate::body::Body;
 use crate::memory::give_fields;
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
 use crate::wire::head::Version;
+use crate::wire::names::WellKnown;
 
 /// Answers that wait in the buffer before they are written although more
 /// requests are there.
@@ -87,7 +88,7 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
     let mut keep = asked.keep
         && framing != Framing::UntilClose
         && !conn.server.is_draining()
-        && (headers.is_empty() || !headers.has_token("connection", "close"));
+        && !(headers.has(WellKnown::Connection) && headers.has_token("connection", "close"));
     if asked.has_body {
         let mut read = conn.read();
         if streams {

@@ -166,8 +166,8 @@ fn decimal(text: &[u8]) -> Option<u64> {
         return None;
     }
     text.iter().try_fold(0u64, |sum, byte| {
-        let digit = (*byte as char).to_digit(10)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
+        let digit = Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)?;
+        sum.checked_mul(10)?.checked_add(digit.into())
     })
 }
 

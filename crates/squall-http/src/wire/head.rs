@@ -32,6 +32,7 @@ pub use self::error::HeadError;
 pub use self::known::Known;
 use self::scan::Scan;
 use super::headers::Headers;
+use super::names::WellKnown;
 use super::target::{self, TargetForm};
 
 /// Empty lines that are skipped in front of a head (RFC 9112 section 2.2).
@@ -166,7 +167,10 @@ impl RequestHead {
     /// 3.2.2), and the field is replaced by it while parsing, so no two readers of this
     /// head can disagree about the host.
     pub fn host(&self) -> Option<&str> {
-        self.headers.get("host")
+        match self.known.plain_host(&self.headers) {
+            Some(host) => std::str::from_utf8(host).ok(),
+            None => self.headers.get("host"),
+        }
     }
 
     /// Which fields that steer the connection were in the head as it was parsed.
@@ -476,7 +480,8 @@ fn read_fields(
     for (index, header) in parsed.iter().enumerate() {
         let name = offset_of(header.name.as_bytes());
         line_ends &= after_crlf(name);
-        known.note(header.name.as_bytes(), index);
+        let field = WellKnown::of(header.name.as_bytes());
+        known.note(field, index);
         // An empty value need not point into the head.
         let value = if header.value.is_empty() {
             first
@@ -484,6 +489,7 @@ fn read_fields(
             offset_of(header.value)
         };
         out.push_parsed(
+            field,
             (name.wrapping_sub(first), header.name.len()),
             (value.wrapping_sub(first), header.value.len()),
         );

@@ -21,6 +21,8 @@ use std::fmt;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use super::names::{FieldLine, FieldName, WellKnown};
+
 /// The header fields of one message, in order, duplicates and case kept.
 #[derive(Clone, Default)]
 pub struct Headers {
@@ -32,20 +34,22 @@ pub struct Headers {
     rewritten: bool,
 }
 
-/// One field: offsets into the block. `u32` keeps the list at 16 bytes a field.
+/// One field: offsets into the block. `u32` keeps the list at 20 bytes a field.
 #[derive(Clone, Copy)]
 struct Field {
     name: u32,
     name_len: u32,
     value: u32,
     value_len: u32,
+    known: WellKnown,
 }
 
 impl Field {
     /// A span that does not fit in 32 bits, which no limit lets through, reads as another.
     #[inline]
-    fn new(name: (usize, usize), value: (usize, usize)) -> Self {
+    fn new(known: WellKnown, name: (usize, usize), value: (usize, usize)) -> Self {
         Self {
+            known,
             name: name.0 as u32,
             name_len: name.1 as u32,
             value: value.0 as u32,
@@ -140,28 +144,28 @@ impl Headers {
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidHeader> {
         let value = trim_ows(value.as_ref());
         check(name, value)?;
-        self.push(name, value)
+        self.push(WellKnown::of(name.as_bytes()), name, value)
     }
 
     /// The same for a name that was checked when the program was compiled.
-    ///
-    /// ```
-    /// use squall_http::wire::headers::{FieldName, Headers};
-    ///
-    /// const VIA: FieldName = FieldName::new("Via");
-    /// let mut headers = Headers::new();
-    /// headers.append_named(VIA, "1.1 squall")?;
-    /// assert_eq!(headers.get("via"), Some("1.1 squall"));
-    /// # Ok::<(), squall_http::wire::headers::InvalidHeader>(())
-    /// ```
     pub fn append_named(
         &mut self,
         name: FieldName,
         value: impl AsRef<[u8]>,
     ) -> Result<(), InvalidHeader> {
         let value = trim_ows(value.as_ref());
-        check_value(name.0, value)?;
-        self.push(name.0, value)
+        check_value(name.text, value)?;
+        self.push(name.known, name.text, value)
+    }
+
+    /// Adds a field that was checked as a whole when the program was compiled.
+    pub fn append_line(&mut self, line: FieldLine) {
+        let start = self.block.len();
+        let value = line.name_len + 2;
+        let value_len = line.text.len() - value - 2;
+        self.block.extend_from_slice(line.text.as_bytes());
+        let (name, value) = ((start, line.name_len), (start + value, value_len));
+        self.fields.push(Field::new(line.known, name, value));
     }
 
     /// Replaces every field called `name` by one.
@@ -200,13 +204,32 @@ impl Headers {
     /// Keeps the fields for which `keep` says so. Names are bytes, as in
     /// [`iter_bytes`](Self::iter_bytes).
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
-        let before = self.fields.len();
-        let block = &self.block;
-        self.fields.retain(|field| {
+        self.retain_known(|_, name, value| keep(name, value));
+    }
+
+    /// The same for whoever asks for well-known fields.
+    pub fn retain_known(&mut self, mut keep: impl FnMut(WellKnown, &[u8], &[u8]) -> bool) {
+        let Self { block, fields, .. } = self;
+        let mut kept = 0;
+        for at in 0..fields.len() {
+            let Some(field) = fields.get(at).copied() else {
+                break;
+            };
             let name = slice(block, field.name, field.name_len);
-            keep(name, slice(block, field.value, field.value_len))
-        });
-        self.rewritten |= self.fields.len() != before;
+            if !keep(
+                field.known,
+                name,
+                slice(block, field.value, field.value_len),
+            ) {
+                continue;
+            }
+            if let Some(place) = fields.get_mut(kept) {
+                *place = field;
+            }
+            kept += 1;
+        }
+        self.rewritten |= kept != fields.len();
+        fields.truncate(kept);
     }
 
     /// The elements of the comma list `name`, over all its field lines.
@@ -228,6 +251,12 @@ impl Headers {
             .any(|element| element.eq_ignore_ascii_case(token))
     }
 
+    /// Whether there is such a field.
+    #[inline]
+    pub fn has(&self, known: WellKnown) -> bool {
+        self.fields.iter().any(|field| field.known == known)
+    }
+
     /// Writes every field as `name: value CRLF`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self.rewritten {
@@ -242,14 +271,13 @@ impl Headers {
     pub(crate) fn write_some(
         &self,
         out: &mut Vec<u8>,
-        mut writes: impl FnMut(&[u8], &[u8]) -> bool,
+        mut writes: impl FnMut(WellKnown, &[u8]) -> bool,
     ) {
         out.reserve(self.block.len() + self.fields.len());
         let mut run = (0, 0);
         for field in &self.fields {
-            let name = slice(&self.block, field.name, field.name_len);
             let value = self.value_of(field);
-            if !writes(name, value) {
+            if !writes(field.known, value) {
                 continue;
             }
             let line = self.line_of(field);
@@ -261,6 +289,7 @@ impl Headers {
                 }
             }
             if line.is_none() {
+                let name = slice(&self.block, field.name, field.name_len);
                 super::encode::line(out, name, value);
             }
         }
@@ -287,8 +316,13 @@ impl Headers {
 
     /// A field, by the offset and length of its name and value in the section.
     #[inline]
-    pub(super) fn push_parsed(&mut self, name: (usize, usize), value: (usize, usize)) {
-        self.fields.push(Field::new(name, value));
+    pub(super) fn push_parsed(
+        &mut self,
+        known: WellKnown,
+        name: (usize, usize),
+        value: (usize, usize),
+    ) {
+        self.fields.push(Field::new(known, name, value));
     }
 
     /// The section.
@@ -303,14 +337,10 @@ impl Headers {
             .map_or(&[], |field| self.value_of(field))
     }
 
-    /// The value of the `index`th field, if that is called `lower`.
-    pub(super) fn value_if_named<const N: usize>(
-        &self,
-        index: usize,
-        lower: &[u8; N],
-    ) -> Option<&[u8]> {
+    /// The value of the `index`th field, if it is that one.
+    pub(super) fn value_if(&self, index: usize, known: WellKnown) -> Option<&[u8]> {
         let field = self.fields.get(index)?;
-        is(slice(&self.block, field.name, field.name_len), lower).then(|| self.value_of(field))
+        (field.known == known).then(|| self.value_of(field))
     }
 
     /// Turns the line ends inside the `index`th value into spaces (RFC 9112 section 5.2).
@@ -327,7 +357,7 @@ impl Headers {
         }
     }
 
-    fn push(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+    fn push(&mut self, known: WellKnown, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
         let start = self.block.len();
         let end = start + name.len() + value.len() + 4;
         if u32::try_from(end).is_err() {
@@ -335,6 +365,7 @@ impl Headers {
         }
         super::encode::line(&mut self.block, name.as_bytes(), value);
         self.fields.push(Field::new(
+            known,
             (start, name.len()),
             (start + name.len() + 2, value.len()),
         ));
@@ -474,27 +505,6 @@ impl fmt::Display for InvalidHeader {
 
 impl std::error::Error for InvalidHeader {}
 
-/// The name of a field, checked when the program is compiled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FieldName(&'static str);
-
-impl FieldName {
-    /// The name, which is a token (RFC 9110 section 5.1).
-    ///
-    /// # Panics
-    /// When it is none: as a constant, it does not compile then.
-    pub const fn new(name: &'static str) -> Self {
-        let bytes = name.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            assert!(is_token_byte(bytes[at]), "the name of a field is a token");
-            at += 1;
-        }
-        assert!(at > 0, "a field has a name");
-        Self(name)
-    }
-}
-
 /// Checks a field about to be written: the name is a token, the value has no controls.
 pub(super) fn check(name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
     if name.is_empty() {
@@ -608,20 +618,6 @@ pub(super) fn trim_ows(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Compares a field name with one in lower case; a few vector instructions.
-///
-/// Setting the bit that makes a letter small cannot make another token byte equal to a
-/// small letter or a hyphen. So `lower` has nothing else.
-#[inline]
-pub fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| {
-        name.iter()
-            .zip(lower)
-            .fold(0, |other, (a, b)| other | ((a | 0x20) ^ b))
-            == 0
-    })
-}
-
 fn slice(block: &[u8], start: u32, len: u32) -> &[u8] {
     let start = start as usize;
     block
@@ -728,14 +724,15 @@ mod tests {
         let section = b"A: 1\r\nB:2\r\nC:  3 \r\nD: \r\nE: 5\r\n\r\n";
         headers.begin_parsed();
         for (name, value, len) in [(0, 3, 1), (6, 8, 1), (11, 15, 1), (19, 22, 0), (24, 27, 1)] {
-            headers.push_parsed((name, 1), (value, len));
+            headers.push_parsed(WellKnown::Other, (name, 1), (value, len));
         }
         headers.end_parsed(section);
         headers.append("F", "6").unwrap();
         for kept in 0..64_u32 {
             let keeps = |name: &[u8]| kept & (1 << (name[0] - b'A')) != 0;
+            let mut names = headers.iter_bytes();
             let mut out = b"x".to_vec();
-            headers.write_some(&mut out, |name, _| keeps(name));
+            headers.write_some(&mut out, |_, _| keeps(names.next().unwrap().0));
             let mut expected = b"x".to_vec();
             for (name, value) in headers.iter_bytes().filter(|(name, _)| keeps(name)) {
                 crate::wire::encode::line(&mut expected, name, value);

@@ -18,6 +18,7 @@ pub mod framing;
 pub mod head;
 pub mod headers;
 pub mod multipart;
+pub mod names;
 mod params;
 pub mod peer;
 pub mod proxy;

@@ -11,53 +11,56 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use squall_http::Headers;
 use squall_http::wire::head::Version;
-use squall_http::wire::headers::{FieldName, is};
+use squall_http::wire::names::{FieldLine, FieldName, WellKnown, is};
 
 use super::options::Options;
 use crate::Request;
 use crate::settings::ForwardedBy;
 
-/// What a trusted proxy says about the client in fields of this beginning.
-const X_FORWARDED: &[u8; 12] = b"x-forwarded-";
-
-const TE: FieldName = FieldName::new("TE");
+const TE_TRAILERS: FieldLine = FieldLine::new("TE: trailers\r\n");
 const VIA: FieldName = FieldName::new("Via");
+const VIA_1_0: FieldLine = FieldLine::new("Via: 1.0 squall\r\n");
+const VIA_1_1: FieldLine = FieldLine::new("Via: 1.1 squall\r\n");
 const FORWARDED: FieldName = FieldName::new("Forwarded");
 const X_FORWARDED_FOR: FieldName = FieldName::new("X-Forwarded-For");
 const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
-const X_FORWARDED_PROTO: FieldName = FieldName::new("X-Forwarded-Proto");
+const X_FORWARDED_HTTP: FieldLine = FieldLine::new("X-Forwarded-Proto: http\r\n");
+const X_FORWARDED_HTTPS: FieldLine = FieldLine::new("X-Forwarded-Proto: https\r\n");
 
 /// As text.
 const LONGEST_ADDRESS: usize = 48;
 
-/// What becomes of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// It is between the two ends.
-    EndToEnd,
-    /// It belongs to one hop, or is generated for each.
-    Hop(Hop),
-    /// Every proxy adds to it.
-    Via,
-    /// We say it ourselves.
-    Ours(Ours),
-    /// A proxy says it, in the words of this family.
-    Said(ForwardedBy),
+/// Whether a field belongs to one hop, or is generated for each.
+fn is_of_one_hop(field: WellKnown) -> bool {
+    matches!(
+        field,
+        WellKnown::Connection
+            | WellKnown::ContentLength
+            | WellKnown::Expect
+            | WellKnown::Host
+            | WellKnown::KeepAlive
+            | WellKnown::ProxyAuthenticate
+            | WellKnown::ProxyAuthorization
+            | WellKnown::ProxyConnection
+            | WellKnown::Te
+            | WellKnown::Trailer
+            | WellKnown::TransferEncoding
+            | WellKnown::Upgrade
+    )
 }
 
-/// Fields of one hop that are looked into before they go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hop {
-    Connection,
-    Length,
-    Te,
-    Other,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ours {
-    For,
-    Other,
+/// Whether a field says who the client is, and by which proxies it came.
+fn is_about_the_way(field: WellKnown) -> bool {
+    matches!(
+        field,
+        WellKnown::Forwarded
+            | WellKnown::Via
+            | WellKnown::XForwarded
+            | WellKnown::XForwardedFor
+            | WellKnown::XForwardedHost
+            | WellKnown::XForwardedProto
+            | WellKnown::XRealIp
+    )
 }
 
 /// The fields that `Connection` names beside its usual words: they are one hop's, too.
@@ -81,37 +84,6 @@ impl Nominated {
     fn take_off(&self, fields: &mut Headers) {
         if !self.0.is_empty() {
             fields.retain(|name, _| !self.has(name));
-        }
-    }
-}
-
-impl Kind {
-    fn of(name: &[u8]) -> Self {
-        match name.len() {
-            2 if is(name, b"te") => Self::Hop(Hop::Te),
-            3 if is(name, b"via") => Self::Via,
-            4 if is(name, b"host") => Self::Hop(Hop::Other),
-            6 if is(name, b"expect") => Self::Hop(Hop::Other),
-            7 if is(name, b"upgrade") || is(name, b"trailer") => Self::Hop(Hop::Other),
-            9 if is(name, b"forwarded") => Self::Said(ForwardedBy::Forwarded),
-            9 if is(name, b"x-real-ip") => Self::Said(ForwardedBy::XForwarded),
-            10 if is(name, b"connection") => Self::Hop(Hop::Connection),
-            10 if is(name, b"keep-alive") => Self::Hop(Hop::Other),
-            14 if is(name, b"content-length") => Self::Hop(Hop::Length),
-            15 if is(name, b"x-forwarded-for") => Self::Ours(Ours::For),
-            16 if is(name, b"x-forwarded-host") => Self::Ours(Ours::Other),
-            16 if is(name, b"proxy-connection") => Self::Hop(Hop::Other),
-            17 if is(name, b"x-forwarded-proto") => Self::Ours(Ours::Other),
-            17 if is(name, b"transfer-encoding") => Self::Hop(Hop::Other),
-            18 if is(name, b"proxy-authenticate") => Self::Hop(Hop::Other),
-            19 if is(name, b"proxy-authorization") => Self::Hop(Hop::Other),
-            _ if name
-                .first_chunk::<12>()
-                .is_some_and(|begin| is(begin, X_FORWARDED)) =>
-            {
-                Self::Said(ForwardedBy::XForwarded)
-            }
-            _ => Self::EndToEnd,
         }
     }
 }
@@ -161,24 +133,28 @@ impl Said {
         let mut nominated = Nominated::default();
         let (mut chain, mut x_chain, mut via) = (None, None, None);
         let mut takes_trailers = false;
-        fields.retain(|name, value| {
-            match Kind::of(name) {
-                Kind::EndToEnd if !name.contains(&b'_') => return true,
-                Kind::EndToEnd => return forward.underscores && !is_alias(name),
-                Kind::Hop(Hop::Connection) => nominated.note(value),
-                Kind::Hop(Hop::Te) => takes_trailers |= has_word(value, b"trailers"),
-                Kind::Hop(_) | Kind::Ours(Ours::Other) => {}
-                Kind::Via => join(&mut via, value),
-                Kind::Ours(Ours::For) => join(&mut x_chain, value),
-                Kind::Said(ForwardedBy::Forwarded) if forward.forwarded => join(&mut chain, value),
-                Kind::Said(by) => return self.trusts == Some(by),
+        fields.retain_known(|field, name, value| {
+            match field {
+                WellKnown::Other if !name.contains(&b'_') => return true,
+                WellKnown::Other => return forward.underscores && !is_alias(name),
+                WellKnown::Connection => nominated.note(value),
+                WellKnown::Te => takes_trailers |= has_word(value, b"trailers"),
+                WellKnown::Via => join(&mut via, value),
+                WellKnown::XForwardedFor => join(&mut x_chain, value),
+                WellKnown::XForwardedHost | WellKnown::XForwardedProto => {}
+                WellKnown::Forwarded if forward.forwarded => join(&mut chain, value),
+                WellKnown::Forwarded => return self.trusts == Some(ForwardedBy::Forwarded),
+                WellKnown::XForwarded | WellKnown::XRealIp => {
+                    return self.trusts == Some(ForwardedBy::XForwarded);
+                }
+                field => return !is_of_one_hop(field),
             }
             false
         });
         nominated.take_off(fields);
         let believed = |by, name: &[u8]| self.trusts == Some(by) && !nominated.has(name);
         if takes_trailers && self.version == Version::Http11 {
-            add(fields, TE, "trailers");
+            fields.append_line(TE_TRAILERS);
         }
         let x_chain = x_chain.filter(|_| believed(ForwardedBy::XForwarded, b"x-forwarded-for"));
         self.say(fields, x_chain);
@@ -205,7 +181,10 @@ impl Said {
         if !self.host.is_empty() {
             add(fields, X_FORWARDED_HOST, &self.host);
         }
-        add(fields, X_FORWARDED_PROTO, self.proto());
+        fields.append_line(match self.https {
+            true => X_FORWARDED_HTTPS,
+            false => X_FORWARDED_HTTP,
+        });
     }
 
     /// The value of `Forwarded`, with this hop's element (RFC 7239 section 4).
@@ -238,10 +217,9 @@ impl Said {
 
 /// Takes off again what a program may have put there although it is generated.
 pub(super) fn take_off_generated(fields: &mut Headers) {
-    fields.retain(|name, value| match Kind::of(name) {
-        Kind::Hop(Hop::Te) => value == b"trailers",
-        Kind::Hop(_) => false,
-        _ => true,
+    fields.retain_known(|field, _, value| match field {
+        WellKnown::Te => value == b"trailers",
+        field => !is_of_one_hop(field),
     });
 }
 
@@ -249,14 +227,14 @@ pub(super) fn take_off_generated(fields: &mut Headers) {
 pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
     let mut nominated = Nominated::default();
     let mut via = None;
-    fields.retain(|name, value| {
-        match Kind::of(name) {
-            Kind::Hop(Hop::Connection) => nominated.note(value),
+    fields.retain_known(|field, _, value| {
+        match field {
+            WellKnown::Connection => nominated.note(value),
+            WellKnown::Via => join(&mut via, value),
+            WellKnown::AltSvc => {}
             // The length of what a GET would answer is all that says it here.
-            Kind::Hop(Hop::Length) => return head_only,
-            Kind::Hop(_) => {}
-            Kind::Via => join(&mut via, value),
-            _ => return !is(name, b"alt-svc"),
+            WellKnown::ContentLength => return head_only,
+            field => return !is_of_one_hop(field),
         }
         false
     });
@@ -267,17 +245,18 @@ pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
 /// Whether a name with underscores means one of the fields that are not the client's.
 fn is_alias(name: &[u8]) -> bool {
     let dash = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
-    Kind::of(&name.iter().map(dash).collect::<Vec<_>>()) != Kind::EndToEnd
+    let field = WellKnown::of(&name.iter().map(dash).collect::<Vec<_>>());
+    is_of_one_hop(field) || is_about_the_way(field)
 }
 
 /// Adds who relayed the message before, and us.
 fn add_via(fields: &mut Headers, before: Option<Vec<u8>>, version: Version) {
-    let us = match version {
-        Version::Http10 => "1.0 squall",
-        Version::Http11 => "1.1 squall",
+    let (us, alone) = match version {
+        Version::Http10 => ("1.0 squall", VIA_1_0),
+        Version::Http11 => ("1.1 squall", VIA_1_1),
     };
     match before {
-        None => add(fields, VIA, us),
+        None => fields.append_line(alone),
         Some(mut words) => {
             list(&mut words, format_args!("{us}"));
             add(fields, VIA, words);

@@ -1,7 +1,7 @@
 //! `Known`: which fields that steer the connection a head has.
 
 use super::Headers;
-use crate::wire::headers::is;
+use crate::wire::names::{WellKnown, is};
 
 /// Which fields that steer the connection, or the form of an answer, a parsed head had.
 ///
@@ -70,7 +70,7 @@ impl Known {
         if self.repeated & Self::CONNECTION != 0 {
             return None;
         }
-        let value = headers.value_if_named(self.connection_index as usize, b"connection")?;
+        let value = headers.value_if(self.connection_index as usize, WellKnown::Connection)?;
         // Field values hold no controls, so `is` is exact for them too.
         match value.len() {
             5 if is(value, b"close") => Some(false),
@@ -86,29 +86,37 @@ impl Known {
         if self.repeated & Self::CONTENT_LENGTH != 0 {
             return None;
         }
-        headers.value_if_named(self.length_index as usize, b"content-length")
+        headers.value_if(self.length_index as usize, WellKnown::ContentLength)
     }
 
-    /// Notes the field `name`, the `index`th of the head.
+    /// The host, without a search, unless the fields were edited since they were parsed.
+    pub(super) fn plain_host(self, headers: &Headers) -> Option<&[u8]> {
+        headers.value_if(self.host_index as usize, WellKnown::Host)
+    }
+
+    /// Notes the `index`th field of the head.
     #[inline]
-    pub(super) fn note(&mut self, name: &[u8], index: usize) {
-        let bit = match name.len() {
-            4 if is(name, b"host") => Self::HOST,
-            6 if is(name, b"accept") => Self::ACCEPT,
-            6 if is(name, b"expect") => Self::EXPECT,
-            7 if is(name, b"upgrade") => Self::UPGRADE,
-            10 if is(name, b"connection") => Self::CONNECTION,
-            12 if is(name, b"content-type") => Self::CONTENT_TYPE,
-            14 if is(name, b"content-length") => Self::CONTENT_LENGTH,
-            17 if is(name, b"transfer-encoding") => Self::TRANSFER_ENCODING,
+    pub(super) fn note(&mut self, field: WellKnown, index: usize) {
+        let bit = match field {
+            WellKnown::Host => {
+                self.host_index = index as u32;
+                Self::HOST
+            }
+            WellKnown::Connection => {
+                self.connection_index = index as u32;
+                Self::CONNECTION
+            }
+            WellKnown::ContentLength => {
+                self.length_index = index as u32;
+                Self::CONTENT_LENGTH
+            }
+            WellKnown::Accept => Self::ACCEPT,
+            WellKnown::Expect => Self::EXPECT,
+            WellKnown::Upgrade => Self::UPGRADE,
+            WellKnown::ContentType => Self::CONTENT_TYPE,
+            WellKnown::TransferEncoding => Self::TRANSFER_ENCODING,
             _ => return,
         };
-        match bit {
-            Self::HOST => self.host_index = index as u32,
-            Self::CONNECTION => self.connection_index = index as u32,
-            Self::CONTENT_LENGTH => self.length_index = index as u32,
-            _ => {}
-        }
         self.repeated |= self.seen & bit;
         self.seen |= bit;
     }

@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::{Known, Version};
 use crate::wire::headers::{Headers, text_len, token_len};
+use crate::wire::names::WellKnown;
 
 /// A line up to its CRLF.
 struct Line<'a> {
@@ -81,8 +82,9 @@ pub(super) fn fields(section: &[u8], most: usize, out: &mut Headers) -> Option<(
             (value, value_at) = (inner, value_at + 1);
         }
         let value_len = value.trim_ascii_end().len();
-        known.note(name, index);
-        out.push_parsed((at, name_len), (value_at, value_len));
+        let field = WellKnown::of(name);
+        known.note(field, index);
+        out.push_parsed(field, (at, name_len), (value_at, value_len));
         at += lead + len;
     }
     None
