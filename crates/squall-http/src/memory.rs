@@ -1,6 +1,13 @@
-//! Where in a buffer the system reads fastest, and memory for the fields of answers.
+//! Memory to read into and for the fields of answers, between uses; and where in it the
+//! system reads fastest.
+//!
+//! There is some per thread, so that idle connections have none. What is read into is kept
+//! initialised, so that it need not be cleared for every read.
 
 use std::cell::RefCell;
+use std::ops::Range;
+
+use bytes::Bytes;
 
 use crate::wire::headers::Headers;
 
@@ -16,12 +23,19 @@ pub fn aligned(bytes: &[u8]) -> usize {
     bytes.as_ptr().align_offset(ALIGNED).min(ALIGNED)
 }
 
-/// How many a thread keeps.
+/// How many fields of answers a thread keeps.
 const KEPT: usize = 64;
 /// Larger ones are freed rather than kept.
 const LARGEST: usize = 4 << 10;
+/// Up to this size a buffer is for heads.
+const SMALL: usize = 16 << 10;
+/// Above this size it is not kept.
+const LARGE: usize = (512 << 10) + ALIGNED;
+/// How many buffers of each kind a thread keeps.
+const KEPT_BUFFERS: [usize; 2] = [16, 4];
 
 thread_local! {
+    static BUFFERS: RefCell<[Vec<Vec<u8>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
     static FIELDS: RefCell<Vec<Headers>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -47,4 +61,94 @@ pub(crate) fn give_fields(mut headers: Headers) {
             fields.push(headers);
         }
     });
+}
+
+fn kind(size: usize) -> usize {
+    usize::from(size > SMALL)
+}
+
+/// At least `size` initialised bytes, of any value, behind the first place that is aligned.
+pub(crate) fn take(size: usize) -> Vec<u8> {
+    let size = size + ALIGNED;
+    let spare = BUFFERS.try_with(|buffers| {
+        let mut buffers = buffers.borrow_mut();
+        buffers.get_mut(kind(size)).and_then(Vec::pop)
+    });
+    let mut bytes = spare.ok().flatten().unwrap_or_default();
+    if bytes.len() < size {
+        bytes = vec![0; size];
+    }
+    bytes
+}
+
+/// Takes memory back.
+pub(crate) fn give(bytes: Vec<u8>) {
+    if bytes.is_empty() || bytes.len() > LARGE {
+        return;
+    }
+    let kind = kind(bytes.len());
+    // On a thread that ends there is nothing to keep it for.
+    let _ = BUFFERS.try_with(|buffers| {
+        let mut buffers = buffers.borrow_mut();
+        if let (Some(kept), Some(most)) = (buffers.get_mut(kind), KEPT_BUFFERS.get(kind))
+            && kept.len() < *most
+        {
+            kept.push(bytes);
+        }
+    });
+}
+
+/// Memory that goes back when its last reader has dropped it.
+pub(crate) struct Pooled(pub(crate) Vec<u8>);
+
+impl Pooled {
+    /// What lies there, shared. Little of much is copied, so that it does not hold it all.
+    pub(crate) fn share(self, part: Range<usize>) -> Bytes {
+        match part.len() > self.0.len() / 4 {
+            true => Bytes::from_owner(self).slice(part),
+            false => Bytes::copy_from_slice(self.0.get(part).unwrap_or_default()),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Pooled {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_back_once_nobody_reads_it() {
+        let bytes = take(64 << 10);
+        let at = bytes.as_ptr();
+        let whole = Bytes::from_owner(Pooled(bytes));
+        let part = whole.slice(10..20);
+        drop(whole);
+        let other = take(64 << 10);
+        assert_ne!(other.as_ptr(), at);
+        drop(part);
+        let again = take(64 << 10);
+        assert_eq!(again.as_ptr(), at);
+    }
+
+    #[test]
+    fn a_thread_keeps_a_few_of_each_kind() {
+        for size in [8 << 10, 64 << 10, 1 << 20] {
+            for _ in 0..100 {
+                give(vec![0; size]);
+            }
+        }
+        let kept = BUFFERS.with(|buffers| buffers.borrow().each_ref().map(Vec::len));
+        assert_eq!(kept, KEPT_BUFFERS);
+    }
 }

@@ -5,8 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::buffers::{self, Pooled};
-use crate::memory::aligned;
+use crate::memory::{self, Pooled, aligned};
 use crate::stream::Stream;
 
 /// Bytes that were read and not yet understood. Holds no memory while there are none.
@@ -67,13 +66,13 @@ impl Input {
             self.start = self.base;
         }
         if self.bytes.len() < self.base + size {
-            let mut larger = buffers::take(size);
+            let mut larger = memory::take(size);
             let base = aligned(&larger);
             let end = base + self.data().len();
             if let Some(room) = larger.get_mut(base..end) {
                 room.copy_from_slice(self.data());
             }
-            buffers::give(std::mem::replace(&mut self.bytes, larger));
+            memory::give(std::mem::replace(&mut self.bytes, larger));
             (self.base, self.start, self.end) = (base, base, end);
         } else if self.end == self.bytes.len() {
             self.bytes.resize(self.end * 2, 0);
@@ -90,7 +89,7 @@ impl Input {
     /// Gives the memory back, if it holds nothing.
     pub(super) fn shrink(&mut self) {
         if self.is_empty() {
-            buffers::give(self.release());
+            memory::give(self.release());
         }
     }
 

@@ -6,10 +6,11 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::recycle;
 use crate::body::BodyError;
+use crate::memory::{self, Pooled, aligned};
 use crate::stream::Stream;
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
@@ -17,7 +18,7 @@ use crate::wire::headers::Headers;
 
 /// How much of a long body is read at once.
 const SMALLEST_PIECE: usize = 16 << 10;
-const LARGEST_PIECE: usize = 256 << 10;
+const LARGEST_PIECE: usize = 512 << 10;
 /// What a head may have brought when its client begins to drip.
 const SMALL_HEAD: usize = 512;
 
@@ -262,8 +263,14 @@ impl ReadSide {
         // Pieces grow while the peer fills them, so that slow bodies stay small.
         let room = self.piece.clamp(SMALLEST_PIECE, LARGEST_PIECE);
         let room = usize::try_from(*left).unwrap_or(room).min(room);
-        let mut piece = BytesMut::zeroed(room);
-        let read = match stream.poll_read(cx, &mut piece) {
+        // No memory is held for what may come.
+        if stream.poll_readable(cx).is_pending() {
+            return Some(Poll::Pending);
+        }
+        let mut piece = Pooled(memory::take(room));
+        let start = aligned(&piece.0);
+        let place = piece.0.get_mut(start..start + room).unwrap_or_default();
+        let read = match stream.poll_read(cx, place) {
             Poll::Ready(Ok(read)) => read,
             Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
             Poll::Pending => return Some(Poll::Pending),
@@ -274,8 +281,7 @@ impl ReadSide {
         if *left == 0 {
             self.body = Coming::Nothing;
         }
-        piece.truncate(read);
-        Some(Poll::Ready(Ok(piece.freeze())))
+        Some(Poll::Ready(Ok(piece.share(start..start + read))))
     }
 
     fn step(&mut self, limit: u64) -> Result<Step, BodyError> {
