@@ -15,6 +15,7 @@
 //! until the peer has agreed with 101 (RFC 9931); then it leaves HTTP, see [`Upgraded`].
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -160,47 +161,53 @@ pub struct Answer {
 ///
 /// # Cancel safety
 /// Dropping it closes the connection.
-pub async fn exchange<H: Home>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function would hold its parameters twice"
+)]
+pub fn exchange<'a, H: Home>(
     connection: Box<Connection>,
     home: H,
-    request: &Outgoing<'_>,
+    request: &'a Outgoing<'a>,
     body: Body,
-    limits: &ExchangeLimits,
-    progress: &mut Progress,
-) -> Result<Answer, ExchangeError> {
-    let mut head = buffers::take_head();
-    write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
-    if let Some(tell) = request.on_head {
-        tell(Head::Request(&head));
-    }
-    let mut waiting = Waiting {
-        busy: Busy::new(connection, Upload::new(head, body, request.expect_continue)),
-        idle: Idle::new(limits.idle.filter(|_| !limits.bounded), "idle_timeout"),
-        head: buffers::take_answer(),
-        informational: 0,
-        released: false,
-    };
-    std::future::poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
-    let Waiting { head, mut busy, .. } = waiting;
-    let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
-    busy.connection.note(&head.headers);
-    let peer = busy.connection.peer_addr();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Answer {
+    limits: &'a ExchangeLimits,
+    progress: &'a mut Progress,
+) -> impl Future<Output = Result<Answer, ExchangeError>> + Send + 'a {
+    async move {
+        let mut head = buffers::take_head();
+        write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
+        if let Some(tell) = request.on_head {
+            tell(Head::Request(&head));
+        }
+        let mut waiting = Waiting {
+            busy: Busy::new(connection, Upload::new(head, body, request.expect_continue)),
+            idle: Idle::new(limits.idle.filter(|_| !limits.bounded), "idle_timeout"),
+            head: buffers::take_answer(),
+            informational: 0,
+            released: false,
+        };
+        poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
+        let Waiting { head, mut busy, .. } = waiting;
+        let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
+        busy.connection.note(&head.headers);
+        let peer = busy.connection.peer_addr();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Answer {
+                head,
+                body: Body::empty(),
+                peer,
+                upgraded: Some(Box::new(Upgraded::new(busy, home))),
+            });
+        }
+        let persistent = head.keep_alive() && !request.close;
+        let body = receive(busy, home, length, persistent, limits);
+        Ok(Answer {
             head,
-            body: Body::empty(),
+            body,
             peer,
-            upgraded: Some(Box::new(Upgraded::new(busy, home))),
-        });
+            upgraded: None,
+        })
     }
-    let persistent = head.keep_alive() && !request.close;
-    let body = receive(busy, home, length, persistent, limits);
-    Ok(Answer {
-        head,
-        body,
-        peer,
-        upgraded: None,
-    })
 }
 
 /// An exchange that has no answer yet.

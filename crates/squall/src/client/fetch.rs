@@ -410,7 +410,8 @@ pub(super) async fn place(
         Ok(Acquired::Now(lease)) => Ok((lease, since)),
         Ok(Acquired::Later(waiting)) => {
             let waited = async { Ok(waiting.await) };
-            let lease = unless_zero(limit, "pool_timeout", waited).await?;
+            // On the heap, so that a fetch that finds room stays small.
+            let lease = Box::pin(unless_zero(limit, "pool_timeout", waited)).await?;
             Ok((lease, now()))
         }
         Err(limit) => Err(Cause::PoolFull { limit }),

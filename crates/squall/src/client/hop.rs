@@ -7,10 +7,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use squall_http::client::{Answer, ExchangeLimits, Outgoing, exchange};
 use squall_http::{Body, Headers};
-use squall_loop::remaining;
+use squall_loop::deadline;
 use squall_loop::time::now;
 
 use super::address::{Address, strip_credentials};
@@ -122,109 +123,164 @@ impl Origin {
 ///
 /// `outgoing` is sent as it is, to the `origin`. A body that can be had twice is sent again
 /// when the connection had been idle and was closed just then, if nothing had been sent, or
-/// if sending it twice does no harm: `idempotent`.
+/// if sending it twice does no harm: `idempotent`. It is silent for no longer than `idle`;
+/// zero is no limit.
 ///
 /// # Cancel safety
 /// Dropping it closes the connection.
-pub(crate) async fn hop(
-    client: &AsyncHttpClient,
-    origin: &Origin,
-    outgoing: &Outgoing<'_>,
-    body: Body,
-    limits: &ExchangeLimits,
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function would hold its parameters twice"
+)]
+pub(crate) fn hop<'a>(
+    client: &'a AsyncHttpClient,
+    origin: &'a Origin,
+    outgoing: &'a Outgoing<'a>,
+    body: &'a mut Body,
+    idle: Duration,
     idempotent: bool,
-) -> Result<Answer, FetchError> {
-    let mut trace = Trace::begin(now());
-    let shared = client.shared();
-    let sent = match shared.check() {
-        Ok(()) => {
-            run(
-                shared, origin, outgoing, body, limits, idempotent, &mut trace,
-            )
-            .await
-        }
-        Err(what) => Err(Cause::Invalid(what)),
-    };
-    sent.map_err(|cause| {
-        let path = outgoing.target.split('?').next().unwrap_or_default();
-        trace.error(cause, format!("{}{path}", origin.as_str()))
-    })
+) -> impl Future<Output = Result<Answer, FetchError>> + Send + 'a {
+    async move {
+        let mut trace = Trace::begin(now());
+        let limits = limits(idle, trace.marks.begun);
+        let hop = Hop {
+            shared: client.shared(),
+            to: origin,
+            limits: &limits,
+            idempotent,
+        };
+        let sent = match hop.shared.check() {
+            Ok(()) => hop.run(outgoing, body, &mut trace).await,
+            Err(what) => Err(Cause::Invalid(what)),
+        };
+        sent.map_err(|cause| {
+            let path = outgoing.target.split('?').next().unwrap_or_default();
+            trace.error(cause, format!("{}{path}", origin.as_str()))
+        })
+    }
 }
 
-async fn run(
-    shared: &Shared,
-    to: &Origin,
-    outgoing: &Outgoing<'_>,
-    body: Body,
-    limits: &ExchangeLimits,
+/// Where a hop goes, and how.
+#[derive(Clone, Copy)]
+struct Hop<'a> {
+    shared: &'a Shared,
+    to: &'a Origin,
+    limits: &'a ExchangeLimits,
     idempotent: bool,
-    trace: &mut Trace,
-) -> Result<Answer, Cause> {
-    let defaults = &shared.defaults;
-    let url = &to.url;
-    let route = to.route(defaults);
-    let waits = Waits::of(defaults);
-    let relayed = (route.relay(url)).map(|via| Relayed::by(via, to, outgoing));
-    let relayed = relayed.transpose()?;
-    let outgoing = match &relayed {
-        Some(relayed) => &Outgoing {
+}
+
+impl<'a> Hop<'a> {
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function would hold its parameters twice"
+    )]
+    fn run(
+        self,
+        outgoing: &'a Outgoing<'a>,
+        body: &'a mut Body,
+        trace: &'a mut Trace,
+    ) -> impl Future<Output = Result<Answer, Cause>> + Send + 'a {
+        async move {
+            let route = self.to.route(&self.shared.defaults);
+            match route.relay(&self.to.url) {
+                None => self.send(&route, outgoing, body, trace).await,
+                Some(via) => {
+                    let relayed = self.by_proxy(&route, via, outgoing, body, trace);
+                    Box::pin(relayed).await
+                }
+            }
+        }
+    }
+
+    async fn by_proxy(
+        self,
+        route: &Arc<Route>,
+        via: &Via,
+        outgoing: &Outgoing<'_>,
+        body: &mut Body,
+        trace: &mut Trace,
+    ) -> Result<Answer, Cause> {
+        let defaults = &self.shared.defaults;
+        let relayed = Relayed::by(via, self.to, outgoing)?;
+        let outgoing = Outgoing {
             target: &relayed.target,
             headers: &relayed.headers,
             ..*outgoing
-        },
-        None => outgoing,
-    };
-    let mut since = trace.marks.begun;
-    if relayed.is_some() && defaults.public_only {
-        Box::pin(guard(shared, &waits, url, trace)).await?;
-        since = now();
+        };
+        if defaults.public_only {
+            guard(self.shared, &Waits::of(defaults), &self.to.url, trace).await?;
+        }
+        self.send(route, &outgoing, body, trace).await
     }
-    let limits = &in_time(*limits);
-    let mut body = body;
-    let mut stale = 0;
-    loop {
-        trace.enter(Phase::Queue);
-        let again = body.try_clone();
-        let repeatable = idempotent && again.is_some();
-        let (lease, queued) = place(shared, waits.pool, url, &route, since).await?;
-        // A request that could not be repeated asks the system whether the line is up.
-        let idle = match stale {
-            0 => lease.take_idle(queued, !repeatable),
-            _ => None,
-        };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => Box::pin(open(shared, &waits, url, &route, &lease, trace)).await?,
-        };
-        let reused = connection.is_used();
-        trace.enter(Phase::Write);
-        let progress = &mut trace.progress;
-        match exchange(connection, lease, outgoing, body, limits, progress).await {
-            Ok(answer) => return Ok(answer),
-            Err(error)
-                if reused
-                    && stale < SAFE_REPEATS
-                    && trace.may_repeat(&error, repeatable, again.is_some()) =>
-            {
-                body = again.unwrap_or_default();
-                stale += 1;
-                since = now();
+
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function would hold its parameters twice"
+    )]
+    fn send(
+        self,
+        route: &'a Arc<Route>,
+        outgoing: &'a Outgoing<'a>,
+        body: &'a mut Body,
+        trace: &'a mut Trace,
+    ) -> impl Future<Output = Result<Answer, Cause>> + Send + 'a {
+        async move {
+            let Self { shared, to, .. } = self;
+            let defaults = &shared.defaults;
+            let mut stale = 0;
+            loop {
+                trace.enter(Phase::Queue);
+                let again = body.try_clone();
+                let repeatable = self.idempotent && again.is_some();
+                let since = match stale {
+                    0 if !defaults.public_only => trace.marks.begun,
+                    _ => now(),
+                };
+                let limit = Waits::of(defaults).pool;
+                let (lease, queued) = place(shared, limit, &to.url, route, since).await?;
+                // A request that could not be repeated asks the system whether the line is up.
+                let idle = match stale {
+                    0 => lease.take_idle(queued, !repeatable),
+                    _ => None,
+                };
+                let connection = match idle {
+                    Some(connection) => connection,
+                    None => {
+                        let waits = Waits::of(defaults);
+                        Box::pin(open(shared, &waits, &to.url, route, &lease, trace)).await?
+                    }
+                };
+                let reused = connection.is_used();
+                trace.enter(Phase::Write);
+                let (body_now, progress) = (std::mem::take(body), &mut trace.progress);
+                let sent = exchange(connection, lease, outgoing, body_now, self.limits, progress);
+                match sent.await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error)
+                        if reused
+                            && stale < SAFE_REPEATS
+                            && trace.may_repeat(&error, repeatable, again.is_some()) =>
+                    {
+                        *body = again.unwrap_or_default();
+                        stale += 1;
+                    }
+                    Err(error) => return Err(Cause::Exchange(error)),
+                }
             }
-            Err(error) => return Err(Cause::Exchange(error)),
         }
     }
 }
 
-/// The same limits, and an end of the wait for the answer's head before the deadline of the
-/// handler.
-fn in_time(mut limits: ExchangeLimits) -> ExchangeLimits {
-    let left = remaining().map(leave_time_to_answer);
-    if let Some(left) = left
-        && limits.idle.is_none_or(|idle| left < idle)
-    {
-        limits.first_byte = Some(left);
+/// The limit on silence, zero being none, and an end of the wait for the answer's head
+/// before the deadline of the handler.
+fn limits(idle: Duration, now: Instant) -> ExchangeLimits {
+    let idle = Some(idle).filter(|limit| !limit.is_zero());
+    let left = deadline().map(|due| leave_time_to_answer(due.saturating_duration_since(now)));
+    ExchangeLimits {
+        idle,
+        first_byte: left.filter(|left| idle.is_none_or(|idle| *left < idle)),
+        ..ExchangeLimits::default()
     }
-    limits
 }
 
 /// What is different where a proxy gets the request as it is (RFC 9112 section 3.2.2).

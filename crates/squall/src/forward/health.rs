@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
-use squall_http::client::{ExchangeLimits, Outgoing};
+use squall_http::client::Outgoing;
 use squall_http::{Body, Headers};
 use squall_loop::{IoLoop, with_timeout};
 
@@ -86,14 +86,14 @@ impl HealthCheck {
             on_informational: None,
             on_head: None,
         };
-        let limits = ExchangeLimits::default();
+        let mut body = Body::empty();
         let asked = async {
             let sent = hop(
                 client,
                 &upstream.origin,
                 &outgoing,
-                Body::empty(),
-                &limits,
+                &mut body,
+                Duration::ZERO,
                 true,
             );
             let mut answer = sent.await.ok()?;

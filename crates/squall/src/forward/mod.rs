@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use squall_http::Headers;
-use squall_http::client::{Answer, ExchangeLimits, Outgoing};
+use squall_http::client::{Answer, Outgoing};
 use squall_http::server::Response;
 use squall_http::wire::head::Version;
 
@@ -80,19 +80,18 @@ const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Cancel safety
 /// Dropping the future or the answer's body closes the connection to the upstream.
 pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, ForwardError> {
-    let to = &*to.options;
-    let protocol = upgrade::wanted(&request, to);
+    relay(&mut request, &to.options).await
+}
+
+async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardError> {
+    let protocol = upgrade::wanted(request, to);
     let expects = request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
-    let key = to.upstreams.key(&request);
-    let onward = Onward::of(&mut request, to)?;
+    let key = to.upstreams.key(request);
+    let onward = Onward::of(request, to)?;
     let method = request.method().clone();
     let mut body = Replay::of(request.take_body(), to.replay_buffer);
-    let inform = informs(&request);
-    let limits = ExchangeLimits {
-        idle: Some(to.idle_timeout).filter(|limit| !limit.is_zero()),
-        ..ExchangeLimits::default()
-    };
+    let inform = informs(request);
     let members = to.upstreams.members(&to.client, request.exchange().clone());
     let members = members.await?;
     let mut tried = Vec::new();
@@ -116,12 +115,14 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
             on_informational: Some(&inform),
             on_head: None,
         };
+        let (client, origin) = (&to.client, &upstream.origin);
+        let mut played = body.play();
         let sent = hop(
-            &to.client,
-            &upstream.origin,
+            client,
+            origin,
             &outgoing,
-            body.play(),
-            &limits,
+            &mut played,
+            to.idle_timeout,
             idempotent,
         );
         let error = match sent.await {
@@ -130,7 +131,7 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
                 // Their memory is for the client's next request.
                 *request.headers_mut() = onward.headers;
                 let protocol = protocol.as_deref();
-                return answered(&request, to, protocol, answer, in_flight);
+                return answered(request, to, protocol, answer, in_flight);
             }
             Err(error) => error,
         };

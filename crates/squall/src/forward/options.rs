@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall_http::server::Response;
 
-use super::forward;
+use super::relay;
 use super::rewrite::{Onward, Rewrite};
 use super::target::Mapping;
 use super::upstream::UpstreamStats;
@@ -15,10 +15,9 @@ use crate::client::AsyncHttpClient;
 use crate::web::Needs;
 use crate::{Request, Result};
 
-/// Connections in use that a client of our own has at most: per upstream, and in all.
+/// Connections in use that a client of our own has at most: per upstream, and in all. As
+/// many are kept for a while: what was in use a moment ago will be again.
 const CONNECTIONS: (usize, usize) = (1024, 4096);
-/// Idle connections that it keeps per upstream.
-const IDLE: usize = 128;
 
 /// Where requests go, and what they look like there.
 ///
@@ -56,7 +55,8 @@ impl Forward {
         let client = AsyncHttpClient::builder()
             .max_per_origin(per_upstream)
             .max_connections(total)
-            .max_idle_per_origin(IDLE)
+            .max_idle_per_origin(per_upstream)
+            .max_idle_connections(total)
             .build();
         let options = Options {
             mapping: Mapping::onto(upstreams.path()),
@@ -174,8 +174,10 @@ impl Forward {
 pub enum Relayed {}
 
 impl crate::web::Handler<Relayed> for Forward {
-    async fn handle(self, request: Request) -> Result<Response> {
-        Ok(forward(request, &self).await?)
+    // No async function, as it would hold the request twice.
+    fn handle(self, request: Request) -> impl Future<Output = Result<Response>> + Send + 'static {
+        let (to, mut request) = (self.options, request);
+        async move { Ok(relay(&mut request, &to).await?) }
     }
 
     fn needs(_: &mut Needs) {}
