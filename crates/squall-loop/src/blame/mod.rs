@@ -24,6 +24,10 @@ use crate::watch::Blocked;
 const STACKS: usize = 1024;
 /// How often a thread is asked that gives no answer, or one that comes too late.
 const TRIES: u8 = 3;
+/// How long a thread that waits in the kernel has for its answer: it is woken for it.
+const WAITING: Duration = Duration::from_millis(50);
+/// How long one has that burns CPU: where the machine is busy it has to get its turn.
+const ON_CPU: Duration = Duration::from_secs(2);
 
 /// A poll that blocked, and where. Made when the setting
 /// `blame` of the [`Builder`](crate::Builder) is on.
@@ -87,7 +91,7 @@ impl Blame {
             // What was copied is followed by other people's code; the pool's thread
             // has more to do than to die of it.
             let stack = catch_unwind(AssertUnwindSafe(|| {
-                stack_of(&shared, blocked.thread, since)
+                stack_of(&shared, &blocked, since)
             }));
             let stack = stack.ok().flatten();
             shared.monitor.blame.answered(&blocked, stack);
@@ -153,12 +157,13 @@ impl Blame {
 }
 
 /// The stack of a thread, if it is in the same poll before and after it is taken.
-fn stack_of(shared: &Shared, thread: u64, since: Instant) -> Option<Stack> {
-    let still_stuck = || shared.monitor.stuck.contains(thread, since);
+fn stack_of(shared: &Shared, blocked: &Blocked, since: Instant) -> Option<Stack> {
+    let still_stuck = || shared.monitor.stuck.contains(blocked.thread, since);
     if !still_stuck() {
         return None;
     }
-    let captured = sys::capture(thread)?;
+    let patience = if blocked.on_cpu { ON_CPU } else { WAITING };
+    let captured = sys::capture(blocked.thread, patience)?;
     if !still_stuck() {
         return None;
     }

@@ -1,5 +1,7 @@
 //! Builds and platforms where no stack is captured.
 
+use std::time::Duration;
+
 use super::Symbol;
 
 /// Never made.
@@ -11,7 +13,7 @@ impl Captured {
     }
 }
 
-pub(crate) fn capture(_thread: u64) -> Option<Captured> {
+pub(crate) fn capture(_thread: u64, _patience: Duration) -> Option<Captured> {
     None
 }
 

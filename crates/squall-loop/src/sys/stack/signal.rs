@@ -31,11 +31,10 @@ const STACK: usize = 128 << 10;
 /// The kernel copies what is readable piece by piece; no page is smaller.
 const PAGE: usize = 4096;
 const PIECES: usize = STACK / PAGE + 1;
-/// How long a thread has for its answer. One in the kernel's uninterruptible sleep,
-/// or with the signal blocked, gives none.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// Between two looks whether the answer is there.
+/// Between the first two looks whether the answer is there.
 const LOOK: Duration = Duration::from_micros(20);
+/// Between the later ones at most.
+const RARE_LOOK: Duration = Duration::from_millis(1);
 
 /// What a thread was doing, at one moment.
 pub(crate) struct Captured {
@@ -51,10 +50,11 @@ impl Captured {
     }
 }
 
-/// Has a thread of this process write down its stack. Waits at most about 0.1 s.
+/// Has a thread of this process write down its stack, for which it has so much time.
 ///
-/// None when it does not answer in time, or when no signal is free.
-pub(crate) fn capture(thread: u64) -> Option<Captured> {
+/// None when it does not answer, or when no signal is free. A thread in the kernel's
+/// uninterruptible sleep, or with the signal blocked, gives no answer.
+pub(crate) fn capture(thread: u64, patience: Duration) -> Option<Captured> {
     static SIGNAL: OnceLock<Option<c_int>> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let signal = (*SIGNAL.get_or_init(install))?;
@@ -63,7 +63,7 @@ pub(crate) fn capture(thread: u64) -> Option<Captured> {
     if !is_ours(signal) || !SLOT.request.begin(thread) {
         return None;
     }
-    if !(send(signal, thread) && answered(thread)) {
+    if !(send(signal, thread) && answered(thread, patience)) {
         // It may have accepted at the last moment. If it is still writing, then the
         // slot is its own until it is done, and this question is over.
         if SLOT.request.withdraw(thread) || !SLOT.request.is_done(thread) {
@@ -82,13 +82,15 @@ pub(crate) fn capture(thread: u64) -> Option<Captured> {
     Some(captured)
 }
 
-fn answered(thread: u64) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+fn answered(thread: u64, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    let mut look = LOOK;
     while !SLOT.request.is_done(thread) {
         if Instant::now() > deadline {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(look);
+        look = (look * 2).min(RARE_LOOK);
     }
     true
 }
@@ -252,6 +254,8 @@ mod tests {
     use std::sync::mpsc;
     use std::thread::JoinHandle;
 
+    const PATIENCE: Duration = Duration::from_millis(50);
+
     #[inline(never)]
     fn waits_here(end: &mpsc::Receiver<()>) {
         // Something is left to do, so that the call is not the function's last.
@@ -284,7 +288,7 @@ mod tests {
         let (id, waiting) = thread(move || waits_here(&ended));
         // It may be on its way there.
         let names = loop {
-            let names = capture(id).as_ref().map(names).unwrap_or_default();
+            let names = capture(id, PATIENCE).as_ref().map(names).unwrap_or_default();
             if names.iter().any(|name| name.contains("waits_here")) {
                 break names;
             }
@@ -301,8 +305,8 @@ mod tests {
         gone.join().expect("joined");
         // Its number may be another thread's by now, but no thread waits for an answer
         // that does not come.
-        drop(capture(id));
-        assert!(capture(u64::from(u32::MAX)).is_none());
+        drop(capture(id, PATIENCE));
+        assert!(capture(u64::from(u32::MAX), PATIENCE).is_none());
     }
 
     /// What a signal handler is dangerous to: the allocator, the loader, locks, an
@@ -362,7 +366,7 @@ mod tests {
                             return (answers, frames);
                         }
                         let id = ids[turn as usize % ids.len()];
-                        let Some(captured) = capture(id) else {
+                        let Some(captured) = capture(id, PATIENCE) else {
                             continue;
                         };
                         answers += 1;
