@@ -90,9 +90,7 @@ impl Blame {
             };
             // What was copied is followed by other people's code; the pool's thread
             // has more to do than to die of it.
-            let stack = catch_unwind(AssertUnwindSafe(|| {
-                stack_of(&shared, &blocked, since)
-            }));
+            let stack = catch_unwind(AssertUnwindSafe(|| stack_of(&shared, &blocked, since)));
             let stack = stack.ok().flatten();
             shared.monitor.blame.answered(&blocked, stack);
         };

@@ -288,7 +288,10 @@ mod tests {
         let (id, waiting) = thread(move || waits_here(&ended));
         // It may be on its way there.
         let names = loop {
-            let names = capture(id, PATIENCE).as_ref().map(names).unwrap_or_default();
+            let names = capture(id, PATIENCE)
+                .as_ref()
+                .map(names)
+                .unwrap_or_default();
             if names.iter().any(|name| name.contains("waits_here")) {
                 break names;
             }
