@@ -71,7 +71,14 @@ pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
     while !lane.stopping.load(Ordering::SeqCst)
         && let Some(runnable) = lane.queue.pop()
     {
-        if !post.poll(&mut claim, runnable) {
+        // A drain that came after the pop has not dropped this task, and nobody else may
+        // wake it any more.
+        let waker = runnable.waker();
+        let ours = post.poll(&mut claim, runnable);
+        if lane.stopping.load(Ordering::SeqCst) {
+            waker.wake();
+        }
+        if !ours {
             return shared.monitor.stuck.released();
         }
     }

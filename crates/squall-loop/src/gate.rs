@@ -255,6 +255,8 @@ mod tests {
             lanes[1].post.ownership.enter(&mut claim);
             gate.vouch(HALF, &lanes, || true);
             assert!(!gate.asks(2 * HALF - 1), "put off: the poll is a new one");
+            gate.vouch(HALF, &lanes, || true);
+            assert!(gate.asks(2 * HALF), "nobody asked: the look does not count");
             gate.vouch(2 * HALF, &lanes, || true);
             assert!(!gate.asks(NEVER - 1), "nobody puts it off any more");
             monitor.join().expect("no panic")

@@ -12,11 +12,15 @@
 //!
 //! Out of `Handling` and `Idle` more than one may want to lead: they compare-exchange,
 //! and one of them does. Everything else is the driver's, which just stores.
+//!
+//! A driver becomes idle, then looks whether the server drains; who drains says so, then
+//! closes what is idle. The fences between the two are sequentially consistent, so at
+//! least one of them sees the other.
 
 #[cfg(all(test, loom))]
-use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(all(test, loom)))]
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Where a connection is in the life of its current exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,10 @@ fn word(number: u64, phase: Phase) -> u64 {
     number << 8 | phase as u64
 }
 
+fn phase(word: u64) -> u64 {
+    word & (ARMED - 1)
+}
+
 impl Turn {
     /// Before the first exchange.
     pub(super) fn new() -> Self {
@@ -54,22 +62,20 @@ impl Turn {
         self.0.load(Ordering::Acquire) >> 8
     }
 
-    fn phase(&self) -> u64 {
-        self.0.load(Ordering::Acquire) & 0x7f
-    }
-
-    pub(super) fn is(&self, phase: Phase) -> bool {
-        self.phase() == phase as u64
+    pub(super) fn is(&self, expected: Phase) -> bool {
+        phase(self.0.load(Ordering::Acquire)) == expected as u64
     }
 
     /// Whether nobody waits for this exchange's answer any more.
     pub(super) fn is_over(&self, number: u64) -> bool {
-        self.number() != number || self.phase() >= Phase::Taken as u64
+        let now = self.0.load(Ordering::Acquire);
+        now >> 8 != number || phase(now) >= Phase::Taken as u64
     }
 
-    /// The driver waits for the next request.
+    /// The driver waits for the next request; what it looks at next is seen after that.
     pub(super) fn idle(&self) {
-        (self.0).store(word(self.number(), Phase::Idle), Ordering::SeqCst);
+        (self.0).store(word(self.number(), Phase::Idle), Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     /// The driver has something to read. False: the connection was closed meanwhile.
@@ -78,8 +84,10 @@ impl Turn {
         self.switch(word(number, Phase::Idle), word(number, Phase::Reading))
     }
 
-    /// Closes an idle connection, from outside. False: it is not idle.
+    /// Closes an idle connection, from outside. False: it is not idle, and its driver
+    /// sees whatever the caller has said before.
     pub(super) fn close_if_idle(&self) -> bool {
+        fence(Ordering::SeqCst);
         let number = self.number();
         self.switch(word(number, Phase::Idle), word(number, Phase::Closing))
     }
@@ -123,7 +131,7 @@ impl Turn {
 
     /// The driver has closed the connection.
     pub(super) fn close(&self) {
-        (self.0).store(word(self.number(), Phase::Closed), Ordering::SeqCst);
+        (self.0).store(word(self.number(), Phase::Closed), Ordering::Release);
     }
 
     fn switch(&self, from: u64, to: u64) -> bool {
@@ -155,6 +163,7 @@ mod tests {
         );
         assert!(turn.is(Phase::Handling));
         assert!(!turn.take(first), "another exchange's deadline");
+        assert!(turn.is_over(first) && !turn.is_over(second));
         assert!(turn.take(second));
         assert_eq!(turn.answered(second), None);
         assert!(turn.is_over(second));
@@ -254,6 +263,90 @@ mod models {
             let used = turn.leave_idle();
             let closed = shutdown.join().expect("the shutdown");
             assert!(used != closed);
+        });
+    }
+
+    /// A connection that becomes idle while the server begins to drain is closed, or its
+    /// driver sees that the server drains.
+    ///
+    /// Catches: an `idle` or a `close_if_idle` without its fence.
+    #[test]
+    fn nobody_stays_idle_in_a_shutdown() {
+        loom::model(|| {
+            let turn = Arc::new(Turn::new());
+            let draining = Arc::new(AtomicU64::new(0));
+            assert!(turn.leave_idle());
+            let number = turn.begin();
+            assert_eq!(turn.answered(number), Some(false));
+            let shutdown = thread::spawn({
+                let (turn, draining) = (turn.clone(), draining.clone());
+                move || {
+                    draining.store(1, Ordering::Relaxed);
+                    turn.close_if_idle()
+                }
+            });
+            turn.idle();
+            let seen = draining.load(Ordering::Relaxed) == 1;
+            let closed = shutdown.join().expect("the shutdown");
+            assert!(seen || closed);
+        });
+    }
+
+    /// Whoever waits for the end of an exchange hears of it, whichever end that is.
+    ///
+    /// Catches: a `close` or a `take` that leaves the phase as it is; an `is_over` that
+    /// does not know it.
+    #[test]
+    fn who_waits_for_the_end_hears_of_it() {
+        type End = fn(&Turn, u64);
+        let ends: [End; 2] = [
+            |turn, _| turn.close(),
+            |turn, number| assert!(turn.take(number)),
+        ];
+        for end in ends {
+            loom::model(move || {
+                let turn = Arc::new(Turn::new());
+                let waiting = Arc::new(Mutex::new(false));
+                assert!(turn.leave_idle());
+                let number = turn.begin();
+                assert!(turn.arm(number) && !turn.is_over(number));
+                let ender = thread::spawn({
+                    let (turn, waiting) = (turn.clone(), waiting.clone());
+                    move || {
+                        end(&turn, number);
+                        std::mem::take(&mut *waiting.lock().expect("no panic"))
+                    }
+                });
+                let mut waits = waiting.lock().expect("no panic");
+                let over = turn.is_over(number);
+                *waits = !over;
+                drop(waits);
+                let woken = ender.join().expect("the end");
+                assert!(over || woken);
+            });
+        }
+    }
+
+    /// Who arms the deadline of an exchange sees what the exchange began with.
+    ///
+    /// Catches: a relaxed `begin`; an `arm` that does not acquire.
+    #[test]
+    fn the_deadline_sees_how_the_exchange_began() {
+        loom::model(|| {
+            let turn = Arc::new(Turn::new());
+            let limit = Arc::new(AtomicU64::new(0));
+            assert!(turn.leave_idle());
+            let monitor = thread::spawn({
+                let (turn, limit) = (turn.clone(), limit.clone());
+                move || {
+                    if turn.arm(1) {
+                        assert_eq!(limit.load(Ordering::Relaxed), 1);
+                    }
+                }
+            });
+            limit.store(1, Ordering::Relaxed);
+            assert_eq!(turn.begin(), 1);
+            monitor.join().expect("the monitor");
         });
     }
 }

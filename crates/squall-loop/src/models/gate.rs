@@ -93,7 +93,7 @@ fn a_stop_opens_the_gate() {
 /// hears of it, and is the monitor from then on.
 ///
 /// Catches: a `leave` that announces the parking before the chair has changed, or that
-/// does not look at the lanes afterwards; a `rise` of a chair that is not the monitor's.
+/// does not look at the lanes afterwards; an alarm that is set on the chair that was left.
 #[test]
 fn who_sits_on_the_other_chair_hears_of_the_next_wake() {
     check(4, || {
@@ -114,5 +114,32 @@ fn who_sits_on_the_other_chair_hears_of_the_next_wake() {
         assert!(gate.is_monitors(1) && !monitor::asleep(&lane));
         carrier.join().expect("woke");
         leaver.join().expect("left");
+    });
+}
+
+/// An alarm that is left over on the other chair is not the monitor's.
+///
+/// Catches: a `rise` of a chair that is not the monitor's.
+#[test]
+fn who_is_not_the_monitor_leaves_its_rest_alone() {
+    check(4, || {
+        let (lane, gate) = lane();
+        lane.doze.about_to_sleep();
+        let carrier = thread::spawn({
+            let lane = lane.clone();
+            move || lane.awake(0)
+        });
+        let other = thread::spawn({
+            let gate = gate.clone();
+            move || {
+                gate.open();
+                assert!(gate.wait(1).is_none());
+            }
+        });
+        while monitor::asleep(&lane) {
+            gate.park(0, rest(&lane), || monitor::asleep(&lane));
+        }
+        carrier.join().expect("woke");
+        other.join().expect("sat");
     });
 }

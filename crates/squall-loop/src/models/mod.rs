@@ -8,6 +8,7 @@ mod gate;
 mod ownership;
 mod readiness;
 mod released;
+mod relief;
 mod stop;
 mod timer;
 mod wake;
