@@ -468,3 +468,58 @@ impl fmt::Debug for Pool {
         self.stats().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(pool: &Arc<Pool>, origin: &str) -> Acquired {
+        pool.acquire(origin, &Arc::default()).expect("room to wait")
+    }
+
+    fn now_at(pool: &Arc<Pool>, origin: &str) -> Lease {
+        match ask(pool, origin) {
+            Acquired::Now(lease) => lease,
+            Acquired::Later(_) => panic!("{origin} has room"),
+        }
+    }
+
+    fn later_at(pool: &Arc<Pool>, origin: &str) -> Waiting {
+        match ask(pool, origin) {
+            Acquired::Now(_) => panic!("{origin} has no room"),
+            Acquired::Later(waiting) => waiting,
+        }
+    }
+
+    fn served(waiting: &mut Waiting) -> Option<Lease> {
+        match Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(lease) => Some(lease),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_full_pool_serves_the_oldest_waiter_whose_origin_has_room() {
+        let pool = Pool::new(PoolLimits {
+            per_origin: 1,
+            total: 2,
+            ..PoolLimits::default()
+        });
+        let (at_a, at_b) = (now_at(&pool, "a"), now_at(&pool, "b"));
+        let mut second_at_a = later_at(&pool, "a");
+        let gone = later_at(&pool, "c");
+        let (mut at_c, mut at_d) = (later_at(&pool, "c"), later_at(&pool, "d"));
+        drop(gone);
+        drop(at_b);
+        assert!(served(&mut second_at_a).is_none() && served(&mut at_d).is_none());
+        let at_c = served(&mut at_c).expect("the oldest that fits");
+        drop(at_a);
+        let second_at_a = served(&mut second_at_a).expect("the oldest");
+        drop(at_c);
+        drop(served(&mut at_d).expect("the last"));
+        drop(second_at_a);
+        let state = pool.lock();
+        assert_eq!((state.active, state.waiting), (0, 0));
+        assert!(state.ready.is_empty() && state.granted.is_empty());
+    }
+}

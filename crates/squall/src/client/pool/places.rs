@@ -82,8 +82,8 @@ impl Origin {
         self.idle.push(idle);
     }
 
-    /// Closes nothing that is good: takes out what has been idle for too long, and lets go
-    /// of the memory of a rush that is over.
+    /// Takes out what has been idle for too long, and lets go of the memory of a rush that
+    /// is over.
     pub(super) fn sweep(&mut self, now: Instant, gone: &mut Vec<Idle>) {
         gone.extend(self.idle.extract_if(.., |idle| idle.until <= now));
         let rests = |crowd: &Crowd| {
