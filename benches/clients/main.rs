@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    // reqwest wants to know even where nothing is encrypted.
+    tls::choose_ring();
     let figures = match (client, task) {
         ("squall", Task::Load(load)) => peers::squall(load),
         ("reqwest", Task::Load(load)) => peers::reqwest(load),

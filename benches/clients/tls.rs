@@ -2,7 +2,6 @@
 //! and one certificate that is trusted.
 
 use std::fs;
-use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -19,13 +18,14 @@ pub(crate) fn config(load: &Load) -> Result<Option<ClientConfig>, String> {
     let certificate = CertificateDer::from_pem_file(ca).map_err(|error| failed(&error))?;
     let mut roots = RootCertStore::empty();
     roots.add(certificate).map_err(|error| failed(&error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(Some(
-        config.with_root_certificates(roots).with_no_client_auth(),
-    ))
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    Ok(Some(config.with_no_client_auth()))
+}
+
+/// Makes `ring` what the peers encrypt with.
+pub(crate) fn choose_ring() {
+    // Fails only if somebody has chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The same for Squall, which makes its own.
