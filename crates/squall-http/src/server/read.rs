@@ -18,7 +18,7 @@ use crate::wire::headers::Headers;
 
 /// How much of a long body is read at once.
 const SMALLEST_PIECE: usize = 16 << 10;
-const LARGEST_PIECE: usize = 512 << 10;
+const LARGEST_PIECE: usize = 256 << 10;
 /// What a head may have brought when its client begins to drip.
 const SMALL_HEAD: usize = 512;
 

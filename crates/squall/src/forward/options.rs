@@ -88,7 +88,8 @@ impl Forward {
     /// Uses this client, for its connections and its settings for TLS and time.
     ///
     /// Default: one of its own, with up to 1,024 connections in use per upstream and 4,096
-    /// in all. Cookies and retries of the client are not used.
+    /// in all, and as many idle ones, for 15 s. Cookies and retries of the client are not
+    /// used.
     pub fn client(mut self, client: &AsyncHttpClient) -> Self {
         self.options().client = client.clone();
         self
