@@ -18,7 +18,8 @@
 
 use std::fmt;
 
-use super::headers::{Headers, is_token_byte, is_value_byte};
+use super::field::{is_token_byte, is_value_byte};
+use super::headers::Headers;
 
 /// The end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

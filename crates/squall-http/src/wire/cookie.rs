@@ -19,7 +19,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::date;
-use super::headers::{Headers, is_token_byte};
+use super::field::is_token_byte;
+use super::headers::Headers;
 
 /// Most pairs that are read from one header line; the rest is ignored.
 pub const PAIRS: usize = 256;

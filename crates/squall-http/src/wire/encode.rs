@@ -51,7 +51,7 @@ pub fn status_line(out: &mut Vec<u8>, version: Version, status: StatusCode) {
 #[inline(always)]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(
-        super::headers::check(name, value).is_ok(),
+        super::field::check(name, value).is_ok(),
         "invalid header field {name:?}"
     );
     line(out, name.as_bytes(), value);

@@ -6,8 +6,9 @@
 
 use http::{Method, StatusCode};
 
+use super::field::{is_token_byte, trim_ows};
 use super::head::{HeadError, RequestHead, ResponseHead, Version};
-use super::headers::{Headers, is_token_byte};
+use super::headers::Headers;
 
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub fn response_body(
         .get_all("content-length")
         .flat_map(|line| line.split(|byte| *byte == b','))
     {
-        let value = decimal(super::headers::trim_ows(element)).ok_or(HeadError::ContentLength)?;
+        let value = decimal(trim_ows(element)).ok_or(HeadError::ContentLength)?;
         if found.is_some_and(|earlier| earlier != value) {
             return Err(HeadError::ContentLength);
         }
@@ -99,7 +100,7 @@ pub fn keep_alive(version: Version, headers: &Headers) -> bool {
         .get_all("connection")
         .flat_map(|line| line.split(|byte| *byte == b','))
     {
-        let token = super::headers::trim_ows(token);
+        let token = trim_ows(token);
         if token.eq_ignore_ascii_case(b"close") {
             return false;
         }
@@ -146,7 +147,7 @@ fn chunked(version: Version, headers: &Headers, has_length: bool) -> Result<Body
         .get_all("transfer-encoding")
         .flat_map(|line| line.split(|byte| *byte == b','))
     {
-        let element = super::headers::trim_ows(element);
+        let element = trim_ows(element);
         let valid = !element.is_empty() && element.iter().all(|byte| is_token_byte(*byte));
         if !valid || last_is_chunked || element.eq_ignore_ascii_case(b"identity") {
             return Err(HeadError::TransferEncoding);

@@ -12,6 +12,7 @@ pub mod cookie;
 pub mod date;
 pub mod encode;
 pub mod event_stream;
+mod field;
 pub mod form;
 pub mod forwarded;
 pub mod framing;

@@ -3,7 +3,7 @@
 //! Which field it is, is asked by framing, by the server and by whoever forwards. So it is
 //! found out once, when the field is read or added.
 
-use super::headers::is_token_byte;
+use super::field::is_token_byte;
 
 /// A field whose name somebody in the house looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@
 //! a quoted one is unescaped differs from field to field and stays with the caller. One
 //! pass, no allocation.
 
-use super::headers::is_token_byte;
+use super::field::is_token_byte;
 
 /// A value as it stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,8 @@
 use http::StatusCode;
 
 use super::{Known, Version};
-use crate::wire::headers::{Headers, text_len, token_len};
+use crate::wire::field::{text_len, token_len};
+use crate::wire::headers::Headers;
 use crate::wire::names::WellKnown;
 
 /// A line up to its CRLF.

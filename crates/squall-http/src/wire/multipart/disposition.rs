@@ -6,7 +6,7 @@
 //! the sake of Windows paths. `filename*` is ignored, as the RFC forbids it in forms and
 //! two layers that choose differently are an upload-filter bypass.
 
-use super::super::headers::is_token_byte;
+use super::super::field::is_token_byte;
 use super::super::params::{self, RawValue};
 use super::MultipartError;
 

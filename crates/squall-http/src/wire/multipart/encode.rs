@@ -6,7 +6,7 @@
 
 use std::io;
 
-use super::super::headers::{self, InvalidHeader};
+use super::super::field::{self, InvalidHeader};
 use super::disposition::escape;
 
 /// What follows the data of each part.
@@ -50,7 +50,7 @@ pub fn part_head(
     }
     out.extend_from_slice(b"\"\r\n");
     if let Some(content_type) = content_type {
-        headers::check("Content-Type", content_type.as_bytes())?;
+        field::check("Content-Type", content_type.as_bytes())?;
         out.extend_from_slice(b"Content-Type: ");
         out.extend_from_slice(content_type.as_bytes());
         out.extend_from_slice(b"\r\n");
