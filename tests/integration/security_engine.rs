@@ -18,6 +18,7 @@
 //! | chunk extensions without end | CVE-2023-39326 | `engine_limits::each_size_has_a_name_and_an_answer` |
 //! | heads, fields, targets, trailers without end | CVE-2021-31525 | the same |
 //! | bodies without end | RUSTSEC-2022-0055 | the same |
+//! | an answer that is cut and looks whole, with HTTP/1.0 | Tornado 6.5.9 | [`an_answer_that_only_its_connection_ends_is_never_cut_to_look_whole`] |
 //! | many fields, each costing more than the last | CVE-2025-67725 | [`a_head_costs_what_its_bytes_cost`] |
 //! | a head, a body, an answer at a byte a second | slowloris, R.U.D.Y., slow read | `engine_timeouts`, `conformance::slowhttptest` |
 //! | silence before a protocol is known | CVE-2026-56853 | `engine_timeouts::an_idle_connection_is_closed_without_a_word` |
@@ -25,14 +26,14 @@
 //! | a peer that closes its half early | hyper 1.10.1 | [`a_half_closed_connection_costs_no_cpu`] |
 //! | connections without end | axum#2400 | `engine_limits`, `engine_descriptors` |
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use squall::testing::{TestResponse, TestServer};
 use squall::{
-    Application, Body, Bytes, Error, Headers, Json, Multipart, Response, Result, StatusCode, any,
-    get, post,
+    Application, Body, BodyError, Bytes, Error, Headers, Json, Multipart, Path, Response, Result,
+    StatusCode, any, get, post,
 };
 
 use super::latch::{Latch, told};
@@ -98,6 +99,41 @@ fn malformed_bodies_end_their_connection_and_nothing_else() {
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     assert!(!answer.ends_with(b"0\r\n\r\n"));
     assert_eq!(server.get("/alive").text(), "alive");
+}
+
+#[test]
+fn an_answer_that_only_its_connection_ends_is_never_cut_to_look_whole() {
+    /// Pieces of those lengths; none is a failure.
+    async fn breaks(Path(lengths): Path<String>) -> Response {
+        let lengths: Vec<usize> = lengths.split(',').map_while(|n| n.parse().ok()).collect();
+        let mut pieces = lengths.into_iter().map(|length| match length {
+            0 => Err(BodyError::other("it breaks off")),
+            _ => Ok(Bytes::from(vec![b'x'; length])),
+        });
+        let body = Body::from_fn(move || {
+            let piece = pieces.next();
+            async move { piece }
+        });
+        Response::new(StatusCode::OK, body)
+    }
+    let server = TestServer::start(Application::new().route("/{lengths}", breaks));
+    let answer = |lengths: &str| {
+        let mut tcp = server.connect();
+        write!(tcp, "GET /{lengths} HTTP/1.0\r\n\r\n").expect("sent");
+        let mut answer = Vec::new();
+        let end = tcp.read_to_end(&mut answer).map_err(|error| error.kind());
+        (String::from_utf8_lossy(&answer).into_owned(), end)
+    };
+    let (whole, end) = answer("100000,100000");
+    let shown: String = whole.chars().take(400).collect();
+    assert!(
+        whole.len() > 200_000 && end == Ok(whole.len()),
+        "{end:?} {shown}"
+    );
+    for lengths in ["5,0", "0", "100000,0"] {
+        let (_, end) = answer(lengths);
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{lengths}");
+    }
 }
 
 #[test]

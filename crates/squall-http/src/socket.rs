@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 #[cfg(unix)]
 use squall_loop::net::UnixStream;
@@ -76,6 +77,17 @@ impl Socket {
 
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         either!(self, socket => socket.shutdown(how))
+    }
+
+    /// Whether the peer sees a reset in place of an end once this is closed. Unix sockets have
+    /// none.
+    pub(crate) fn reset_when_closed(&self, reset: bool) {
+        match &self.0 {
+            // Where it cannot be had, the peer sees an end.
+            Kind::Tcp(socket) => drop(socket.set_linger(reset.then_some(Duration::ZERO))),
+            #[cfg(unix)]
+            Kind::Unix(_) => {}
+        }
     }
 
     /// Starts a task on the lane that the socket lives on.

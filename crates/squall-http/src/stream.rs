@@ -187,6 +187,12 @@ impl Stream {
         drop(self.socket().shutdown(Shutdown::Both));
     }
 
+    /// Whether the peer sees a reset in place of an end once this is closed: what was sent is
+    /// not the whole.
+    pub(crate) fn reset_when_closed(&self, reset: bool) {
+        self.socket().reset_when_closed(reset);
+    }
+
     /// Starts a task on the lane that this connection lives on.
     pub(crate) fn spawn_here<F>(
         &self,

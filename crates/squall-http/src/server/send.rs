@@ -130,18 +130,29 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
 impl Rest {
     /// Sends it, at the client's pace.
     pub(super) async fn send(mut self: Box<Self>, conn: &Arc<Conn>, waits: &mut Waits) -> Then {
+        // The end of such a connection says that the body is whole (RFC 9112 section 6.3).
+        // Until it is, closing is a reset.
+        let until_close = self.framing == Framing::UntilClose;
+        if until_close {
+            conn.stream.reset_when_closed(true);
+        }
         if self.framing != Framing::None {
             match stream_body(conn, waits, &mut self.body, self.framing).await {
                 Streamed::Whole => {}
-                // What was sent shows that it is not whole; only an answer that ends with
-                // its connection needs to have that cut, behind what there was of it.
-                Streamed::Failed if self.framing != Framing::UntilClose => return Then::Linger,
-                Streamed::Failed => {
+                Streamed::Failed if until_close => {
                     flush(conn, waits).await;
                     return Then::Abort;
                 }
+                // What was sent shows that it is not whole.
+                Streamed::Failed => return Then::Linger,
                 Streamed::Stuck => return Then::Abort,
             }
+        }
+        if until_close {
+            if !flush(conn, waits).await {
+                return Then::Abort;
+            }
+            conn.stream.reset_when_closed(false);
         }
         // The last pieces wait for other answers, unless they are many.
         match conn.buffered() > BATCH && !flush(conn, waits).await {
