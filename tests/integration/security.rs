@@ -10,7 +10,7 @@
 //! | 2.1, 2.2 | a distrusted authority, SSLv2 | rustls and webpki-roots have neither |
 //! | CVE-2012-2374 | line ends in a header's value | `security_input::nothing_a_handler_passes_on_becomes_a_header`, `security_engine::an_answer_cannot_be_split` |
 //! | CVE-2014-9720 | a constant token in a compressed page | there is no token: `security_sessions::pages_of_other_sites_cannot_act` |
-//! | 4.0, 5.1, CVE-2026-49854 | WebSockets | there are none yet |
+//! | 4.0, 5.1, 6.6.0, CVE-2026-49854 | WebSockets: origins, size limits, masks, pings | there are none yet |
 //! | 4.2.1 | a sibling directory that shares the prefix | `security_files::no_path_leads_out_of_the_directory` |
 //! | 4.4.2 | cookies read otherwise than browsers write them | `wire_cases::cookies_are_read_as_browsers_mean_them` |
 //! | CVE-2023-28370 | a directory's redirect to another site | `security_files::a_directory_never_redirects_to_another_site` |
@@ -28,13 +28,15 @@
 //! | CVE-2026-49855 | a bomb behind a limit on compressed bytes | `coding::a_bomb_is_refused_and_the_setting_named`, `compress::requests_are_decompressed_within_limits` |
 //! | 6.5.6 | an OpenID answer that is parsed loosely | there is no OpenID |
 //! | GHSA-pw6j | a handle that keeps one request's credentials for the next | `client_requests::a_netrc_file_is_asked_where_that_is_wanted_and_for_the_first_origin_only` |
-//! | CVE-2026-82397 | arguments without number | `security_input::arguments_are_counted` |
+//! | 6.5.8, 6.5.9, CVE-2026-82397 | arguments without number, in a form or a query | `security_input::arguments_are_counted` |
 //! | 6.5.9 | links out of a directory | `security_files::links_are_followed_only_inside_of_the_directory` |
-//! | 6.5.9 | an answer that is cut and looks whole | `client_wire::a_body_that_is_cut_off_is_never_a_clean_end` |
+//! | 6.5.9 | an answer without end, and ten 1xx before one | `client_wire::errors_tell_the_phase_and_every_limit_its_name`, `client_responses::informational_answers_are_shown_and_counted` |
+//! | 6.5.9 | an answer that is cut and looks whole | `client_wire::a_body_that_is_cut_off_is_never_a_clean_end`, `security_engine::an_answer_that_only_its_connection_ends_is_never_cut_to_look_whole` |
 //! | 6.6.0, 6.6.1 | redirects to `//` and `/\` | `security_input::redirects_stay_on_this_site`, `web_routers::no_redirect_leads_to_another_host` |
 //! | 6.6.0 | the hash of a file outside of the directory | `static_files::what_is_asked_for_by_its_hash_may_be_kept` |
 //! | 6.6.0 | tiny chunks that starve everybody else | [`a_flood_of_tiny_chunks_starves_nobody`] |
 //! | 6.6.0 | folded lines | `engine_wire::malformed_heads` |
+//! | 6.6.1 | a redirect to another scheme that hangs the client | `client_redirects::some_places_are_not_gone_to` |
 //! | 6.6.1 | streams of NTFS in a path | `security_files::no_path_leads_out_of_the_directory` |
 //! | 6.6.1 | percent-decoding in quadratic time | [`percent_coding_costs_what_its_bytes_cost`] |
 //!
@@ -64,6 +66,8 @@
 //! | a client's own word on who it is | `proxies::nobody_says_who_he_is_unless_he_is_trusted`, `proxies::a_proxy_header_of_anybody_else_is_refused` |
 //! | control bytes in the log: tracing-subscriber, Go | [`nothing_in_the_log_ends_its_line`] |
 //! | a ClientHello in pieces, an alert in its place: rustls | `server_tls::a_handshake_in_pieces_is_one`, `server_tls::an_alert_in_place_of_a_handshake_ends_it` |
+//! | a body in TLS that a handler does not read: tokio-rustls | `server_tls::a_body_that_no_handler_reads_is_not_taken_in` |
+//! | a ticket of one host for another that asks for certificates: nginx | each address with TLS has sessions of its own, and asks all its clients alike |
 //! | secrets in error pages | `security_input::a_failure_shows_nothing_of_the_program` |
 
 use std::fs;

@@ -305,6 +305,11 @@ fn arguments_are_counted() {
         let expected = if body.starts_with("&&") { 200 } else { 400 };
         assert_eq!(answer.status, expected, "{}", answer.text());
     }
+    for (arguments, expected) in [(1000, 200), (1001, 400)] {
+        let query: String = (0..arguments).map(|n| format!("{n}&")).collect();
+        let answer = server.get(&format!("/query?{query}"));
+        assert_eq!(answer.status, expected, "{}", answer.text());
+    }
     assert_alive(&server);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall::testing::{TestResponse, TestServer};
 use squall::tls::{ClientAuth, Pem, Tls};
-use squall::{Application, Exchange, Json, Settings};
+use squall::{Application, Exchange, Json, Settings, post};
 use squall_tests::{Authority, Identity, TempDir, TlsClient};
 
 /// A server whose second address speaks TLS.
@@ -255,6 +255,28 @@ fn a_handshake_in_pieces_is_one() {
     let (_server, address) = server(one(&Identity::of(&["a.test"])), Settings::default());
     let mut client = TlsClient::connect_in_pieces(address, "a.test").expect("a handshake");
     assert_eq!(client.get("/").expect("an answer").text(), "It works");
+}
+
+#[test]
+fn a_body_that_no_handler_reads_is_not_taken_in() {
+    const MOST: usize = 64 << 20;
+    let application = Application::new()
+        .route("/", post(std::future::pending::<&str>))
+        .listen_tls("127.0.0.1:0", one(&Identity::of(&["a.test"])))
+        .expect("a port");
+    let address = application.local_addr().expect("an address");
+    let _server = TestServer::start(application);
+    let socket = TcpStream::connect(address).expect("a connection");
+    socket
+        .set_write_timeout(Some(Duration::from_millis(500)))
+        .expect("a timeout");
+    let mut client = TlsClient::over(socket, "a.test", None).expect("a handshake");
+    let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {MOST}\r\n\r\n");
+    client.send(head.as_bytes()).expect("sent");
+    // The system's buffers take some of it, and nobody else.
+    let piece = [0; 16 << 10];
+    let sent = (0..MOST / piece.len()).take_while(|_| client.send(&piece).is_ok());
+    assert!(sent.count() < MOST / piece.len(), "all of it was taken");
 }
 
 #[test]

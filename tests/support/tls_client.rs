@@ -83,6 +83,14 @@ impl TlsClient {
         self.0.conn.alpn_protocol()
     }
 
+    /// Sends bytes on the connection.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
     /// Sends a GET on the connection, which stays open, and reads the answer, whose
     /// length has to be told.
     ///
