@@ -4,7 +4,7 @@
 //! purpose: the `blocking` subject asks what a server makes of that.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,6 +78,25 @@ pub fn ready(name: &str, addr: SocketAddr) {
     let mut out = std::io::stdout().lock();
     // A harness that has gone away needs no ready line.
     let _ = writeln!(out, "{name} listening on http://{addr}").and_then(|()| out.flush());
+}
+
+/// An address that was free a moment ago, for programs that take no port 0 or do not say
+/// which they took.
+pub fn free_address(listen: SocketAddr) -> std::io::Result<SocketAddr> {
+    TcpListener::bind(listen)?.local_addr()
+}
+
+/// Prints the ready line of such a program once it takes connections; false if it does not.
+pub fn ready_when_connected(name: &str, addr: SocketAddr) -> bool {
+    let end = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(addr).is_err() {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ready(name, addr);
+    true
 }
 
 /// `/block/{ms}`: sleeps in the handler, as a synchronous driver would.

@@ -2,22 +2,22 @@
 //! with a configuration for this, on a free port.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
 
-use peer_jobs::{Options, ready};
+use peer_jobs::{Options, free_address, ready_when_connected};
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     if let [word, listen, name] = &args[..]
         && word == "ready"
     {
-        let said = listen.parse().map_err(|_| "no address".to_owned());
-        return match said.and_then(|listen| say_ready(listen, name)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+        let said = (listen.parse()).is_ok_and(|listen| ready_when_connected(name, listen));
+        return if said {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
         };
     }
     peer_jobs::run_proxy(|proxy, upstream, options| match proxy {
@@ -31,7 +31,8 @@ fn nginx(upstream: SocketAddr, options: Options) -> Result<(), String> {
     let folder = std::env::temp_dir().join(format!("squall-benches-nginx-{}", std::process::id()));
     let at = folder.display();
     let (listen, lanes) = (free(options.listen)?, options.lanes);
-    // Connections are never ended by a count: whoever reconnects is not compared.
+    // Connections are never ended by a count: whoever reconnects is not compared. Bodies are
+    // passed on as they come; nothing is written to the disk.
     let configuration = format!(
         "daemon off;
 user root; # else a worker of root's cannot write down what was counted
@@ -53,6 +54,9 @@ http {{
         location / {{
             proxy_pass http://up;
             proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_max_temp_file_size 0;
+            client_max_body_size 0;
             proxy_set_header Connection \"\";
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Forwarded-Host $http_host;
@@ -104,10 +108,9 @@ backend up
     become_it("haproxy", line, listen)
 }
 
-/// Neither takes port 0: one that was free a moment ago.
+/// Neither takes port 0.
 fn free(listen: SocketAddr) -> Result<SocketAddr, String> {
-    let free = TcpListener::bind(listen).and_then(|listener| listener.local_addr());
-    free.map_err(|e| format!("no free port: {e}"))
+    free_address(listen).map_err(|e| format!("no free port: {e}"))
 }
 
 /// Becomes the program. Another process says when it is ready, because this one no longer can.
@@ -118,17 +121,4 @@ fn become_it(name: &str, mut line: Command, listen: SocketAddr) -> Result<(), St
         .spawn();
     herald.map_err(|e| format!("its herald cannot be started: {e}"))?;
     Err(format!("it cannot be started: {}", line.exec()))
-}
-
-/// Says that a server is ready once it takes connections.
-fn say_ready(listen: SocketAddr, name: &str) -> Result<(), String> {
-    let end = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(listen).is_err() {
-        if Instant::now() > end {
-            return Err("it takes no connections".to_owned());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    ready(name, listen);
-    Ok(())
 }

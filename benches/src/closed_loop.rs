@@ -5,10 +5,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use crate::Reason;
+use crate::open_loop::{histogram, record};
 use crate::shape::Shape;
 use crate::wire;
 
@@ -27,6 +29,7 @@ pub(crate) struct ClosedLoop {
     request: Vec<u8>,
     /// How many requests that is.
     depth: u64,
+    latency: Histogram<u64>,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,7 @@ struct Connection {
     buffer: Vec<u8>,
     /// Answers that are still to come before the next requests are sent.
     due: u64,
+    sent: Instant,
 }
 
 impl ClosedLoop {
@@ -48,6 +52,7 @@ impl ClosedLoop {
                 stream,
                 buffer: Vec::with_capacity(1024),
                 due: 0,
+                sent: Instant::now(),
             })
         };
         let connections: Vec<_> = (0..connections)
@@ -59,6 +64,7 @@ impl ClosedLoop {
             connections,
             request: shape.request(addr),
             depth: shape.depth(),
+            latency: histogram(),
         };
         this.run(Until::Answers(count, Duration::from_secs(60)))?;
         Ok(this)
@@ -69,7 +75,13 @@ impl ClosedLoop {
         self.drive(until).map_err(|e| format!("under load: {e}"))
     }
 
+    /// Microseconds from sending to the last answer of it, in the last run.
+    pub(crate) fn latency(&self) -> &Histogram<u64> {
+        &self.latency
+    }
+
     fn drive(&mut self, until: Until) -> io::Result<u64> {
+        self.latency.reset();
         let start = Instant::now();
         let (wanted, stop_sending, give_up) = match until {
             Until::Answers(wanted, limit) => (wanted, start + limit, start + limit),
@@ -89,8 +101,7 @@ impl ClosedLoop {
                 epoll::EventFlags::IN,
             )?;
             if sent < wanted {
-                connection.stream.write_all(&self.request)?;
-                connection.due = self.depth;
+                connection.send(&self.request, self.depth)?;
                 sent += self.depth;
             }
         }
@@ -113,11 +124,16 @@ impl ClosedLoop {
             }
             for event in events.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
+                let due = connection.due;
                 answered += connection.answers()?;
-                if connection.due == 0 && sent < wanted && now < stop_sending {
-                    // So short a request always fits into the socket's buffer.
-                    connection.stream.write_all(&self.request)?;
-                    connection.due = self.depth;
+                if connection.due > 0 {
+                    continue;
+                }
+                if due > 0 {
+                    record(&mut self.latency, connection.sent.elapsed());
+                }
+                if sent < wanted && now < stop_sending {
+                    connection.send(&self.request, self.depth)?;
                     sent += self.depth;
                 }
             }
@@ -127,6 +143,13 @@ impl ClosedLoop {
 }
 
 impl Connection {
+    /// So short a request always fits into the socket's buffer.
+    fn send(&mut self, request: &[u8], depth: u64) -> io::Result<()> {
+        self.sent = Instant::now();
+        self.due = depth;
+        self.stream.write_all(request)
+    }
+
     /// Reads what there is, and counts the answers that are whole by now.
     fn answers(&mut self) -> io::Result<u64> {
         let mut chunk = [0; 16 << 10];

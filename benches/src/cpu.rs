@@ -11,7 +11,9 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::Reason;
 use crate::bounded::installed;
 use crate::closed_loop::{ClosedLoop, Until};
+use crate::open_loop::percentile_ms;
 use crate::process_tree;
+use crate::server_process::ServerProcess;
 use crate::servers::Server;
 use crate::shape::Shape;
 
@@ -22,28 +24,22 @@ const WARM_UP: Duration = Duration::from_millis(300);
 pub(crate) struct Sample {
     pub(crate) cpu_us_per_request: f64,
     pub(crate) requests_per_second: f64,
+    /// From sending to the whole answer; of a batch, to the last one.
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
-pub(crate) fn sample(server: &Server, shape: Shape, time: Duration) -> Result<Sample, Reason> {
-    let pin = installed("taskset")
-        && std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
-    let launch = server.launch(1);
-    let process = if pin {
-        launch.under(&["taskset", "-c", "0"])
-    } else {
-        launch
-    }
-    .start()?;
+/// What so many connections cost, each of which always has one request, or batch, out.
+pub(crate) fn sample(
+    server: &Server,
+    shape: Shape,
+    connections: usize,
+    time: Duration,
+) -> Result<Sample, Reason> {
+    let process = start_on_first(server)?;
     let (tree, addr) = (process.tree(), process.addr());
-    // A thread of its own, so that servers started later do not inherit the pin.
-    let driver = std::thread::spawn(move || {
-        if pin {
-            let mut second = CpuSet::new();
-            second.set(1);
-            // An unpinned driver measures too, with more noise.
-            let _ = sched_setaffinity(None, &second);
-        }
-        let mut load = ClosedLoop::open(addr, CONNECTIONS, shape)?;
+    on_second(move || {
+        let mut load = ClosedLoop::open(addr, connections, shape)?;
         load.run(Until::Elapsed(WARM_UP))?;
         let (begin, before) = (Instant::now(), process_tree::cpu_ns(&tree));
         let requests = load.run(Until::Elapsed(time))? as f64;
@@ -51,9 +47,43 @@ pub(crate) fn sample(server: &Server, shape: Shape, time: Duration) -> Result<Sa
         Ok(Sample {
             cpu_us_per_request: used / 1000.0 / requests,
             requests_per_second: requests / begin.elapsed().as_secs_f64(),
+            p50_ms: percentile_ms(load.latency(), 50.0),
+            p99_ms: percentile_ms(load.latency(), 99.0),
         })
+    })
+}
+
+/// Starts it with one lane, on the first CPU where there are two.
+pub(crate) fn start_on_first(server: &Server) -> Result<ServerProcess, Reason> {
+    let launch = server.launch(1);
+    let launch = match can_pin() {
+        true => launch.under(&["taskset", "-c", "0"]),
+        false => launch,
+    };
+    launch.start()
+}
+
+/// Runs the driver on the second CPU.
+///
+/// In a thread of its own, so that servers started later do not inherit the pin. Threads
+/// that the driver starts do.
+pub(crate) fn on_second<T: Send + 'static>(
+    drive: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+) -> Result<T, Reason> {
+    let driver = std::thread::spawn(move || {
+        if can_pin() {
+            let mut second = CpuSet::new();
+            second.set(1);
+            // An unpinned driver measures too, with more noise.
+            let _ = sched_setaffinity(None, &second);
+        }
+        drive()
     });
     driver
         .join()
         .map_err(|_| Reason::from("the driver failed"))?
+}
+
+fn can_pin() -> bool {
+    installed("taskset") && std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1)
 }

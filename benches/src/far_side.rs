@@ -1,10 +1,11 @@
 //! The far side of a large transfer: takes what comes, gives what is asked for.
 //!
-//! A thread of the harness that reads and writes a MiB at a time, so that what is
-//! measured does not wait for it.
+//! A thread of the harness per connection that reads and writes a MiB at a time, so that
+//! what is measured does not wait for it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use crate::Reason;
 
@@ -12,7 +13,11 @@ const STEP: usize = 1 << 20;
 /// A head that is longer is none.
 const HEAD: usize = 16 << 10;
 
-/// Starts it. `GET /N` is answered with N bytes, a POST with 204 once all of it came.
+/// How long a reader that stalls reads nothing.
+pub(crate) const STALL: Duration = Duration::from_secs(1);
+
+/// Starts it. `GET /N` is answered with N bytes, a POST with 204 once all of it came; that of a
+/// POST to `/stalled` is read a while later.
 pub(crate) fn start() -> Result<SocketAddr, Reason> {
     let failed = |error: io::Error| format!("no far side: {error}");
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
@@ -20,7 +25,7 @@ pub(crate) fn start() -> Result<SocketAddr, Reason> {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // What fails here fails at the client, which says so.
-            let _ = serve(stream);
+            std::thread::spawn(move || serve(stream));
         }
     });
     Ok(addr)
@@ -29,8 +34,15 @@ pub(crate) fn start() -> Result<SocketAddr, Reason> {
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![b'x'; STEP];
-    let (head, rest) = read_head(&mut stream)?;
-    if let Some(length) = asked(&head) {
+    // Until the client closes, which is no head either.
+    while let Ok((head, rest)) = read_head(&mut stream) {
+        answer(&mut stream, &mut buffer, &head, rest)?;
+    }
+    Ok(())
+}
+
+fn answer(stream: &mut TcpStream, buffer: &mut [u8], head: &str, rest: usize) -> io::Result<()> {
+    if let Some(length) = asked(head) {
         write!(
             stream,
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
@@ -42,22 +54,23 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             left -= len as u64;
         }
     } else {
-        let mut left = announced(&head).saturating_sub(rest as u64);
+        if head.starts_with("POST /stalled ") {
+            std::thread::sleep(STALL);
+        }
+        let mut left = announced(head).saturating_sub(rest as u64);
         while left > 0 {
-            match stream.read(&mut buffer)? {
+            match stream.read(buffer)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => left = left.saturating_sub(read as u64),
             }
         }
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
     }
-    // The client closes.
-    while stream.read(&mut buffer)? > 0 {}
     Ok(())
 }
 
 /// The head, and how much of the body came with it.
-fn read_head(stream: &mut TcpStream) -> io::Result<(String, usize)> {
+pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<(String, usize)> {
     let mut bytes = Vec::new();
     let mut step = [0; 4096];
     loop {
@@ -80,7 +93,7 @@ fn asked(head: &str) -> Option<u64> {
 }
 
 /// How many bytes a body has.
-fn announced(head: &str) -> u64 {
+pub(crate) fn announced(head: &str) -> u64 {
     let lines = head.lines().filter_map(|line| line.split_once(':'));
     lines
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))

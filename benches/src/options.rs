@@ -16,7 +16,7 @@ subjects
   server     instructions, system calls, allocations and CPU time per request
   client     the same for a fetch
   upload     CPU time and memory for one large body: a file as multipart, up and down
-  forward    the same for a request that is passed on
+  forward    the same for a request that is passed on, and for one large body
   memory     resident bytes per idle keep-alive connection
   loop       spawning, waking and timers of the event loop, beside tokio and smol
   slow       latency and memory while thousands of clients keep the server waiting
@@ -26,9 +26,9 @@ subjects
 options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
-  --only NAMES    of raw, squall, axum, actix, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
+  --only NAMES    of raw, squall, axum, actix, xitca, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
                   for `client` of squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper;
-                  for `forward` of squall, hyper, nginx, haproxy
+                  for `forward` of squall, hyper, axum, pingora, nginx, haproxy
   --squall PATH   a ready `squall` program instead of building one
   --squall-args A more arguments for `squall demo`, separated by spaces
   --rounds N      how often each timed cell is run

@@ -75,7 +75,31 @@ pub(crate) fn resident_bytes(tree: &[u32]) -> u64 {
 }
 
 fn rss(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    bytes(rollup, "Rss:")
+}
+
+/// The highest resident size since the start, or since it was forgotten.
+pub(crate) fn peak_bytes(tree: &[u32]) -> u64 {
+    tree.iter()
+        .filter_map(|pid| {
+            bytes(
+                &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
+                "VmHWM:",
+            )
+        })
+        .sum()
+}
+
+/// Lets the peak begin anew. Where that is not allowed, it counts what came before, too.
+pub(crate) fn forget_peak(tree: &[u32]) {
+    for pid in tree {
+        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    }
+}
+
+/// The value of a line `NAME:  12 kB`.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 

@@ -45,7 +45,7 @@ impl Server {
     /// The program that has the hundred routes, too; None: it has no router.
     pub(crate) fn routed(&self) -> Result<Option<Self>, Reason> {
         let command = match self.name {
-            "axum" | "actix" => self.command.clone(),
+            "axum" | "actix" | "xitca" => self.command.clone(),
             "squall" => squall_peer()?.command,
             _ => return Ok(None),
         };
@@ -63,11 +63,14 @@ pub(crate) fn versions() -> String {
     let rust = [
         "axum",
         "actix-web",
+        "xitca-web",
         "hyper",
         "tokio",
         "smol",
         "reqwest",
         "awc",
+        "axum-reverse-proxy",
+        "pingora",
     ]
     .map(|name| format!("{name} {}", version(name)));
     format!("{}, {}", rust.join(", "), TORNADO.replace("==", " "))
@@ -80,7 +83,9 @@ fn pinned<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// All there are.
-pub(crate) const NAMES: [&str; 7] = ["raw", "squall", "axum", "actix", "hyper", "tornado", "go"];
+pub(crate) const NAMES: [&str; 8] = [
+    "raw", "squall", "axum", "actix", "xitca", "hyper", "tornado", "go",
+];
 
 type Skipped = Vec<(&'static str, Reason)>;
 
@@ -109,6 +114,7 @@ pub(crate) fn prepare(options: &Options) -> Result<(Vec<Server>, Skipped), Reaso
         ("raw", "raw_peer"),
         ("axum", "axum_peer"),
         ("actix", "actix_peer"),
+        ("xitca", "xitca_peer"),
         ("hyper", "hyper_peer"),
     ] {
         if options.wants(name) {
@@ -141,9 +147,15 @@ pub(crate) fn squall_peer() -> Result<Server, Reason> {
 }
 
 pub(crate) fn peer(folder: &Path, bin: &str) -> Result<String, Reason> {
+    peer_with(folder, bin, "")
+}
+
+/// One that is built with a feature of its own.
+pub(crate) fn peer_with(folder: &Path, bin: &str, feature: &str) -> Result<String, Reason> {
     let mut command = cargo();
     command
-        .args(["build", "--release", "--bin", bin, "--manifest-path"])
+        .args(["build", "--release", "--bin", bin, "--features", feature])
+        .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"));
     built(command, bin)
 }

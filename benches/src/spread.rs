@@ -83,6 +83,11 @@ pub(crate) fn count(figure: f64) -> String {
     text
 }
 
+/// A cell with median and range; `-` is no figure.
+pub(crate) fn shown(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "-".into(), |spread| spread.to_string())
+}
+
 /// A cell of a table; `-` is no figure.
 pub(crate) fn cell(figure: Option<f64>) -> String {
     figure.map_or_else(|| "-".into(), number)

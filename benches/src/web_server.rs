@@ -2,7 +2,7 @@
 //! of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,7 +38,8 @@ impl WebServer {
         for name in ["root/1k", "root/plaintext"] {
             fs::write(folder.join(name), vec![b'x'; SMALL]).map_err(failed)?;
         }
-        let free = || free_address().map_err(|e| format!("no free port: {e}"));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let free = || peer_jobs::free_address(any).map_err(|e| format!("no free port: {e}"));
         let addr = free()?;
         let tls = match certify(&folder) {
             Ok(certificate) => Some((free()?, certificate)),
@@ -82,11 +83,6 @@ impl Drop for WebServer {
         process_tree::signal(self.child.id(), Signal::TERM);
         let _ = self.child.wait();
     }
-}
-
-/// An address that was free a moment ago: nginx takes no port 0.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// Makes a certificate for 127.0.0.1 that is its own authority, and says where it is.

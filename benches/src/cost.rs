@@ -1,0 +1,132 @@
+//! What a request costs each of several programs: counted once, timed in rounds.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Reason;
+use crate::allocations::{self, Allocations};
+use crate::cpu::{self, Sample};
+use crate::instructions;
+use crate::options::Options;
+use crate::servers::Server;
+use crate::shape::Shape;
+use crate::spread::Spread;
+use crate::syscalls::{self, Calls};
+
+/// All figures of one server; what could not be measured is missing.
+#[derive(Debug, Default)]
+pub(crate) struct Cost {
+    pub(crate) instructions: Option<f64>,
+    pub(crate) calls: Option<Calls>,
+    pub(crate) allocations: Option<Allocations>,
+    /// One per round, in the order of the rounds.
+    samples: Vec<Option<Sample>>,
+}
+
+impl Cost {
+    /// By round, for ratios within a round.
+    pub(crate) fn by_round(&self, figure: fn(&Sample) -> f64) -> Vec<Option<f64>> {
+        (self.samples.iter())
+            .map(|sample| sample.as_ref().map(figure))
+            .collect()
+    }
+
+    pub(crate) fn spread(&self, figure: fn(&Sample) -> f64) -> Option<Spread> {
+        let figures = self.samples.iter().flatten().map(figure);
+        Spread::of(&figures.collect::<Vec<_>>())
+    }
+
+    fn to_json(&self) -> Value {
+        let spread = |figure: fn(&Sample) -> f64| self.spread(figure).map(Spread::to_json);
+        json!({
+            "instructions": self.instructions,
+            "syscalls": self.calls.map(Calls::to_json),
+            "allocations": self.allocations.map(|a| json!({ "count": a.count, "bytes": a.bytes })),
+            "cpu_us": spread(cpu_us),
+            "cpu_us_by_round": self.by_round(cpu_us),
+            "requests_per_second": spread(|s| s.requests_per_second),
+            "p50_ms": spread(|s| s.p50_ms),
+            "p99_ms": spread(|s| s.p99_ms),
+        })
+    }
+}
+
+pub(crate) fn cpu_us(sample: &Sample) -> f64 {
+    sample.cpu_us_per_request
+}
+
+/// Empty ones, to be filled in.
+pub(crate) fn of(servers: &[Server]) -> Vec<Cost> {
+    servers.iter().map(|_| Cost::default()).collect()
+}
+
+/// Fills in what is counted.
+pub(crate) fn count(servers: &[Server], costs: &mut [Cost], shape: Shape) {
+    for (server, cost) in servers.iter().zip(costs) {
+        eprintln!("counting: {}, {shape:?}", server.name);
+        let found = instructions::per_request(server, shape);
+        cost.instructions = or_say(server, "instructions", found);
+        let found = allocations::per_request(server, shape);
+        cost.allocations = or_say(server, "allocations", found);
+    }
+}
+
+/// Fills in the system calls of a plain request.
+pub(crate) fn count_calls(servers: &[Server], costs: &mut [Cost]) {
+    for (server, cost) in servers.iter().zip(costs) {
+        cost.calls = or_say(server, "system calls", syscalls::per_request(server));
+    }
+}
+
+/// Fills in what is timed; says how many rounds of how long that was.
+pub(crate) fn sample(
+    servers: &[Server],
+    costs: &mut [Cost],
+    shape: Shape,
+    connections: usize,
+    options: &Options,
+) -> (usize, Duration) {
+    let rounds = options.rounds(3, 7);
+    let time = Duration::from_millis(if options.quick { 1_000 } else { 3_000 });
+    for round in 0..rounds {
+        eprintln!(
+            "CPU time, {shape:?}, {connections} connections, round {} of {rounds}",
+            round + 1
+        );
+        for turn in 0..servers.len() {
+            // Every round begins with another server.
+            let at = (turn + round) % servers.len();
+            let found = cpu::sample(&servers[at], shape, connections, time);
+            costs[at]
+                .samples
+                .push(or_say(&servers[at], "CPU time", found));
+        }
+    }
+    (rounds, time)
+}
+
+/// The peer that has least of something.
+pub(crate) fn best_peer<'a>(
+    servers: &[Server],
+    costs: &'a [Cost],
+    figure: impl Fn(&Cost) -> Option<f64>,
+) -> Option<&'a Cost> {
+    let peers = (servers.iter().zip(costs)).filter(|(server, _)| server.is_peer());
+    let known = peers.filter_map(|(_, cost)| Some((figure(cost)?, cost)));
+    known
+        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, cost)| cost)
+}
+
+pub(crate) fn by_name(servers: &[Server], costs: &[Cost]) -> Value {
+    let figures =
+        (servers.iter().zip(costs)).map(|(server, cost)| (server.name.to_owned(), cost.to_json()));
+    figures.collect::<serde_json::Map<_, _>>().into()
+}
+
+pub(crate) fn or_say<T>(server: &Server, what: &str, figure: Result<T, Reason>) -> Option<T> {
+    figure
+        .inspect_err(|reason| println!("skipped {what} of {}: {reason}", server.name))
+        .ok()
+}
