@@ -326,25 +326,6 @@ fn read_request(
     limits: &HeadLimits,
     out: &mut RequestHead,
 ) -> Result<Option<usize>, HeadError> {
-    if let Some((method, target, version, line)) = plain::request_line(head)
-        && let Some(section) = head.get(line..)
-        && let Some((known, rest)) = plain::fields(section, most_fields(limits), &mut out.headers)
-    {
-        out.known = known;
-        let read = begin_request(method, target, version, limits, out);
-        if read.and_then(|()| check_host(out)).is_ok() {
-            return Ok(Some(line + rest));
-        }
-    }
-    read_any_request(head, limits, out)
-}
-
-/// The same for every head.
-fn read_any_request(
-    head: &[u8],
-    limits: &HeadLimits,
-    out: &mut RequestHead,
-) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
     let slots = slots.get_mut(..most_fields(limits)).unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
@@ -361,20 +342,6 @@ fn read_any_request(
         request.method.unwrap_or_default(),
         request.path.unwrap_or_default(),
     );
-    begin_request(method, target, version_of(request.version), limits, out)?;
-    out.known = read_fields(head, used, request.headers, &mut out.headers)?;
-    check_host(out)?;
-    Ok(Some(used))
-}
-
-/// Takes in the request line.
-fn begin_request(
-    method: &str,
-    target: &str,
-    version: Version,
-    limits: &HeadLimits,
-    out: &mut RequestHead,
-) -> Result<(), HeadError> {
     if target.len() > limits.max_target_size {
         return Err(HeadError::TargetTooLong {
             limit: limits.max_target_size,
@@ -388,11 +355,13 @@ fn begin_request(
         _ if method.len() > METHOD_BYTES => return Err(HeadError::Method),
         _ => Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::Method)?,
     };
-    out.version = version;
+    out.version = version_of(request.version);
     (out.form, out.may_query) = target::check(&out.method, target)?;
     out.target.clear();
     out.target.push_str(target);
-    Ok(())
+    out.known = read_fields(head, used, request.headers, &mut out.headers)?;
+    check_host(out)?;
+    Ok(Some(used))
 }
 
 fn most_fields(limits: &HeadLimits) -> usize {

@@ -415,21 +415,13 @@ proptest! {
     }
 
     #[test]
-    fn the_usual_head_is_read_as_every_head(
-        line in "(GET|POST|G\u{e9}T|OPTIONS|PRI| )( |  |)(/|/a\\?b|\\*|http://h/a|/%|/\"|/\u{e9}|)( |  )HTTP/1\\.[0-2]|HTTP/1\\.[01] (200 OK|404 Not Found|200 Ok|999 |204|20 OK)",
+    fn the_usual_answer_is_read_as_every_answer(
+        line in "HTTP/1\\.[0-2]( |  )(200 OK|404 Not Found|200 Ok|200 OK |200|999 |204|20 OK)",
         fields in prop::collection::vec(
             "(Host|host|Content-Length|Via|A|A B|A\u{e9}|)(: |:|:  | :)(a|a b|a\tb|a\u{e9}|a\u{1}|a\u{7f}|)(|  |\t)(\r\n|\r\n|\r\n|\n|\r\n |\r)", 0..6),
     ) {
         let wire = format!("{line}\r\n{}\r\nnext", fields.concat());
         let (wire, limits) = (wire.as_bytes(), HeadLimits { max_headers: 4, ..HeadLimits::default() });
-        let (mut usual, mut every) = (RequestHead::new(), RequestHead::new());
-        let read = read_request(wire, &limits, &mut usual);
-        prop_assert_eq!(&read, &read_any_request(wire, &limits, &mut every));
-        if read.is_ok_and(|used| used.is_some()) {
-            prop_assert_eq!(&usual.headers, &every.headers);
-            prop_assert_eq!((&usual.method, usual.version, usual.known), (&every.method, every.version, every.known));
-            prop_assert_eq!((usual.target(), usual.form, usual.may_query), (every.target(), every.form, every.may_query));
-        }
         let (mut usual, mut every) = (ResponseHead::new(), ResponseHead::new());
         let read = read_response(wire, &limits, &mut usual);
         prop_assert_eq!(&read, &read_any_response(wire, &limits, false, &mut every));
