@@ -22,7 +22,7 @@ const CONNECTIONS: (usize, usize) = (1024, 4096);
 /// Where requests go, and what they look like there.
 ///
 /// It is a handler: `any(Forward::to("http://127.0.0.1:8080"))` answers a route. A handler
-/// of one's own calls [`forward`]. Cloning gives another handle to the same upstreams and
+/// of one's own calls [`forward`](super::forward()). Cloning gives another handle to the same upstreams and
 /// connections.
 #[derive(Clone)]
 pub struct Forward {
