@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall::testing::TestResponse;
 use squall::{
-    Application, Body, BodyError, Bytes, Exchange, IoLoop, Running, Settings, readiness,
+    Application, Body, BodyError, Bytes, Exchange, IoLoop, Running, Settings, post, readiness,
     sync::Event,
 };
 use squall_loop::{JoinHandle, TestClock};
@@ -233,7 +233,10 @@ fn program_with_an_hour_of_grace() {
     };
     Application::new()
         .route("/", async || "It works")
-        .route("/stuck", async || std::future::pending::<&str>().await)
+        .route(
+            "/stuck",
+            post(async |_: Bytes| std::future::pending::<&str>().await),
+        )
         .grace(Duration::from_secs(3600))
         .listen_unix(socket, 0o600)
         .and_then(Application::run)
@@ -272,8 +275,13 @@ fn a_second_signal_ends_at_once() {
     idle.read_exact(&mut [0; 16]).expect("an answer");
     let mut stuck = UnixStream::connect(&socket).expect("it listens");
     stuck
-        .write_all(b"GET /stuck HTTP/1.1\r\nHost: test\r\n\r\n")
+        .write_all(
+            b"POST /stuck HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+        )
         .expect("sent");
+    // What asks for the body is its handler, so it has begun.
+    let mut asked = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stuck.read_exact(&mut asked).expect("an interim answer");
 
     let pid = program.id().to_string();
     let signal = |name: &str| {
