@@ -267,10 +267,12 @@ fn a_body_that_no_handler_reads_is_not_taken_in() {
     let address = application.local_addr().expect("an address");
     let _server = TestServer::start(application);
     let socket = TcpStream::connect(address).expect("a connection");
-    socket
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .expect("a timeout");
+    let own = socket.try_clone().expect("the same socket");
     let mut client = TlsClient::over(socket, "a.test", None).expect("a handshake");
+    // Who cannot write looks whether there is something to read first.
+    let patience = Some(Duration::from_millis(500));
+    own.set_write_timeout(patience).expect("a timeout");
+    own.set_read_timeout(patience).expect("a timeout");
     let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {MOST}\r\n\r\n");
     client.send(head.as_bytes()).expect("sent");
     // The system's buffers take some of it, and nobody else.
