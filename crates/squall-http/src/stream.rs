@@ -91,6 +91,7 @@ impl Stream {
     /// Ready when a read is worth trying; else the task is woken then.
     ///
     /// Whoever asks this first needs no memory for what may come.
+    #[inline]
     pub fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.0 {
             Kind::Plain(socket) => socket.poll_readable(cx),
@@ -99,6 +100,7 @@ impl Stream {
     }
 
     /// Whether a read is worth trying, as far as the loop has heard.
+    #[inline]
     pub(crate) fn is_readable(&self) -> bool {
         match &self.0 {
             Kind::Plain(socket) => socket.is_readable(),

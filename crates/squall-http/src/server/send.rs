@@ -88,7 +88,9 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
     let mut keep = asked.keep
         && framing != Framing::UntilClose
         && !conn.server.is_draining()
-        && !(headers.has(WellKnown::Connection) && headers.has_token("connection", "close"));
+        && (headers.is_empty()
+            || !headers.has(WellKnown::Connection)
+            || !headers.has_token("connection", "close"));
     if asked.has_body {
         let mut read = conn.read();
         if streams {
@@ -115,7 +117,9 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
             out.extend_from_slice(bytes);
         }
     });
-    give_fields(headers);
+    if !headers.is_empty() {
+        give_fields(headers);
+    }
     let then = if keep { Then::Continue } else { Then::Linger };
     match streams || buffered > BATCH {
         false => Sent::Buffered(then),

@@ -46,8 +46,9 @@ impl WellKnown {
         match name.len() {
             2 if is(name, b"te") => Self::Te,
             3 if is(name, b"via") => Self::Via,
-            4 if is(name, b"date") => Self::Date,
+            // Every request has this one.
             4 if is(name, b"host") => Self::Host,
+            4 if is(name, b"date") => Self::Date,
             6 if is(name, b"accept") => Self::Accept,
             6 if is(name, b"expect") => Self::Expect,
             7 if is(name, b"upgrade") => Self::Upgrade,
