@@ -72,12 +72,13 @@ fn the_way_to_an_answer_is_told() {
     });
 }
 
+/// `ok`, and a trailer.
+const TRAILED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+     2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n";
+
 #[test]
 fn trailers_come_after_the_body() {
-    let server = answering(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-         2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
-    );
+    let server = answering(TRAILED);
     let url = server.url("/");
     on_loop(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
@@ -91,10 +92,7 @@ fn trailers_come_after_the_body() {
 
 #[test]
 fn trailers_outlive_a_body_that_was_read_as_a_whole() {
-    let server = answering(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-         2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
-    );
+    let server = answering(TRAILED);
     let url = server.url("/");
     on_loop(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
