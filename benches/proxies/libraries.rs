@@ -39,8 +39,9 @@ fn squall(upstream: SocketAddr, options: Options) -> Result<(), String> {
         .map_err(text)?;
     let forward = Forward::to(format!("http://{upstream}"));
     let application = Application::new()
+        .route("/", any(forward.clone()))
         .route("/{*path}", any(forward))
-        .listen(&options.listen.to_string())
+        .listen(options.listen.to_string())
         .map_err(text)?;
     let address = application.local_addr().map_err(text)?;
     let served = io_loop.run(async move {
