@@ -250,6 +250,39 @@ fn a_body_that_is_dropped_closes_its_connection_and_frees_its_place() {
 }
 
 #[test]
+fn an_answer_that_nobody_reads_costs_no_connection_where_it_has_arrived() {
+    let long = 30_000;
+    let (sent, is_sent) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let chunked = head.starts_with("GET /chunked");
+            let framing = match chunked {
+                true => "Transfer-Encoding: chunked".to_owned(),
+                false => format!("Content-Length: {long}"),
+            };
+            let body = match chunked {
+                true => "2\r\nok\r\n0\r\n\r\n".to_owned(),
+                false => "x".repeat(long),
+            };
+            peer.write(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}"));
+            let _ = sent.send(());
+        }
+    });
+    let base = server.url("");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        for path in ["/chunked", "/long", "/chunked", "/long"] {
+            let response = client.fetch(format!("{base}{path}")).await;
+            let response = response.expect("an answer");
+            is_sent.recv().expect("all of it was sent");
+            drop(response);
+            assert_eq!(client.stats().idle, 1, "{path}");
+        }
+    });
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
 fn idle_connections_are_reaped_by_the_clock() {
     let server = answering(OK);
     let url = server.url("/");

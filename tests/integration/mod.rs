@@ -2,6 +2,7 @@
 
 mod blame;
 mod chaos;
+mod client_answers;
 mod client_blocking;
 mod client_churn;
 mod client_cookies;

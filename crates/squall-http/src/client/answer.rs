@@ -9,7 +9,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 
@@ -25,6 +25,9 @@ use crate::wire::headers::Headers;
 /// Read at a time, at least and at most: who sends fast is read in larger pieces, which
 /// cost the system less.
 const BODY_BUFFER: [usize; 2] = [128 << 10, 512 << 10];
+
+/// As much of a body that nobody wants is read, if it has come.
+const UNREAD: usize = 64 << 10;
 
 /// The body; one that has arrived already is settled at once and needs no stream.
 pub(super) fn receive<H: Home>(
@@ -160,6 +163,12 @@ impl<H: Home> Incoming<H> {
         Ok((!joined.is_empty()).then(|| joined.freeze()))
     }
 
+    /// Lets go of what is at hand of the body.
+    fn take_all(&mut self) -> Result<(), BodyError> {
+        while self.take()?.is_some() {}
+        Ok(())
+    }
+
     /// The answer is complete.
     fn settle(&mut self) {
         if let Some(link) = self.link.take() {
@@ -239,6 +248,27 @@ impl<H: Home> BodyStream for Incoming<H> {
 }
 
 impl<H: Home> Unpin for Incoming<H> {}
+
+/// Who has seen enough of an answer may have all of it at hand: then its connection is as
+/// good as one whose body was read. Nothing is waited for.
+impl<H: Home> Drop for Incoming<H> {
+    fn drop(&mut self) {
+        if self.take_all().is_err() {
+            return;
+        }
+        let is_short = match self.length {
+            Length::Fixed(left) => left <= UNREAD as u64,
+            Length::Chunked(_) => true,
+            Length::UntilClose => false,
+        };
+        if let Some(link) = self.link.as_mut().filter(|_| is_short) {
+            let cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(Ok(1..)) = link.busy.poll_fill(&cx, UNREAD) {
+                let _ = self.take_all();
+            }
+        }
+    }
+}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -199,7 +199,7 @@ pub fn exchange<'a, H: Home>(
                 upgraded: Some(Box::new(Upgraded::new(busy, home))),
             });
         }
-        let persistent = head.keep_alive() && !request.close;
+        let persistent = head.keep_alive() && !request.close && !framing::frames_no_content(&head);
         let body = receive(busy, home, length, persistent, limits);
         Ok(Answer {
             head,

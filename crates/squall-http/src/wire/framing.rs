@@ -91,6 +91,15 @@ pub fn response_body(
     found.map(BodyLength::Fixed).ok_or(HeadError::ContentLength)
 }
 
+/// Whether a 204 announces a body, which none has (RFC 9110 section 8.6).
+///
+/// A server that says so may well send it, to be taken for the next answer.
+pub fn frames_no_content(head: &ResponseHead) -> bool {
+    let mut lengths = head.headers.get_all("content-length");
+    head.status == StatusCode::NO_CONTENT
+        && (head.known().transfer_encoding() || lengths.any(|length| decimal(length) != Some(0)))
+}
+
 /// Whether the connection may be used again after this message (RFC 9112 section 9.3).
 ///
 /// `close` wins over `keep-alive`; HTTP/1.0 has to ask for persistence.

@@ -19,7 +19,8 @@ use super::save::save;
 use super::time_info::{Marks, TimeInfo};
 use super::total::Total;
 
-/// An answer. Dropping it before the body's end closes its connection.
+/// An answer. Dropping it before the body's end closes its connection, unless all of it has
+/// arrived.
 ///
 /// It is one pointer large, for it goes from hand to hand.
 #[doc(alias = "HTTPResponse")]
