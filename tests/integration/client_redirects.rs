@@ -150,6 +150,7 @@ fn credentials_stay_with_their_origin_and_never_come_back() {
         .bearer("secret")
         .header("Cookie", "a=1")
         .header("cookie", "b=2")
+        .secret_header("X-Api-Key", "k")
         .header("X-Kept", "1");
     fetch(request).expect("an answer");
     let heads: Vec<_> = sees.try_iter().collect();
@@ -158,7 +159,7 @@ fn credentials_stay_with_their_origin_and_never_come_back() {
     for (at, (_, head)) in heads.iter().enumerate() {
         let lower = head.to_ascii_lowercase();
         assert!(lower.contains("x-kept"), "{head}");
-        for name in ["authorization:", "cookie:"] {
+        for name in ["authorization:", "cookie:", "x-api-key:"] {
             assert_eq!(lower.contains(name), at == 0, "{head}");
         }
     }

@@ -1,7 +1,7 @@
 //! The client's words on the wire, and what it makes of a server's.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::{Body, BodyError, Bytes, IoLoop};
@@ -120,6 +120,10 @@ fn invalid_requests_are_not_sent() {
             HttpRequest::new("http://a.test/").method("CONNECT".parse().expect("one")),
             "tunnel",
         ),
+        (
+            HttpRequest::new("http://a.test/").https_only(true),
+            "https_only",
+        ),
     ] {
         let error = fetch(request).expect_err("invalid");
         assert_eq!(
@@ -128,6 +132,34 @@ fn invalid_requests_are_not_sent() {
         );
         assert!(error.to_string().contains(why), "{error}");
     }
+}
+
+#[test]
+fn a_client_that_wants_https_is_asked_for_nothing_else() {
+    let server = answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let url = server.url("/");
+    let (refused, allowed) = on_loop(async move {
+        let client = AsyncHttpClient::builder().https_only(true).build();
+        let refused = client.fetch(&url).await.map(drop);
+        let allowed = client.fetch(HttpRequest::new(&url).https_only(false)).await;
+        (refused, allowed.map(|response| response.code()))
+    });
+    let refused = refused.expect_err("not https");
+    assert!(
+        refused.is_request() && refused.to_string().contains("https_only"),
+        "{refused}"
+    );
+    assert_eq!(allowed.expect("an answer"), 204);
+}
+
+#[test]
+fn a_time_is_sent_as_a_date() {
+    let (head, _) = sent(
+        |url| HttpRequest::new(url).if_modified_since(SystemTime::UNIX_EPOCH),
+        0,
+    );
+    let date = "\r\nIf-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    assert!(head.contains(date), "{head}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
 use squall_loop::IoLoop;
 
+use super::address::Address;
 use super::connect::Dial;
 use super::cookie_jar::CookieJar;
 use super::error::FetchError;
@@ -59,6 +60,9 @@ pub(super) struct Defaults {
     pub(super) max_body_size: u64,
     pub(super) user_agent: String,
     pub(super) route: Arc<Route>,
+    /// The same through each proxy of `proxy`.
+    proxied: Vec<Arc<Route>>,
+    pub(super) https_only: bool,
     pub(super) tcp_keepalive: Duration,
     pub(super) raise_error: bool,
     pub(super) retry: Option<Retry>,
@@ -84,6 +88,8 @@ impl Default for Defaults {
             max_body_size: 100 << 20,
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
             route: Arc::default(),
+            proxied: Vec::new(),
+            https_only: false,
             tcp_keepalive: Duration::from_secs(15),
             raise_error: false,
             retry: None,
@@ -94,6 +100,21 @@ impl Default for Defaults {
             dialler: None,
             error: None,
         }
+    }
+}
+
+impl Defaults {
+    /// By which way `url` is reached, for whoever says nothing about it.
+    pub(super) fn route_to(&self, url: &Address) -> Arc<Route> {
+        let proxy = self.proxy.as_ref();
+        let via = proxy.and_then(|proxy| proxy.via(url.url()));
+        let route = via.and_then(|via| {
+            let leads = |route: &&Arc<Route>| {
+                (route.via.as_ref()).is_some_and(|known| Arc::ptr_eq(known, via))
+            };
+            self.proxied.iter().find(leads)
+        });
+        route.unwrap_or(&self.route).clone()
     }
 }
 
@@ -294,6 +315,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether an address that is not `https` is an error: default false.
+    pub fn https_only(mut self, https_only: bool) -> Self {
+        self.defaults.https_only = https_only;
+        self
+    }
+
     /// How many redirects are followed: default 10.
     pub fn max_redirects(mut self, redirects: usize) -> Self {
         self.defaults.max_redirects = redirects;
@@ -441,6 +468,13 @@ impl ClientBuilder {
         }
         // Its own one: whoever keeps what was made of it knows the client by it.
         self.defaults.route = Arc::new(Route::clone(&self.defaults.route));
+        self.defaults.proxied = (self.defaults.proxy.iter().flat_map(Proxy::all))
+            .map(|via| {
+                let mut route = Route::clone(&self.defaults.route);
+                route.via = Some(via.clone());
+                Arc::new(route)
+            })
+            .collect();
         let shared = Shared {
             pool: Pool::new(self.limits),
             defaults: self.defaults,

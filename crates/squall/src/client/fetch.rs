@@ -1,6 +1,5 @@
 //! The life of a fetch, from the request to the head of its answer.
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use super::async_http_client::Shared;
 use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
 use super::pool::{Acquired, Lease, Turn};
+use super::proxy::Via;
 use super::request::{HttpRequest, Waits};
 use super::response::{self, Hop, HttpResponse};
 use super::retry::{self, Retry};
@@ -140,9 +140,8 @@ async fn run(
         }
 
         let leads_to = match request.follow_redirects {
-            true => {
-                redirect::target(&answer.head, url).inspect_err(|_| trace.enter(Phase::Redirect))?
-            }
+            true => redirect::target(&answer.head, url, request)
+                .inspect_err(|_| trace.enter(Phase::Redirect))?,
             false => None,
         };
         let Some(next) = leads_to else {
@@ -195,7 +194,7 @@ pub(super) async fn once(
     let mut trace = Trace::begin(begun);
     let mut total = Total::of(request, defaults.request_timeout, begun);
     let invalid = shared.check();
-    let mut url = match invalid.and_then(|()| request.complete()) {
+    let mut url = match invalid.and_then(|()| request.complete(defaults)) {
         Ok(url) => url,
         Err(what) => return Err(trace.error(Cause::Invalid(what), String::new())),
     };
@@ -402,11 +401,8 @@ pub(super) async fn place(
     since: Instant,
 ) -> Result<(Lease, Instant), Cause> {
     // A proxy's connections are for every host.
-    let origin = match route.relay(url) {
-        Some(via) => Cow::Owned(format!("{via:?}")),
-        None => Cow::Borrowed(url.origin()),
-    };
-    match shared.pool.acquire(&origin, route) {
+    let origin = route.relay(url).map_or(url.origin(), Via::name);
+    match shared.pool.acquire(origin, route) {
         Ok(Acquired::Now(lease)) => Ok((lease, since)),
         Ok(Acquired::Later(waiting)) => {
             let waited = async { Ok(waiting.await) };

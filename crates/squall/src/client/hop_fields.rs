@@ -28,7 +28,7 @@ impl HopFields {
         route: &Route,
     ) -> Result<Self, Cause> {
         let mut added = Self::default();
-        let mut add = |name, value: Option<String>| match value {
+        let mut add = |name, value: Option<&str>| match value {
             Some(value) if !request.headers.contains(name) => {
                 let set = request.headers.set(name, value);
                 set.map_err(|error| Cause::Invalid(error.to_string()))?;
@@ -37,7 +37,7 @@ impl HopFields {
             _ => Ok(false),
         };
         if let Some(jar) = &shared.defaults.cookie_jar {
-            added.cookie = add(COOKIE, jar.header(url.url()))?;
+            added.cookie = add(COOKIE, jar.header(url.url()).as_deref())?;
         }
         if let Some(via) = route.relay(url) {
             added.proxy = add(PROXY_AUTHORIZATION, via.authorization())?;

@@ -21,7 +21,11 @@ const CREDENTIALS: [&str; 5] = [
 ];
 
 /// Where the answer to `request` at `url` leads; `None`: it is the answer.
-pub(super) fn target(head: &ResponseHead, from: &Address) -> Result<Option<Address>, Cause> {
+pub(super) fn target(
+    head: &ResponseHead,
+    from: &Address,
+    request: &HttpRequest,
+) -> Result<Option<Address>, Cause> {
     if !matches!(head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -51,8 +55,9 @@ pub(super) fn target(head: &ResponseHead, from: &Address) -> Result<Option<Addre
     }
     strip_credentials(&mut next);
     let next = Address::of(next).map_err(|error| refuse(&error))?;
-    if from.is_https() && !next.is_https() {
-        return Err(refuse("from https to http is refused"));
+    let may_downgrade = request.said().is_some_and(|said| said.allow_downgrade);
+    if from.is_https() && !next.is_https() && !may_downgrade {
+        return Err(refuse("from https to http is refused (allow_downgrade)"));
     }
     Ok(Some(next))
 }
@@ -98,11 +103,15 @@ mod tests {
     use super::*;
 
     fn follow(from: &str, location: &[u8]) -> Result<String, String> {
+        follow_as(&HttpRequest::new(from), from, location)
+    }
+
+    fn follow_as(request: &HttpRequest, from: &str, location: &[u8]) -> Result<String, String> {
         let mut head = ResponseHead::new();
         let wire = [b"HTTP/1.1 302 Go\r\nLocation: ", location, b"\r\n\r\n"].concat();
         parse_response(&wire, &HeadLimits::default(), &mut head).unwrap();
-        let next =
-            target(&head, &Address::parse(from).unwrap()).map_err(|cause| cause.to_string())?;
+        let from = Address::parse(from).unwrap();
+        let next = target(&head, &from, request).map_err(|cause| cause.to_string())?;
         Ok(next.map_or_else(String::new, |next| next.into_url().into()))
     }
 
@@ -115,6 +124,18 @@ mod tests {
             (b"https://u:p@b.test/", "https://b.test/#f"),
             (b"/a b\xe9", "https://a.test/a%20b%C3%A9#f"),
             (b"/%0d%0aX:y", "https://a.test/%0d%0aX:y#f"),
+            (b"", "https://a.test/b/c#f"),
+            (b"?", "https://a.test/b/c?#f"),
+            (b"HTTPS://B.test:443", "https://b.test/#f"),
+            (b"\\\\b.test\\x", "https://b.test/x#f"),
+            (b"https:///b.test/x", "https://b.test/x#f"),
+            (b"https:d", "https://a.test/b/d#f"),
+            (b"/x\ty", "https://a.test/xy#f"),
+            (b"/../../x", "https://a.test/x#f"),
+            (
+                b"https://b\xc3\xbccher.test/",
+                "https://xn--bcher-kva.test/#f",
+            ),
         ] {
             let next = follow("https://a.test/b/c#f", location);
             assert_eq!(next.as_deref(), Ok(expected));
@@ -126,5 +147,33 @@ mod tests {
         let error = follow("https://a.test/", b"http://a.test/").unwrap_err();
         assert!(error.contains("from https to http is refused"), "{error}");
         assert!(follow("http://a.test/", b"https://a.test/").is_ok());
+        let told = HttpRequest::new("https://a.test/").allow_downgrade(true);
+        assert!(follow_as(&told, "https://a.test/", b"http://a.test/").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_place_of_the_web_is_refused() {
+        for location in [
+            b"https://".as_slice(),
+            b"//",
+            b"https://b.test:65536/",
+            b"https://b.test:x/",
+            b"https://[::1/",
+            b"https://1.2.3.4.5/",
+            b"https://a%00b/",
+            b"https://a b/",
+            b"about:blank",
+            b"mailto:a@b.test",
+            b"blob:https://a.test/x",
+            b"view-source:https://a.test/",
+            b"ws://a.test/",
+            b"unix:/run/x",
+        ] {
+            assert!(
+                follow("https://a.test/", location).is_err(),
+                "{}",
+                location.escape_ascii()
+            );
+        }
     }
 }

@@ -8,7 +8,7 @@ mod timeouts;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use squall_http::client::{OnHead, OnInformational};
@@ -66,6 +66,10 @@ pub(super) struct Rare {
     pub(super) on_informational: Option<Arc<OnInformational>>,
     pub(super) on_head: Option<Arc<OnHead>>,
     pub(super) upgrade: Option<String>,
+    /// The names of fields that are for one origin only.
+    pub(super) secrets: Vec<String>,
+    pub(super) https_only: Option<bool>,
+    pub(super) allow_downgrade: bool,
     pub(super) max_redirects: Option<usize>,
     pub(super) max_body_size: Option<u64>,
     pub(super) retry: Option<Retry>,
@@ -162,6 +166,22 @@ impl HttpRequest {
     /// and `Expect: 100-continue` do what they say.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.put_header(name, value.as_ref());
+        self
+    }
+
+    /// Adds a header field that is for the origin of the address alone, such as an
+    /// `X-Api-Key`: a redirect to another origin leaves it behind, as it leaves
+    /// `Authorization` and `Cookie`.
+    pub fn secret_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.put_header(name, value.as_ref());
+        self.rare().secrets.push(name.to_owned());
+        self
+    }
+
+    /// Asks for the answer only if it has changed since `time` (`If-Modified-Since`); 304
+    /// says that it has not.
+    pub fn if_modified_since(mut self, time: SystemTime) -> Self {
+        self.put_header("If-Modified-Since", &squall_http::wire::date::format(time));
         self
     }
 
@@ -267,8 +287,17 @@ impl HttpRequest {
     }
 
     /// Takes the address, or what was wrong with the request.
-    pub(super) fn complete(&mut self) -> Result<Address, String> {
+    pub(super) fn complete(&mut self, defaults: &Defaults) -> Result<Address, String> {
         let url = std::mem::replace(&mut self.url, Err(String::new()))?;
+        let https_only = self.said().and_then(|said| said.https_only);
+        if https_only.unwrap_or(defaults.https_only) {
+            if !url.is_https() {
+                return Err(format!("{:?} is not https (https_only)", url.shown()));
+            }
+            if let Some(rare) = &mut self.rare {
+                rare.allow_downgrade = false;
+            }
+        }
         if let Some(kind) = self.body.content_type()
             && !self.headers.contains("content-type")
         {
@@ -285,19 +314,16 @@ impl HttpRequest {
 
     /// By which way `url` is reached.
     pub(super) fn route(&self, defaults: &Defaults, url: &Address) -> Arc<Route> {
-        let detour = self.said().and_then(|rare| rare.detour.as_ref());
-        let mut route = match detour {
-            None => defaults.route.clone(),
-            Some(detour) => Arc::new(detour.apply(&defaults.route, url)),
+        let Some(detour) = self.said().and_then(|rare| rare.detour.as_ref()) else {
+            return defaults.route_to(url);
         };
-        let proxy = detour.and_then(|detour| detour.proxy.as_ref());
-        if let Some(proxy) = proxy.or(defaults.proxy.as_ref())
+        let mut route = detour.apply(&defaults.route, url);
+        if let Some(proxy) = detour.proxy.as_ref().or(defaults.proxy.as_ref())
             && route.unix_socket.is_none()
-            && let Some(via) = proxy.via(url.url())
         {
-            Arc::make_mut(&mut route).via = Some(via.clone());
+            route.via = proxy.via(url.url()).cloned();
         }
-        route
+        Arc::new(route)
     }
 
     /// What few requests say, if this one says any of it.
@@ -327,6 +353,9 @@ impl HttpRequest {
     pub(super) fn leave_origin(&mut self) {
         self.host = None;
         if let Some(rare) = &mut self.rare {
+            for name in rare.secrets.drain(..) {
+                self.headers.remove(&name);
+            }
             rare.digest = None;
             rare.netrc = None;
             if let Some(detour) = &mut rare.detour {

@@ -10,6 +10,8 @@ use url::Host;
 
 /// A head that is longer is none.
 const MAX_HEAD: usize = 64 << 10;
+/// So many 1xx answers may come before the one that counts.
+const MAX_INFORMATIONAL: usize = 10;
 
 /// Why a proxy opened no tunnel.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub(super) async fn open(
     tcp: &TcpStream,
     host: &Host<&str>,
     port: u16,
-    authorization: Option<String>,
+    authorization: Option<&str>,
 ) -> Result<(), ProxyFailure> {
     let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
     if let Some(authorization) = authorization {
@@ -77,6 +79,7 @@ async fn read_head(tcp: &TcpStream) -> Result<StatusCode, ProxyFailure> {
     };
     let (mut input, mut end) = (vec![0; 1024], 0);
     let mut head = ResponseHead::new();
+    let mut informational = 0;
     loop {
         if end == input.len() {
             input.resize(end * 2, 0);
@@ -93,6 +96,11 @@ async fn read_head(tcp: &TcpStream) -> Result<StatusCode, ProxyFailure> {
                 .map_err(|error| ProxyFailure::Refused(error.to_string()))?;
             let Some(used) = used else { break };
             if head.status.is_informational() {
+                informational += 1;
+                if informational > MAX_INFORMATIONAL {
+                    let why = format!("it sent more than {MAX_INFORMATIONAL} 1xx answers");
+                    return Err(ProxyFailure::Refused(why));
+                }
                 input.drain(..used);
                 end -= used;
                 head = ResponseHead::new();

@@ -57,11 +57,14 @@ struct Rules {
 /// One proxy.
 #[derive(PartialEq, Eq)]
 pub(super) struct Via {
+    /// Its address without credentials: what its connections are known by.
+    name: String,
     kind: Kind,
     pub(super) host: String,
     pub(super) port: u16,
     user: String,
     password: String,
+    authorization: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +144,11 @@ impl Proxy {
         Self::from(Rules::default())
     }
 
+    /// Each of its proxies.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Via>> {
+        [&self.rules.http, &self.rules.https].into_iter().flatten()
+    }
+
     /// The proxy for an address; `None`: it is asked directly.
     pub(super) fn via(&self, url: &Url) -> Option<&Arc<Via>> {
         let via = match url.scheme() {
@@ -174,19 +182,32 @@ impl Via {
             }
         };
         let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or("the proxy has no host")?.to_owned();
+        let port = url.port().unwrap_or(port);
         let decode = |text| {
             let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
             decoded
                 .map(String::from)
                 .map_err(|_| "the proxy's credentials are not UTF-8".to_owned())
         };
+        let user = decode(url.username())?;
+        let password = decode(url.password().unwrap_or_default())?;
+        let known = !(user.is_empty() && password.is_empty());
+        let token = STANDARD.encode(format!("{user}:{password}"));
         Ok(Self {
+            name: format!("{}://{host}:{port}", url.scheme()),
             kind,
-            host: host.ok_or("the proxy has no host")?.to_owned(),
-            port: url.port().unwrap_or(port),
-            user: decode(url.username())?,
-            password: decode(url.password().unwrap_or_default())?,
+            host,
+            port,
+            authorization: known.then(|| format!("Basic {token}")),
+            user,
+            password,
         })
+    }
+
+    /// Scheme, host and port.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether plain requests are sent to it as they are, instead of through a tunnel.
@@ -200,12 +221,8 @@ impl Via {
     }
 
     /// `Proxy-Authorization`, where there are credentials.
-    pub(super) fn authorization(&self) -> Option<String> {
-        if self.user.is_empty() && self.password.is_empty() {
-            return None;
-        }
-        let token = STANDARD.encode(format!("{}:{}", self.user, self.password));
-        Some(format!("Basic {token}"))
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
     }
 
     /// Opens a tunnel to a host through a connection to the proxy.
@@ -228,12 +245,7 @@ impl Via {
 /// Without the password.
 impl fmt::Debug for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.kind {
-            Kind::Http => "http",
-            Kind::Socks { resolves: false } => "socks5",
-            Kind::Socks { resolves: true } => "socks5h",
-        };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        f.write_str(&self.name)
     }
 }
 
@@ -306,6 +318,6 @@ mod tests {
         let proxy = Proxy::new("http://user:p%40ss@p.test").unwrap();
         assert!(!format!("{proxy:?}").contains("ss@"));
         let via = proxy.via(&Url::parse("http://a.test").unwrap()).unwrap();
-        assert_eq!(via.authorization().as_deref(), Some("Basic dXNlcjpwQHNz"));
+        assert_eq!(via.authorization(), Some("Basic dXNlcjpwQHNz"));
     }
 }

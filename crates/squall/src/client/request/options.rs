@@ -158,9 +158,24 @@ impl HttpRequest {
     /// Whether redirects are followed: default true.
     ///
     /// Credentials are left behind when a redirect leads to another origin; one from
-    /// `https` to `http` is an error.
+    /// `https` to `http` is an error, unless it is [allowed](Self::allow_downgrade).
     pub fn follow_redirects(mut self, follow: bool) -> Self {
         self.follow_redirects = follow;
+        self
+    }
+
+    /// Whether a redirect from `https` to `http` is followed: default false, an error.
+    ///
+    /// Without credentials then, as to any other origin.
+    pub fn allow_downgrade(mut self, allow: bool) -> Self {
+        self.rare().allow_downgrade = allow;
+        self
+    }
+
+    /// Whether an address that is not `https` is an error: default the client's, which is
+    /// false.
+    pub fn https_only(mut self, https_only: bool) -> Self {
+        self.rare().https_only = Some(https_only);
         self
     }
 
