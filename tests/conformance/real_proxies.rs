@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use squall::client::{AsyncHttpClient, FetchError, Phase, Proxy};
 use squall::testing::TestServer;
@@ -70,12 +71,25 @@ fn tinyproxy(asks: bool) -> Option<Server> {
     )
 }
 
-/// Dante asks for users of the system, of whom a test has none.
+/// Dante asks for users of the system, of whom a test has none. A library shows it others,
+/// if it is installed; without it nobody can log in.
 fn dante(asks: bool) -> Option<Server> {
     Server::start(
         "danted",
         &["-v"],
-        |_, port, _| {
+        |dir, port, _| {
+            // Those that it becomes itself, and one with the password `secret`.
+            let passwd = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n\
+                          me:x:65533:65534::/:/bin/sh\n";
+            let shadow =
+                format!("root:*:19000::::::\nnobody:*:19000::::::\nme:{SECRET}:19000::::::\n");
+            for (name, text) in [
+                ("passwd", passwd),
+                ("shadow", &shadow),
+                ("group", "nogroup:x:65534:\n"),
+            ] {
+                fs::write(dir.join(name), text).expect("written");
+            }
             let method = if asks { "username" } else { "none" };
             format!(
                 "logoutput: /dev/null\ninternal: 127.0.0.1 port = {port}\nexternal: 127.0.0.1\n\
@@ -85,10 +99,27 @@ fn dante(asks: bool) -> Option<Server> {
                  socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}\n"
             )
         },
-        |danted, _, file, _| {
+        |danted, dir, file, _| {
+            if let Some(library) = nss_wrapper() {
+                danted.env("LD_PRELOAD", library);
+                for name in ["passwd", "shadow", "group"] {
+                    let variable = format!("NSS_WRAPPER_{}", name.to_uppercase());
+                    danted.env(variable, dir.join(name));
+                }
+            }
             danted.arg("-f").arg(file);
         },
     )
+}
+
+/// `secret`, as crypt(3) hides it (SHA-512).
+const SECRET: &str = "$6$squall$FPzGyf.vVT8oVgXZ9XLv5V4glklko3A1PG7K3ieD/wed28yLk54fspZtOeWb5X5NzK7VoliVQdet1V7XiLh9p0";
+
+/// The library that shows a program other users than the system has.
+fn nss_wrapper() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").ok()?.flatten();
+    let mut found = folders.map(|folder| folder.path().join("libnss_wrapper.so"));
+    found.find(|path| path.exists())
 }
 
 fn microsocks(asks: bool) -> Option<Server> {
@@ -246,6 +277,10 @@ fn dante_makes_tunnels() {
             origin.reach(&address(&open, scheme, credentials));
             let refusal = origin.refusal(&address(&asks, scheme, credentials));
             assert_eq!(refusal.phase(), Phase::Proxy, "{refusal}");
+        }
+        match nss_wrapper() {
+            Some(_) => origin.reach(&address(&asks, scheme, KNOWN)),
+            None => eprintln!("skipped: libnss-wrapper is not installed, so nobody can log in"),
         }
     }
 }

@@ -26,6 +26,14 @@ fn large() -> Bytes {
     Bytes::from_static(LARGE.as_slice())
 }
 
+/// A body whose length nobody is told.
+fn in_pieces(mut bytes: Bytes) -> Body {
+    Body::from_fn(move || {
+        let next = bytes.split_to(bytes.len().min(64 << 10));
+        async move { (!next.is_empty()).then_some(Ok::<_, BodyError>(next)) }
+    })
+}
+
 async fn code(client: &AsyncHttpClient, request: HttpRequest) -> u16 {
     let mut response = client.fetch(request).await.expect("an answer");
     response.bytes().await.expect("its body");
@@ -88,6 +96,7 @@ fn uploads(server: &Server, behind: &Server, folder: &str) {
             put("json").json(&[1, 2]),
             put("form").form([("a", "b c")]),
             put("stream").body(stream),
+            put("chunked").body(in_pieces(self::large())),
             produced,
             put("file").file(&large).await.expect("a file"),
             put("multipart").multipart(form),
@@ -106,7 +115,7 @@ fn uploads(server: &Server, behind: &Server, folder: &str) {
     assert_eq!(read("stream"), b"chunk ".repeat(1000));
     assert_eq!(read("produced"), b"piece ".repeat(1000));
     assert_eq!(read("expect"), b"wanted");
-    assert!(read("file") == *LARGE);
+    assert!(read("chunked") == *LARGE && read("file") == *LARGE);
     assert_eq!(read("multipart").len() as u64, kinds);
 }
 
@@ -120,11 +129,7 @@ fn refuses(server: &Server) {
             let response = client.fetch(request).await.expect("its refusal");
             assert_eq!(response.code(), 413);
         }
-        let mut left = large();
-        let stream = Body::from_fn(move || {
-            let next = left.split_to(left.len().min(64 << 10));
-            async move { (!next.is_empty()).then_some(Ok::<_, BodyError>(next)) }
-        });
+        let stream = in_pieces(large());
         // That it is too long shows when it is on its way, unless nobody looks.
         let response = client.fetch(HttpRequest::put(&url).body(stream)).await;
         assert!(matches!(response.expect("its refusal").code(), 404 | 413));
@@ -197,10 +202,12 @@ fn apache_gives_and_takes() {
 }
 
 #[test]
-fn lighttpd_gives() {
-    let Some(server) = lighttpd() else { return };
-    downloads(&server, None);
+fn lighttpd_gives_and_takes() {
+    let Some(server) = lighttpd(None) else { return };
+    downloads(&server, Some("gzip"));
+    uploads(&server, &server, "/upload");
     refuses(&server);
+    over_its_socket(&server);
 }
 
 #[test]
@@ -216,9 +223,9 @@ fn haproxy_passes_on() {
 }
 
 #[test]
-fn nginx_and_apache_check_and_are_checked_over_tls() {
+fn servers_check_and_are_checked_over_tls() {
     for version in VERSIONS {
-        for start in [nginx, apache] {
+        for start in [nginx, apache, lighttpd] {
             if let Some(server) = start(Some(version)) {
                 over_tls(&server, version);
             }

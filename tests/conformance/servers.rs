@@ -226,23 +226,64 @@ pub(super) fn apache(version: Option<Version>) -> Option<Server> {
     )
 }
 
-pub(super) fn lighttpd() -> Option<Server> {
+/// lighttpd's modules, which Debian has in packages of their own.
+const LIGHTTPD_MODULES: [&str; 4] = ["openssl", "webdav", "deflate", "cgi"];
+
+pub(super) fn lighttpd(version: Option<Version>) -> Option<Server> {
+    let missing = |name: &&&str| !Path::new(&format!("/usr/lib/lighttpd/mod_{name}.so")).exists();
+    if let Some(name) = LIGHTTPD_MODULES.iter().find(missing) {
+        eprintln!("skipped: lighttpd has no mod_{name}");
+        return None;
+    }
     Server::start(
         "lighttpd",
         &["-v"],
-        |dir, port, _| {
+        |dir, port, tls_port| {
             site(dir);
+            let tls = version.map_or(String::new(), |version| {
+                certificates(dir);
+                lighttpd_tls(dir, tls_port, version)
+            });
+            let modules = LIGHTTPD_MODULES
+                .map(|name| format!("\"mod_{name}\""))
+                .join(", ");
+            let dir = dir.display();
             format!(
-                "server.document-root = \"{}/www\"\nserver.bind = \"127.0.0.1\"\n\
-                 server.port = {port}\nserver.modules = ()\nserver.max-request-size = 1\n\
-                 server.max-keep-alive-requests = 1000000\n\
-                 mimetype.assign = ( \".txt\" => \"text/plain\" )\n",
-                dir.display()
+                "server.document-root = \"{dir}/www\"\nserver.bind = \"127.0.0.1\"\n\
+                 server.port = {port}\nserver.modules = ( {modules} )\n\
+                 server.upload-dirs = ( \"{dir}\" )\n\
+                 server.max-keep-alive-requests = 1000000\nserver.max-write-idle = 600\n\
+                 mimetype.assign = ( \".txt\" => \"text/plain\" )\n\
+                 deflate.mimetypes = ( \"text/plain\" )\n\
+                 deflate.allowed-encodings = ( \"gzip\" )\n\
+                 $SERVER[\"socket\"] == \"{dir}/socket\" {{}}\n\
+                 $HTTP[\"url\"] =~ \"^/upload/\" {{ webdav.activate = \"enable\" }}\n\
+                 $HTTP[\"url\"] =~ \"^/refused/\" {{ server.max-request-size = 1 }}\n{tls}"
             )
         },
         |lighttpd, _, file, _| {
             lighttpd.arg("-D").arg("-f").arg(file);
         },
+    )
+}
+
+/// Who asks is known to programs only: one gives the files.
+fn lighttpd_tls(dir: &Path, port: u16, version: Version) -> String {
+    let program = dir.join("who");
+    let who = "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\nX-Who: %s %s\\r\\n\\r\\n' \
+               \"$SSL_PROTOCOL\" \"$SSL_CLIENT_VERIFY\"\nexec cat \"$SCRIPT_FILENAME\"\n";
+    fs::write(&program, who).expect("written");
+    let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, runs).expect("a mode");
+    let dir = dir.display();
+    format!(
+        "$SERVER[\"socket\"] == \"127.0.0.1:{port}\" {{\n\
+         ssl.engine = \"enable\"\nssl.pemfile = \"{dir}/cert.pem\"\n\
+         ssl.privkey = \"{dir}/key.pem\"\nssl.ca-file = \"{dir}/ca.pem\"\n\
+         ssl.verifyclient.activate = \"enable\"\nssl.verifyclient.enforce = \"disable\"\n\
+         ssl.openssl.ssl-conf-cmd = \
+         ( \"MinProtocol\" => \"{version}\", \"MaxProtocol\" => \"{version}\" )\n\
+         cgi.assign = ( \".txt\" => \"{dir}/who\" )\n}}\n"
     )
 }
 

@@ -4,19 +4,22 @@
 //!
 //! | attack | known from | test |
 //! |---|---|---|
-//! | an answer that two parsers end at different bytes | CVE-2022-1705, RUSTSEC-2021-0078, RUSTSEC-2021-0079, RUSTSEC-2020-0031, CVE-2019-16276 | [`an_answer_that_can_be_read_in_two_ways_is_none`] |
+//! | an answer that two parsers end at different bytes | CVE-2022-1705, RUSTSEC-2021-0078, RUSTSEC-2021-0079, RUSTSEC-2020-0031, CVE-2019-16276 | [`an_answer_that_can_be_read_in_two_ways_is_none`], `client_answers`, which has every form of it |
 //! | line feeds and spaces in chunk framing | CVE-2025-22871 | the same |
 //! | chunk extensions without end | CVE-2023-39326 | [`framing_has_an_end`] |
 //! | heads, fields and trailers without end | CVE-2025-61724, RUSTSEC-2023-0065 | the same, `wire::head`: `a_dripping_head_is_scanned_once` |
 //! | 1xx answers without end | Tornado 6.5.9 | the same, `client_responses::informational_answers_are_shown_and_counted` |
 //! | a body skipped after a refused `Expect`, its connection used again | CVE-2024-24791 | [`a_refused_upload_leaves_nothing_on_the_connection`] |
-//! | bytes behind an answer, taken for the next one | | `client_pool::what_cannot_be_used_again_is_closed` |
+//! | bytes behind an answer, taken for the next one | | `client_pool::what_cannot_be_used_again_is_closed`, `client_answers::what_follows_an_answer_is_never_the_next_one` |
+//! | a body of a 204, taken for the next answer | | `client_answers::some_answers_have_no_body_whatever_they_say` |
 //! | an unchecked connection for whoever wants a checked one | requests CVE-2024-35195, curl CVE-2022-27782 | [`who_checks_nothing_opens_no_way_for_others`] |
 //! | somebody's client certificate for everybody | Tornado 6.5.7, curl CVE-2022-22576 | [`a_client_certificate_speaks_for_its_requests_only`] |
 //! | one tunnel for two hosts | Traefik CVE-2026-71324 | [`a_tunnel_leads_to_one_host`] |
 //! | bytes before a tunnel or an upgrade is agreed to | RUSTSEC-2026-0033, RFC 9931 | `client_proxy::https_goes_through_a_tunnel_and_the_proxy_gets_no_byte_before_it_agrees`, `client_responses::a_connection_switches_to_the_protocol_that_was_asked_for_and_no_other` |
 //! | a proxy's credentials for an origin | requests CVE-2023-32681, undici CVE-2024-24758, Go CVE-2025-4673 | [`a_proxys_credentials_stay_with_the_proxy`] |
 //! | credentials and cookies for another origin, and back again | Tornado CVE-2026-49853, Go CVE-2023-45289 and CVE-2024-45336, requests CVE-2018-18074, undici CVE-2023-45143 and CVE-2024-30260, curl CVE-2022-27774 and CVE-2022-27776 | `client_redirects::credentials_stay_with_their_origin_and_never_come_back`, `client_cookies::cookies_do_not_follow_a_redirect_to_another_host` |
+//! | an API key for another origin | aiohttp 13180 | `client_redirects::credentials_stay_with_their_origin_and_never_come_back` |
+//! | a policy of https only, forgotten for a name with a dot behind | curl CVE-2022-30115 | no such policy is learned from servers; `client_wire::a_client_that_wants_https_is_asked_for_nothing_else` |
 //! | a netrc's password for another host | requests CVE-2024-47081, curl CVE-2024-11053 | `client_requests::a_netrc_file_is_asked_where_that_is_wanted_and_for_the_first_origin_only`, [`a_netrc_looks_at_the_host_alone`] |
 //! | redirects to files, scripts and data | Tornado 6.6.1 | `client_redirects::some_places_are_not_gone_to` |
 //! | redirects, names and proxies that lead inside | SSRF | `client_guard` |
