@@ -32,13 +32,11 @@ use Expected::{Closed, Refused, Reused};
 const HELLO: Expected = Reused(200, "hello");
 const LAST_HELLO: Expected = Closed(200, "hello");
 
+/// The status and the body.
+type Outcome = Result<(u16, Vec<u8>), FetchError>;
+
 /// Two fetches of one client, and how many connections they took.
-fn fetched(
-    method: &'static str,
-    wire: Vec<u8>,
-    then: Then,
-    drips: bool,
-) -> (Vec<Result<(u16, Vec<u8>), FetchError>>, usize) {
+fn fetched(method: &'static str, wire: Vec<u8>, then: Then, drips: bool) -> (Vec<Outcome>, usize) {
     let server = script(move |_, mut peer| {
         while peer.head().is_some() {
             for piece in wire.chunks(if drips { 1 } else { usize::MAX }) {

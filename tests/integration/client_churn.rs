@@ -64,7 +64,9 @@ fn gets_never_fail_on_connections_that_servers_close() {
             }
             (connections, maybe)
         });
-        println!("{gets} GETs on {connections} connections, none failed; of {posts} POSTs {maybe}");
+        eprintln!(
+            "{gets} GETs on {connections} connections, none failed; of {posts} POSTs {maybe}"
+        );
         // How many it is says nothing; it can only be a part of them.
         assert!(maybe < posts, "{maybe}");
     }
@@ -199,7 +201,7 @@ fn a_fetch_may_be_dropped_wherever_it_waits() {
         assert!(waits.is_pending());
         drop((held, fourth));
     });
-    println!("{} fetches, each dropped somewhere", rounds * 8);
+    eprintln!("{} fetches, each dropped somewhere", rounds * 8);
     // Nor is a connection held by anything when the client is gone.
     let patience = Instant::now() + Duration::from_secs(30);
     while open.load(Ordering::SeqCst) > 0 {
@@ -257,6 +259,6 @@ fn a_refusal_is_seen_while_the_upload_is_on_its_way() {
     let tries = times(50);
     assert_eq!(refusals_seen(true, tries), tries);
     let seen = refusals_seen(false, tries);
-    println!("413 seen: {tries} of {tries} from one that closes, {seen} from one that resets");
+    eprintln!("413 seen: {tries} of {tries} from one that closes, {seen} from one that resets");
     assert!(seen * 100 >= tries * 99, "{seen} of {tries}");
 }
