@@ -1,10 +1,15 @@
 //! Blocking code cannot stall a lane.
 
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
+use squall_loop::net::TcpListener;
 use squall_loop::{Blocked, IoLoop, Pressure, Watch, blocking, sleep};
 
 /// Blocks the calling thread until somebody sends.
@@ -119,8 +124,78 @@ fn an_announced_block_hands_the_lane_over_at_once_and_once() {
     assert_eq!(io_loop.run(task).expect("ran"), Ok(true));
     // The thread comes back from the poll after the task's end.
     while !io_loop.stats().blocked_now.is_empty() {
-        std::thread::yield_now();
+        thread::yield_now();
     }
+    assert_eq!(io_loop.stats().handoffs(), 1);
+    io_loop.stop();
+}
+
+/// The next carrier may have found no socket to wait for, and parked.
+#[test]
+fn what_a_stuck_task_registers_is_waited_for_by_the_next_carrier() {
+    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
+    for _ in 0..20 {
+        let (go, gone) = mpsc::channel::<()>();
+        let (bound, address) = mpsc::channel();
+        let task = io_loop.spawn(async move {
+            blocking(|| {
+                gone.recv().expect("somebody sends");
+                let any = SocketAddr::from(([127, 0, 0, 1], 0));
+                let listener = TcpListener::bind(any).expect("a listener");
+                let told = bound.send(listener.local_addr().expect("an address"));
+                told.expect("somebody waits");
+                blocked_on(listener.accept()).map(drop)
+            })
+        });
+        io_loop.run(async {}).expect("the lane goes on");
+        go.send(()).expect("it waits");
+        let client = std::net::TcpStream::connect(address.recv().expect("bound"));
+        let accepted = io_loop.run(task).expect("ran").expect("not cancelled");
+        accepted.expect("a connection");
+        drop(client);
+    }
+    io_loop.stop();
+}
+
+/// Polls a future on the calling thread, which waits for it.
+fn blocked_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn without_the_monitor_a_stuck_lane_stands_still() {
+    let io_loop = IoLoop::builder().lanes(1).monitor(false).build();
+    let io_loop = io_loop.expect("a loop");
+    let (done, order) = mpsc::channel();
+    let tasks = ["the one that blocks", "the next"].map(|name| {
+        let done = done.clone();
+        io_loop.spawn(async move {
+            thread::sleep(Duration::from_millis(50));
+            done.send(name).expect("somebody waits");
+        })
+    });
+    for task in tasks {
+        io_loop.run(task).expect("ran").expect("not cancelled");
+    }
+    assert_eq!(io_loop.stats().handoffs(), 0);
+    drop(done);
+    let order: Vec<_> = order.iter().collect();
+    assert_eq!(order, ["the one that blocks", "the next"]);
+    // Who says so is believed, and gets a thread.
+    io_loop.run(async { blocking(|| ()) }).expect("ran");
     assert_eq!(io_loop.stats().handoffs(), 1);
     io_loop.stop();
 }
@@ -189,10 +264,10 @@ fn in_a_storm_each_blocker_is_reported_once_whoever_polls_it() {
     }
     assert_eq!(counts.caught.load(Ordering::SeqCst), BLOCKERS);
     while counts.released.load(Ordering::SeqCst) < BLOCKERS {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     while !io_loop.stats().blocked_now.is_empty() {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     io_loop.stop();
 }
@@ -233,7 +308,7 @@ fn near_the_thread_cap_the_loop_is_under_pressure_until_threads_come_back() {
         io_loop.run(task).expect("ran").expect("not cancelled");
     }
     while io_loop.pressure() != Pressure::Easy {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     io_loop.stop();
 }

@@ -4,14 +4,52 @@
 //! `--cfg loom` they are loom's, so that the models run the code itself.
 
 #[cfg(not(loom))]
+pub(crate) use self::bed::Bed;
+#[cfg(not(loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 #[cfg(loom)]
-pub(crate) use self::modelled::{AtomicBool, Condvar, Mutex, MutexGuard};
+pub(crate) use self::modelled::{AtomicBool, AtomicU8, Condvar, Mutex, MutexGuard};
+#[cfg(all(test, loom))]
+pub(crate) use crate::models::Bed;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(not(loom))]
+mod bed {
+    use std::thread::{self, Thread};
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    /// Where the thread sleeps that made it. A ring before the sleep ends the next one.
+    #[derive(Debug, Default)]
+    pub(crate) struct Bed(Mutex<Option<Thread>>);
+
+    impl Bed {
+        /// The calling thread will sleep here.
+        pub(crate) fn make(&self) {
+            *self.0.lock() = Some(thread::current());
+        }
+
+        /// Sleeps until it is rung for, or for so long. It may end early.
+        pub(crate) fn lie(&self, timeout: Option<Duration>) {
+            match timeout {
+                Some(timeout) => thread::park_timeout(timeout),
+                None => thread::park(),
+            }
+        }
+
+        pub(crate) fn ring(&self) {
+            let sleeper = self.0.lock().clone();
+            if let Some(sleeper) = sleeper {
+                sleeper.unpark();
+            }
+        }
+    }
+}
 
 #[cfg(loom)]
 mod modelled {
@@ -60,6 +98,55 @@ mod modelled {
     impl Default for AtomicBool {
         fn default() -> Self {
             Self::new(false)
+        }
+    }
+
+    /// The same for a byte.
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicU8(loom::sync::atomic::AtomicU8);
+
+    impl AtomicU8 {
+        pub(crate) fn new(value: u8) -> Self {
+            Self(loom::sync::atomic::AtomicU8::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u8 {
+            total(order);
+            let value = self.0.load(order);
+            total(order);
+            value
+        }
+
+        pub(crate) fn store(&self, value: u8, order: Ordering) {
+            self.swap(value, order);
+        }
+
+        pub(crate) fn swap(&self, value: u8, order: Ordering) -> u8 {
+            total(order);
+            let before = self.0.swap(value, order);
+            total(order);
+            before
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u8,
+            new: u8,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u8, u8> {
+            total(success);
+            let before = self.0.compare_exchange(current, new, success, failure);
+            total(success);
+            before
+        }
+
+        pub(crate) fn fetch_and(&self, value: u8, order: Ordering) -> u8 {
+            self.0.fetch_and(value, order)
+        }
+
+        pub(crate) fn fetch_or(&self, value: u8, order: Ordering) -> u8 {
+            self.0.fetch_or(value, order)
         }
     }
 

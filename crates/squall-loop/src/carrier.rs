@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::handoff::{Claim, Seen};
 use crate::ioloop::Shared;
 use crate::lane::Lane;
+use crate::monitor;
 use crate::post::Post;
 use crate::time::Clock;
 use crate::timer::{Due, Nanos};
@@ -21,10 +22,16 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
     let _context = Context::enter(shared, lane);
     let _driving = Driving::begin(&claim);
     lane.post.man();
+    lane.doze.man();
     let mut wakers = Vec::new();
     let mut due = Vec::new();
+    let mut taken_over = claim.generation() != 0;
     loop {
         lane.post.no_task();
+        if taken_over && lane.queue.is_empty() {
+            taken_over = false;
+            monitor::carrier_rests(shared, lane);
+        }
         // Before all else, also on a lane that was just taken over: it ends with
         // `awake`, and from then on the monitor looks.
         let now = wait(&shared.clock, lane, &mut wakers, &mut due);
@@ -100,7 +107,11 @@ pub(crate) fn wait(
     } else {
         Some(Duration::ZERO)
     };
-    lane.reactor.wait(timeout, wakers);
+    match timeout {
+        timeout if lane.reactor.has_sockets() => lane.reactor.wait(timeout, wakers),
+        Some(Duration::ZERO) => {}
+        timeout => lane.doze.park(timeout.map(whole_millis)),
+    }
     let now = clock.now();
     lane.awake(now);
     lane.coarse_now.store(now, Ordering::Relaxed);
@@ -108,6 +119,13 @@ pub(crate) fn wait(
         lane.timers.take_due(now, due);
     }
     now
+}
+
+/// Rounded up, as the reactor does: many timers fire in one wake.
+fn whole_millis(timeout: Duration) -> Duration {
+    let more = Duration::from_nanos(999_999);
+    let millis = timeout.saturating_add(more).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 #[cfg(not(loom))]

@@ -25,6 +25,7 @@ pub struct Builder {
     clock: Option<TestClock>,
     tokio: Choice,
     blame: bool,
+    unwatched: bool,
 }
 
 /// The most threads a loop starts: as many as tokio's blocking pool.
@@ -59,6 +60,16 @@ impl Builder {
     /// [is full](crate::Executor::is_full): default 512.
     pub fn executor_queue(mut self, waiting: usize) -> Self {
         self.executor_queue = Some(waiting);
+        self
+    }
+
+    /// Whether the monitor watches the lanes: default true.
+    ///
+    /// Without it nothing is handed over but by [`blocking`](crate::blocking): a task that
+    /// blocks stops its lane, and work that was refused a thread is not tried again. It is
+    /// there so that what the monitor costs can be measured.
+    pub fn monitor(mut self, watches: bool) -> Self {
+        self.unwatched = !watches;
         self
     }
 
@@ -126,6 +137,7 @@ impl Builder {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let lanes = self.lanes.unwrap_or(cores);
         let cap = self.thread_cap.unwrap_or(THREAD_CAP).max(lanes * 2 + 2);
+        let chairs = if self.unwatched { 0 } else { CHAIRS };
         let monitor = Monitor::new(Blame::new(self.blame))?;
         let gate = monitor.gate.clone();
         let mut made = Vec::with_capacity(lanes);
@@ -141,7 +153,7 @@ impl Builder {
         };
         let shared = Arc::new(Shared::new(
             made.into(),
-            Threads::new(cap, lanes),
+            Threads::new(cap, lanes, chairs),
             monitor,
             clock,
             self.tokio.open()?,
@@ -156,7 +168,7 @@ impl Builder {
         let weak = Arc::downgrade(&shared);
         let drive =
             (shared.lanes.iter().zip(claims)).map(|(lane, claim)| Job::Drive(lane.clone(), claim));
-        for job in drive.chain((0..CHAIRS).map(Job::Sit)) {
+        for job in drive.chain((0..chairs).map(Job::Sit)) {
             let thread = (shared.threads)
                 .reserve(&weak)
                 .ok_or_else(|| io::Error::other("the system gives no thread for a lane"))?;

@@ -2,40 +2,87 @@
 //!
 //! The carrier says that it is about to sleep, **then** looks for work for the last
 //! time. Whoever brings work puts it where the carrier looks, **then** looks at the
-//! flag. What the carrier looks at is behind a lock, and the lock orders the two: if
-//! the carrier's look came first, the flag is visible to whoever brings; if the work
+//! state. What the carrier looks at is behind a lock, and the lock orders the two: if
+//! the carrier's look came first, the state is visible to whoever brings; if the work
 //! came first, the look finds it.
+//!
+//! ```text
+//!            about_to_sleep              park
+//!   AWAKE -------------------> DROWSY ---------> PARKED
+//!     ^        rouse, awake       |                 |
+//!     +---------------------------+-----------------+
+//! ```
+//!
+//! A drowsy carrier waits in the reactor, or will. A lane without a socket has nothing
+//! to wait for there: its carrier **parks**, which costs it and its wakers less.
 
-use crate::atomics::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Whether a lane's carrier waits in the reactor, or is about to.
+use crate::atomics::{AtomicU8, Bed, Ordering};
+
+const AWAKE: u8 = 0;
+const DROWSY: u8 = 1;
+const PARKED: u8 = 2;
+
+/// Whether a lane's carrier sleeps, or is about to.
 #[derive(Debug, Default)]
-pub(crate) struct Doze(AtomicBool);
+pub(crate) struct Doze {
+    state: AtomicU8,
+    bed: Bed,
+}
 
 impl Doze {
+    /// The calling thread is the one that parks from now on.
+    pub(crate) fn man(&self) {
+        self.bed.make();
+    }
+
     /// The carrier will sleep unless its last look finds something.
     #[inline]
     pub(crate) fn about_to_sleep(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.state.store(DROWSY, Ordering::SeqCst);
+    }
+
+    /// Sleeps outside of the reactor, unless somebody has roused the carrier meanwhile.
+    pub(crate) fn park(&self, timeout: Option<Duration>) {
+        let parks =
+            (self.state).compare_exchange(DROWSY, PARKED, Ordering::SeqCst, Ordering::SeqCst);
+        if parks.is_ok() {
+            self.bed.lie(timeout);
+        }
     }
 
     /// The carrier is up.
     #[inline]
     pub(crate) fn awake(&self) {
-        self.0.store(false, Ordering::SeqCst);
+        self.state.store(AWAKE, Ordering::SeqCst);
     }
 
-    /// There is something to do. True: the caller must end the carrier's sleep; one
-    /// of several callers is told so.
+    /// There is something to do. True: the caller must end the carrier's wait in the
+    /// reactor; one of several callers is told so.
     #[inline]
     #[must_use]
     pub(crate) fn rouse(&self) -> bool {
-        self.is_asleep() && self.0.swap(false, Ordering::SeqCst)
+        if !self.is_asleep() {
+            return false;
+        }
+        match self.state.swap(AWAKE, Ordering::SeqCst) {
+            PARKED => {
+                self.bed.ring();
+                false
+            }
+            before => before == DROWSY,
+        }
+    }
+
+    /// Ends the parking of whoever parks, now or next.
+    pub(crate) fn ring(&self) {
+        self.bed.ring();
     }
 
     /// Whether the carrier sleeps, or is about to.
     #[inline]
     pub(crate) fn is_asleep(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.state.load(Ordering::SeqCst) != AWAKE
     }
 }

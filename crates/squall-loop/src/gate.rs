@@ -77,6 +77,14 @@ impl Rest {
         }
     }
 
+    /// Somebody looks, and finds nothing wrong.
+    fn look(&mut self, lanes: &[Arc<Lane>]) {
+        self.seen.clear();
+        self.seen.extend(words(lanes));
+        self.since = Instant::now();
+        self.first = None;
+    }
+
     /// Whether a lane is still in the poll in which it was at the last look.
     fn finds_a_suspect(&self, lanes: &[Arc<Lane>]) -> bool {
         (words(lanes).zip(&self.seen)).any(|(now, before)| now.in_poll() && now == *before)
@@ -136,10 +144,7 @@ impl Gate {
         } else if !at_ease() {
             self.vouch_at.store(NEVER, Ordering::Relaxed);
         } else {
-            rest.seen.clear();
-            rest.seen.extend(words(lanes));
-            rest.since = Instant::now();
-            rest.first = None;
+            rest.look(lanes);
             self.set_alarm(*chair, rest, now);
         }
     }
@@ -211,6 +216,33 @@ impl Gate {
         seat.rest = Some(rest);
         self.parked.store(true, Ordering::SeqCst);
         drop(seat);
+        if !still_idle() {
+            self.end_parking(None, now);
+        }
+    }
+
+    /// Who has taken a lane over falls asleep, and nothing moves: the monitor parks again,
+    /// and is spared the look at what the hand-over alone has set going.
+    pub(crate) fn park_again(
+        &self,
+        lanes: &[Arc<Lane>],
+        now: Nanos,
+        still_idle: impl Fn() -> bool,
+    ) {
+        if self.parked.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut guard = self.seat.lock();
+        let Seat { chair, rest } = &mut *guard;
+        let Some(rest) = rest.as_mut().filter(|_| still_idle()) else {
+            return;
+        };
+        rest.look(lanes);
+        self.alarms[*chair].clear();
+        self.vouch_at.store(NEVER, Ordering::Relaxed);
+        self.parked.store(true, Ordering::SeqCst);
+        drop(guard);
+        // Also a stop, whose alarm has been cleared.
         if !still_idle() {
             self.end_parking(None, now);
         }

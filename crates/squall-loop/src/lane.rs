@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
+use mio::event::Source as Socket;
 use slab::Slab;
 
 use crate::atomics::{AtomicBool, Mutex};
@@ -18,7 +19,7 @@ use crate::gate::Gate;
 use crate::handoff::Claim;
 use crate::post::Post;
 use crate::queue::Queue;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Source};
 use crate::task::{Contained, JoinHandle, Meta, Runnable};
 use crate::timer::{Due, Nanos, TimerKey, Timers};
 use crate::watch::Watch;
@@ -109,6 +110,24 @@ impl Lane {
             return self.drain();
         }
         self.reactor.wake();
+    }
+
+    /// Ends the wait of the carrier, wherever it waits, now or next.
+    pub(crate) fn wake(&self) {
+        self.reactor.wake();
+        self.doze.ring();
+    }
+
+    /// Watches a socket. Returns its readiness and the key to forget it by.
+    pub(crate) fn register(
+        &self,
+        socket: &mut impl Socket,
+        source: Source,
+    ) -> io::Result<(Arc<Source>, usize)> {
+        let registered = self.reactor.register(socket, source);
+        // A carrier that has parked does not wait for it.
+        self.rouse();
+        registered
     }
 
     /// The carrier is up.
@@ -203,7 +222,7 @@ impl Lane {
     /// Asks the carrier to drop every task and end.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.reactor.wake();
+        self.wake();
     }
 
     /// Drops every task, on the last carrier; later on whoever brings one.

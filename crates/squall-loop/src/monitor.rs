@@ -93,6 +93,13 @@ fn is_idle(shared: &Shared) -> bool {
     shared.all_asleep() && shared.threads.is_at_ease()
 }
 
+/// A carrier that has taken its lane over finds nothing more to do, and falls asleep.
+pub(crate) fn carrier_rests(shared: &Arc<Shared>, lane: &Lane) {
+    lane.doze.about_to_sleep();
+    let now = shared.clock.now();
+    (shared.monitor.gate).park_again(&shared.lanes, now, || is_idle(shared));
+}
+
 /// What the monitor does after a look.
 enum Next {
     /// Look again.

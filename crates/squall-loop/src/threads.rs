@@ -84,8 +84,8 @@ struct State {
     /// Threads that are about to exist.
     starting: usize,
     reliefs: Vec<(Arc<Slot>, Arc<Lane>)>,
-    /// On which chairs of the monitor's a thread sits.
-    chairs: [bool; CHAIRS],
+    /// On which chairs of the monitor's a thread sits. There are none without a monitor.
+    chairs: Vec<bool>,
     /// The system gave no more threads than there are; it is asked again then.
     refused_until: Option<Instant>,
     /// Why, until it is reported.
@@ -128,14 +128,17 @@ pub(crate) struct Counts {
 pub(crate) struct Reserved(Arc<Slot>);
 
 impl Threads {
-    pub(crate) fn new(cap: usize, lanes: usize) -> Self {
+    pub(crate) fn new(cap: usize, lanes: usize, chairs: usize) -> Self {
         Self {
             cap,
             lanes,
             pressure: AtomicU8::new(Pressure::Easy as u8),
             relieving: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                chairs: vec![false; chairs],
+                ..State::default()
+            }),
         }
     }
 

@@ -111,7 +111,7 @@ impl TestClock {
         for shared in self.inner.loops.lock().iter() {
             if let Some(shared) = shared.upgrade() {
                 for lane in shared.lanes.iter() {
-                    lane.reactor.wake();
+                    lane.wake();
                 }
             }
         }

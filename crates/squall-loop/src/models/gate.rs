@@ -143,3 +143,45 @@ fn who_is_not_the_monitor_leaves_its_rest_alone() {
         other.join().expect("sat");
     });
 }
+
+/// A carrier that has taken its lane over parks the monitor again while another one wakes,
+/// or the loop stops: the monitor hears of both.
+///
+/// Catches: a `park_again` that does not look once more after it has cleared the alarm.
+#[test]
+fn a_monitor_that_is_parked_again_hears_of_the_next_wake() {
+    for stops in [false, true] {
+        check(3, move || {
+            let (lane, gate) = lane();
+            let (other, _claim) = Lane::new(1, gate.clone()).expect("a lane");
+            other.doze.about_to_sleep();
+            let lanes = [lane, other];
+            let idle = |lanes: &[Arc<Lane>]| lanes.iter().all(|lane| monitor::asleep(lane));
+            let carrier = thread::spawn({
+                let (lanes, gate) = (lanes.clone(), gate.clone());
+                move || {
+                    lanes[0].doze.about_to_sleep();
+                    gate.park_again(&lanes, 0, || idle(&lanes));
+                }
+            });
+            let wakes = thread::spawn({
+                let (other, gate) = (lanes[1].clone(), gate.clone());
+                move || match stops {
+                    true => {
+                        other.stop();
+                        gate.open();
+                    }
+                    false => other.awake(0),
+                }
+            });
+            // It looks at what moves, rests, and gets up again.
+            gate.nap(0, Rest::new(Duration::ZERO, true, &lanes), 0);
+            while idle(&lanes) {
+                let rest = Rest::new(Duration::ZERO, true, &lanes);
+                gate.park(0, rest, || idle(&lanes));
+            }
+            carrier.join().expect("slept");
+            wakes.join().expect("woke");
+        });
+    }
+}

@@ -27,7 +27,7 @@ use crate::atomics::{Condvar, Mutex};
 use crate::blame::Blame;
 use crate::carrier;
 use crate::executor::Executor;
-use crate::gate::Gate;
+use crate::gate::{CHAIRS, Gate};
 use crate::handoff::Claim;
 use crate::ioloop::{IoLoop, Shared};
 use crate::lane::Lane;
@@ -82,8 +82,28 @@ impl Alarm {
         self.0.ring();
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.hear(false);
+    }
+
     pub(crate) fn wait(&self) {
         self.0.hear(true);
+    }
+}
+
+/// Where a carrier parks.
+#[derive(Debug, Default)]
+pub(crate) struct Bed(Bell);
+
+impl Bed {
+    pub(crate) fn make(&self) {}
+
+    pub(crate) fn lie(&self, timeout: Option<Duration>) {
+        self.0.hear(timeout.is_none());
+    }
+
+    pub(crate) fn ring(&self) {
+        self.0.ring();
     }
 }
 
@@ -111,7 +131,7 @@ fn io_loop() -> (IoLoop, Arc<Lane>, Claim) {
     let (lane, claim) = Lane::new(0, monitor.gate.clone()).expect("a lane");
     let shared = Shared::new(
         [lane.clone()].into(),
-        Threads::new(8, 1),
+        Threads::new(8, 1, CHAIRS),
         monitor,
         clock(),
         Choice::default().open().expect("no runtime"),

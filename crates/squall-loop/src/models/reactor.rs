@@ -1,5 +1,5 @@
 //! The kernel as the models see it: a wake rings a bell, a wait lasts until it
-//! rings. No socket can be watched here.
+//! rings. No socket can be watched here, but whether there are any is told.
 
 #[path = "../reactor/source.rs"]
 #[allow(dead_code)] // What translates the kernel's events.
@@ -14,14 +14,21 @@ use mio::event::Source as Socket;
 
 pub(crate) use source::{Direction, Source};
 
+use crate::atomics::{AtomicBool, Ordering};
 use crate::models::Bell;
 
 #[derive(Debug)]
-pub(crate) struct Reactor(Bell);
+pub(crate) struct Reactor {
+    bell: Bell,
+    sockets: AtomicBool,
+}
 
 impl Reactor {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(Bell::default()))
+        Ok(Self {
+            bell: Bell::default(),
+            sockets: AtomicBool::new(true),
+        })
     }
 
     pub(crate) fn register(
@@ -35,12 +42,21 @@ impl Reactor {
     pub(crate) fn deregister(&self, _socket: &mut impl Socket, _key: usize) {}
 
     pub(crate) fn wake(&self) {
-        self.0.ring();
+        self.bell.ring();
     }
 
     pub(crate) fn wait(&self, timeout: Option<Duration>, _wakers: &mut Vec<Waker>) {
-        self.0.hear(timeout.is_none());
+        self.bell.hear(timeout.is_none());
     }
 
     pub(crate) fn clear(&self) {}
+
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.sockets.load(Ordering::SeqCst)
+    }
+
+    /// The first socket comes, or the last one goes.
+    pub(crate) fn set_sockets(&self, any: bool) {
+        self.sockets.store(any, Ordering::SeqCst);
+    }
 }

@@ -14,8 +14,21 @@ fn is_empty(lane: &Lane) -> bool {
 /// Catches: `stop` that wakes before it sets `stopping`, or wakes only a sleeper.
 #[test]
 fn a_carrier_about_to_sleep_hears_of_the_stop() {
-    check(4, || {
+    hears_of_the_stop(true);
+}
+
+/// So does one that parks.
+///
+/// Catches: `stop` that wakes who is in the reactor alone.
+#[test]
+fn a_carrier_about_to_park_hears_of_the_stop() {
+    hears_of_the_stop(false);
+}
+
+fn hears_of_the_stop(sockets: bool) {
+    check(4, move || {
         let (io_loop, lane, claim) = io_loop();
+        lane.reactor.set_sockets(sockets);
         let (runnable, fate) = task(&lane, false);
         runnable.schedule();
         let carrier = carrier(&io_loop, &lane, claim);

@@ -40,7 +40,7 @@ impl<Io: event::Source> Registered<Io> {
     }
 
     fn on(lane: Arc<Lane>, mut io: Io, source: Source) -> io::Result<Self> {
-        let (source, key) = lane.reactor.register(&mut io, source)?;
+        let (source, key) = lane.register(&mut io, source)?;
         Ok(Self {
             io,
             source,

@@ -9,6 +9,7 @@ mod source;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) struct Reactor {
     registry: Registry,
     waker: mio::Waker,
     sources: Mutex<Slab<Arc<Source>>>,
+    sockets: AtomicUsize,
 }
 
 impl Reactor {
@@ -42,6 +44,7 @@ impl Reactor {
             registry,
             waker,
             sources: Mutex::default(),
+            sockets: AtomicUsize::new(0),
         })
     }
 
@@ -53,11 +56,12 @@ impl Reactor {
     ) -> io::Result<(Arc<Source>, usize)> {
         let source = Arc::new(source);
         let key = self.sources().insert(source.clone());
+        self.sockets.fetch_add(1, Ordering::SeqCst);
         let both = Interest::READABLE | Interest::WRITABLE;
         match self.registry.register(socket, Token(key + 1), both) {
             Ok(()) => Ok((source, key)),
             Err(error) => {
-                self.sources().remove(key);
+                self.forget(key);
                 Err(error)
             }
         }
@@ -67,7 +71,18 @@ impl Reactor {
     pub(crate) fn deregister(&self, socket: &mut impl Socket, key: usize) {
         // Fails only for a socket that is gone already.
         let _ = self.registry.deregister(socket);
+        self.forget(key);
+    }
+
+    fn forget(&self, key: usize) {
         self.sources().remove(key);
+        self.sockets.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether there is anything to wait for but a wake.
+    #[inline]
+    pub(crate) fn has_sockets(&self) -> bool {
+        self.sockets.load(Ordering::SeqCst) != 0
     }
 
     /// Ends the wait of whoever waits, now or next.

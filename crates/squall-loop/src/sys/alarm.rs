@@ -29,7 +29,15 @@ impl Alarm {
     /// Goes off after `delay`, whatever it was set to before.
     pub(crate) fn set(&self, delay: Duration) {
         // All zeros would disarm it.
-        let delay = delay.max(Duration::from_nanos(1));
+        self.set_to(delay.max(Duration::from_nanos(1)));
+    }
+
+    /// Does not go off, and has not, for whoever waits.
+    pub(crate) fn clear(&self) {
+        self.set_to(Duration::ZERO);
+    }
+
+    fn set_to(&self, delay: Duration) {
         let never = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,

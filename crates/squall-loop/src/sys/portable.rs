@@ -33,6 +33,11 @@ impl Alarm {
         self.changed.notify_one();
     }
 
+    /// Does not go off, and has not, for whoever waits.
+    pub(crate) fn clear(&self) {
+        *self.at.lock() = None;
+    }
+
     /// Waits until it goes off, or returns at once where it already has.
     pub(crate) fn wait(&self) {
         let mut at = self.at.lock();
