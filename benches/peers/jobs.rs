@@ -14,13 +14,15 @@ use serde::Serialize;
 /// The body of `/plaintext` and `/sync`.
 pub const IT_WORKS: &str = "It works";
 
-/// How a peer was started: `--listen ADDR --lanes N`.
+/// How a peer was started: `--listen ADDR --lanes N`, Squall perhaps with `--monitor off`.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How many worker threads drive event loops.
     pub lanes: usize,
+    /// Whether Squall's monitor watches the lanes. The others have none.
+    pub monitor: bool,
 }
 
 impl Options {
@@ -36,6 +38,7 @@ impl Options {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             lanes: 2,
+            monitor: true,
         };
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -43,6 +46,7 @@ impl Options {
             match name.as_str() {
                 "--listen" => options.listen = value.parse().map_err(|e| wrong(&e))?,
                 "--lanes" => options.lanes = value.parse().map_err(|e| wrong(&e))?,
+                "--monitor" => options.monitor = value != "off",
                 _ => return Err(format!("unknown option {name}")),
             }
         }

@@ -9,6 +9,9 @@ static LARGE: [u8; 4 << 20] = [b'a'; 4 << 20];
 
 fn main() -> Result<()> {
     let options = Options::from_args();
+    let io_loop = IoLoop::builder()
+        .lanes(options.lanes)
+        .monitor(options.monitor);
     let thing = async |Path(id): Path<u64>| Json(Thing::new(id));
     let app = hundred_paths()
         .fold(Application::new(), |app, path| app.route(&path, thing))
@@ -20,7 +23,7 @@ fn main() -> Result<()> {
         .route("/client/sync", async || call_self())
         .route("/echo", post(async |body: Bytes| body))
         .route("/large", async || Bytes::from_static(&LARGE))
-        .io_loop(IoLoop::builder().lanes(options.lanes).build()?)
+        .io_loop(io_loop.build()?)
         .listen(options.listen)?;
     ready("squall", app.local_addr()?);
     app.run()

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::Figures;
-use crate::runtime::{Runtime, Squall};
+use crate::runtime::Runtime;
 use crate::stopwatch::Stopwatch;
 
 /// Each block is longer than the monitor's patience.
@@ -16,33 +16,42 @@ const BLOCK: Duration = Duration::from_millis(8);
 const SETTLE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(5);
 
-/// CPU microseconds per hand-off: tasks that block one after the other, less what
-/// the same number of sleeps costs a plain thread.
-pub(crate) fn hand_off(squall: &Squall, count: usize) -> Figures {
+/// CPU microseconds per call that blocks, one after the other, less what the same number
+/// of sleeps costs a plain thread: on the runtime's threads for such calls, and where it
+/// is Squall, in a task whose lane is handed over.
+pub(crate) fn hand_off<R: Runtime>(runtime: &R, count: usize) -> Figures {
     let sleeps = Stopwatch::start();
     for _ in 0..count {
         thread::sleep(BLOCK);
     }
-    let sleeps = sleeps.elapsed();
+    let sleeps = sleeps.elapsed().cpu;
     let floor = switches_of_threads(count);
-    let before = squall.hand_offs();
-    let blocks = Stopwatch::start();
-    squall.run(async move {
+    let each = |cpu: f64, count: f64| (cpu - sleeps) / 1_000.0 / count;
+    let offloaded = Stopwatch::start();
+    runtime.run(async move {
         for _ in 0..count {
-            Squall::spawn(async { thread::sleep(BLOCK) }).await;
+            R::offload(|| thread::sleep(BLOCK)).await;
         }
     });
-    let blocks = blocks.elapsed();
-    let hand_offs = (squall.hand_offs() - before) as f64;
-    vec![
-        ("hand_offs", hand_offs),
-        ("sleep_cpu_us", sleeps.cpu / 1_000.0 / count as f64),
-        ("cpu_us", (blocks.cpu - sleeps.cpu) / 1_000.0 / hand_offs),
-        (
-            "floor_cpu_us",
-            (floor - sleeps.cpu) / 1_000.0 / count as f64,
-        ),
-    ]
+    let offloaded = offloaded.elapsed().cpu;
+    let mut figures = vec![
+        ("sleep_cpu_us", sleeps / 1_000.0 / count as f64),
+        ("floor_cpu_us", each(floor, count as f64)),
+        ("offload_cpu_us", each(offloaded, count as f64)),
+    ];
+    if let Some(squall) = runtime.as_squall() {
+        let before = squall.hand_offs();
+        let blocks = Stopwatch::start();
+        runtime.run(async move {
+            for _ in 0..count {
+                R::spawn(async { thread::sleep(BLOCK) }).await;
+            }
+        });
+        let blocks = blocks.elapsed().cpu;
+        let hand_offs = (squall.hand_offs() - before) as f64;
+        figures.extend([("hand_offs", hand_offs), ("cpu_us", each(blocks, hand_offs))]);
+    }
+    figures
 }
 
 /// CPU nanoseconds of the sleeps again, with no more beside each than the thread

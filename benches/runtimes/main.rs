@@ -58,7 +58,7 @@ fn measure<R: Runtime>(case: &str, count: Option<usize>) -> Option<Figures> {
         "calls-random" => timers::calls(&runtime, or(1_000_000), true)?,
         "calls-same" => timers::calls(&runtime, or(1_000_000), false)?,
         "idle" => idle::wakes(),
-        "hand-off" => idle::hand_off(runtime.as_squall()?, or(500)),
+        "hand-off" => idle::hand_off(&runtime, or(500)),
         _ => return None,
     })
 }

@@ -40,6 +40,9 @@ pub(crate) trait Runtime: Sized + 'static {
 
     fn cancel_call(_: Self::Call) {}
 
+    /// Runs a blocking call where the runtime's documentation says.
+    fn offload(call: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send;
+
     /// For what only Squall does.
     fn as_squall(&self) -> Option<&Squall> {
         None
@@ -102,6 +105,11 @@ impl Runtime for Squall {
         call.cancel();
     }
 
+    fn offload(call: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
+        let done = squall_loop::run_on_executor(call);
+        async { done.await.expect("no panic") }
+    }
+
     fn as_squall(&self) -> Option<&Squall> {
         Some(self)
     }
@@ -138,6 +146,11 @@ impl Runtime for TokioSingle {
     ) -> impl Future<Output = T> + Send + 'static {
         let task = tokio::spawn(future);
         async { task.await.expect("no panic") }
+    }
+
+    fn offload(call: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
+        let done = tokio::task::spawn_blocking(call);
+        async { done.await.expect("no panic") }
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
@@ -188,6 +201,10 @@ impl Runtime for TokioMulti {
         TokioSingle::spawn(future)
     }
 
+    fn offload(call: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
+        TokioSingle::offload(call)
+    }
+
     fn sleep(duration: Duration) -> Self::Sleep {
         Box::pin(tokio::time::sleep(duration))
     }
@@ -228,6 +245,10 @@ impl Runtime for Smol {
         future: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static {
         smol::spawn(future)
+    }
+
+    fn offload(call: impl FnOnce() + Send + 'static) -> impl Future<Output = ()> + Send {
+        smol::unblock(call)
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

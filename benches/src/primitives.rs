@@ -22,7 +22,7 @@ pub(crate) const RUNTIMES: [&str; 4] = ["squall", "tokio-1", "tokio", "smol"];
 /// Those that use more than one core, as Squall does.
 const MULTI_CORE: [&str; 2] = ["tokio", "smol"];
 /// What the others do not have.
-const OURS: [&str; 2] = ["calls-random", "hand-off"];
+const OURS: [&str; 1] = ["calls-random"];
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Case, the part of its work that `--quick` does (none: all), and its rows:
@@ -118,8 +118,12 @@ const CASES: [Case; 11] = [
         &[
             ("cpu_us", "take a lane from a blocked thread, CPU µs"),
             (
+                "offload_cpu_us",
+                "the same call on a thread for such calls, CPU µs",
+            ),
+            (
                 "floor_cpu_us",
-                "… the thread switches in it, by plain threads",
+                "… the thread switches in either, by plain threads",
             ),
             ("sleep_cpu_us", "… for comparison, one sleep of a thread"),
         ],

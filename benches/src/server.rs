@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::Reason;
 use crate::cost::{self, Cost, best_peer, cpu_us};
 use crate::cpu;
 use crate::instructions;
 use crate::options::Options;
-use crate::servers::{Kind, Server};
+use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
 use crate::spread::{Spread, cell, shown};
 use crate::syscalls::Calls;
@@ -25,7 +26,38 @@ pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
     figures["browser"] = shaped(&routed, title, Shape::Browser, options);
     let title = "GET /plaintext, 16 pipelined";
     figures["pipelined"] = shaped(&native, title, Shape::Pipelined, options);
+    if options.wants("squall") {
+        figures["monitor"] = monitor(options).unwrap_or_else(crate::skipped("the monitor"));
+    }
     figures
+}
+
+/// What the monitor's looks cost a plain request: Squall with it, and without.
+fn monitor(options: &Options) -> Result<Value, Reason> {
+    let mut on = servers::squall_peer()?;
+    on.name = "monitor on";
+    let mut off = on.clone();
+    off.name = "monitor off";
+    off.command.extend(["--monitor", "off"].map(str::to_owned));
+    let servers = [on, off];
+    let mut costs = cost::of(&servers);
+    cost::count(&servers, &mut costs, Shape::Plain);
+    cost::sample(&servers, &mut costs, Shape::Plain, cpu::CONNECTIONS, options);
+    let off = &costs[1];
+    let mut table = Table::new(&["squall", "user instr", "x off", "CPU µs (min-max)", "x off"]);
+    for (server, cost) in servers.iter().zip(&costs) {
+        let instructions = cost.instructions.zip(off.instructions);
+        let cpu = Spread::paired_ratio(&cost.by_round(cpu_us), &off.by_round(cpu_us));
+        table.row(vec![
+            server.name.into(),
+            cell(cost.instructions),
+            cell(instructions.map(|(cost, off)| cost / off)),
+            shown(cost.spread(cpu_us)),
+            cell(cpu),
+        ]);
+    }
+    println!("\n### server: GET /plaintext, with and without the monitor\n\n{table}");
+    Ok(cost::by_name(&servers, &costs))
 }
 
 /// What a request for `/plaintext` costs.
