@@ -21,6 +21,7 @@ mod error;
 mod known;
 mod plain;
 mod scan;
+mod version;
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -31,6 +32,8 @@ use httparse::{Header, ParserConfig, Status};
 pub use self::error::HeadError;
 pub use self::known::Known;
 use self::scan::Scan;
+pub use self::version::Version;
+use self::version::{version_of, with_known_minor};
 use super::headers::Headers;
 use super::names::WellKnown;
 use super::target::{self, TargetForm};
@@ -59,37 +62,6 @@ impl Default for HeadLimits {
             max_header_size: 64 << 10,
             max_headers: 100,
             max_target_size: 8 << 10,
-        }
-    }
-}
-
-/// The version of a message, as far as it changes what we do.
-///
-/// A higher minor version counts as 1.1, the highest we know (RFC 9110 section 2.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Version {
-    /// HTTP/1.0: no chunked bodies, no persistence unless asked for.
-    Http10,
-    /// HTTP/1.1.
-    #[default]
-    Http11,
-}
-
-impl Version {
-    /// The version as it is written on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http10 => "HTTP/1.0",
-            Self::Http11 => "HTTP/1.1",
-        }
-    }
-}
-
-impl From<Version> for http::Version {
-    fn from(version: Version) -> Self {
-        match version {
-            Version::Http10 => http::Version::HTTP_10,
-            Version::Http11 => http::Version::HTTP_11,
         }
     }
 }
@@ -326,6 +298,38 @@ fn read_request(
     limits: &HeadLimits,
     out: &mut RequestHead,
 ) -> Result<Option<usize>, HeadError> {
+    match read_plain_request(head, limits, out) {
+        Some(used) => Ok(Some(used)),
+        None => read_any_request(head, limits, out),
+    }
+}
+
+/// Reads one of the usual heads. `None` says nothing: the full parser has to look.
+fn read_plain_request(head: &[u8], limits: &HeadLimits, out: &mut RequestHead) -> Option<usize> {
+    let (method, target, line) = plain::request_line(head)?;
+    if target.len() > limits.max_target_size {
+        return None;
+    }
+    let section = head.get(line..)?;
+    let (known, rest) = plain::fields(section, most_fields(limits), &mut out.headers)?;
+    (out.method, out.version, out.known) = (method, Version::Http11, known);
+    // It is checked where it lies from now on: text at the begin of a word is read by words.
+    let mut text = std::mem::take(&mut out.target).into_bytes();
+    text.clear();
+    text.extend_from_slice(target);
+    out.target = String::from_utf8(text).ok()?;
+    (out.form, out.may_query) = target::check(&out.method, &out.target).ok()?;
+    check_host(out).ok()?;
+    Some(line + rest)
+}
+
+/// The same for every head.
+#[inline(never)] // The usual ones need no room for 256 fields.
+fn read_any_request(
+    head: &[u8],
+    limits: &HeadLimits,
+    out: &mut RequestHead,
+) -> Result<Option<usize>, HeadError> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; SLOTS];
     let slots = slots.get_mut(..most_fields(limits)).unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
@@ -522,14 +526,6 @@ fn check_host(head: &mut RequestHead) -> Result<(), HeadError> {
     Ok(())
 }
 
-fn version_of(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
-}
-
 /// Skips CRLFs in front of a head; `None` while nothing else has come.
 fn skip_empty_lines(buf: &[u8]) -> Result<Option<(usize, &[u8])>, HeadError> {
     let mut head = buf;
@@ -542,48 +538,6 @@ fn skip_empty_lines(buf: &[u8]) -> Result<Option<(usize, &[u8])>, HeadError> {
         }
     }
     Err(HeadError::EmptyLines)
-}
-
-/// For a version `httparse` does not know: the head as HTTP/1.1, if it is 1.2 or higher.
-///
-/// `before` is what precedes the version on a line of this kind: a space in requests; in
-/// responses the version comes first.
-fn with_known_minor(head: &[u8], before: u8) -> Result<Vec<u8>, HeadError> {
-    let line_end = memchr::memchr(b'\n', head).ok_or(HeadError::Version)?;
-    let line = head
-        .get(..line_end)
-        .and_then(|line| line.strip_suffix(b"\r"))
-        .ok_or(HeadError::LineEnd)?;
-    let start = if before == b' ' {
-        memchr::memrchr(b' ', line).map_or(0, |space| space + 1)
-    } else {
-        0
-    };
-    let text = line.get(start..).unwrap_or_default();
-    let ends = if before == b' ' {
-        text.len() == 8
-    } else {
-        text.get(8).is_none_or(|byte| *byte == b' ')
-    };
-    match text.get(..8) {
-        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-            if ends && major.is_ascii_digit() =>
-        {
-            if *major != b'1' && minor.is_ascii_digit() && !head.starts_with(b"PRI ") {
-                return Err(HeadError::VersionUnsupported);
-            }
-            // 1.0 and 1.1 come here only when something else is wrong with the line.
-            if *major != b'1' || !(b'2'..=b'9').contains(minor) {
-                return Err(HeadError::Version);
-            }
-        }
-        _ => return Err(HeadError::Version),
-    }
-    let mut copy = head.to_vec();
-    if let Some(minor) = copy.get_mut(start + 7) {
-        *minor = b'1';
-    }
-    Ok(copy)
 }
 
 #[cfg(test)]

@@ -43,34 +43,38 @@ impl WellKnown {
     /// Which one a name is; case makes no difference.
     #[inline]
     pub const fn of(name: &[u8]) -> Self {
-        match name.len() {
-            2 if is(name, b"te") => Self::Te,
-            3 if is(name, b"via") => Self::Via,
-            // Every request has this one.
-            4 if is(name, b"host") => Self::Host,
-            4 if is(name, b"date") => Self::Date,
-            6 if is(name, b"accept") => Self::Accept,
-            6 if is(name, b"expect") => Self::Expect,
-            7 if is(name, b"upgrade") => Self::Upgrade,
-            7 if is(name, b"trailer") => Self::Trailer,
-            7 if is(name, b"alt-svc") => Self::AltSvc,
-            9 if is(name, b"forwarded") => Self::Forwarded,
-            9 if is(name, b"x-real-ip") => Self::XRealIp,
-            10 if is(name, b"connection") => Self::Connection,
-            10 if is(name, b"keep-alive") => Self::KeepAlive,
-            12 if is(name, b"content-type") => Self::ContentType,
-            14 if is(name, b"content-length") => Self::ContentLength,
-            15 if is(name, b"x-forwarded-for") => Self::XForwardedFor,
-            16 if is(name, b"x-forwarded-host") => Self::XForwardedHost,
-            16 if is(name, b"proxy-connection") => Self::ProxyConnection,
-            17 if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
-            17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
-            18 if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
-            19 if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
-            _ => match name.first_chunk::<12>() {
+        let [first, ..] = name else {
+            return Self::Other;
+        };
+        // Length and first letter leave few names to compare with.
+        match (name.len(), *first | 0x20) {
+            (2, b't') if is(name, b"te") => Self::Te,
+            (3, b'v') if is(name, b"via") => Self::Via,
+            (4, b'h') if is(name, b"host") => Self::Host,
+            (4, b'd') if is(name, b"date") => Self::Date,
+            (6, b'a') if is(name, b"accept") => Self::Accept,
+            (6, b'e') if is(name, b"expect") => Self::Expect,
+            (7, b'u') if is(name, b"upgrade") => Self::Upgrade,
+            (7, b't') if is(name, b"trailer") => Self::Trailer,
+            (7, b'a') if is(name, b"alt-svc") => Self::AltSvc,
+            (9, b'f') if is(name, b"forwarded") => Self::Forwarded,
+            (9, b'x') if is(name, b"x-real-ip") => Self::XRealIp,
+            (10, b'c') if is(name, b"connection") => Self::Connection,
+            (10, b'k') if is(name, b"keep-alive") => Self::KeepAlive,
+            (12, b'c') if is(name, b"content-type") => Self::ContentType,
+            (14, b'c') if is(name, b"content-length") => Self::ContentLength,
+            (15, b'x') if is(name, b"x-forwarded-for") => Self::XForwardedFor,
+            (16, b'x') if is(name, b"x-forwarded-host") => Self::XForwardedHost,
+            (16, b'p') if is(name, b"proxy-connection") => Self::ProxyConnection,
+            (17, b'x') if is(name, b"x-forwarded-proto") => Self::XForwardedProto,
+            (17, b't') if is(name, b"transfer-encoding") => Self::TransferEncoding,
+            (18, b'p') if is(name, b"proxy-authenticate") => Self::ProxyAuthenticate,
+            (19, b'p') if is(name, b"proxy-authorization") => Self::ProxyAuthorization,
+            (_, b'x') => match name.first_chunk::<12>() {
                 Some(begin) if is(begin, b"x-forwarded-") => Self::XForwarded,
                 _ => Self::Other,
             },
+            _ => Self::Other,
         }
     }
 }

@@ -1,16 +1,29 @@
-//! Heads of answers as nearly every server writes them, read in one pass.
+//! Heads as nearly everybody writes them, read in one pass.
 //!
 //! What is written in another way, is wrong or is not all there is left to the full
 //! parser, which also says what is wrong. So what is read here has to be what that one
-//! reads; a test holds them against each other. The long values of a browser's request are
-//! read faster by the full one.
+//! reads; a test holds them against each other.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::Known;
 use crate::wire::field::{text_len, token_len};
 use crate::wire::headers::Headers;
 use crate::wire::names::WellKnown;
+
+/// Method and target of an HTTP/1.1 request, and the length of its line. What the target
+/// holds is not looked at, except that it is no space.
+pub(super) fn request_line(head: &[u8]) -> Option<(Method, &[u8], usize)> {
+    const END: &[u8] = b" HTTP/1.1\r\n";
+    let (method, rest) = match head.split_at_checked(4)? {
+        (b"GET ", rest) => (Method::GET, rest),
+        (b"POST", rest) => (Method::POST, rest.strip_prefix(b" ")?),
+        _ => return None,
+    };
+    let (target, behind) = rest.split_at_checked(memchr::memchr(b' ', rest)?)?;
+    let line = head.len() - behind.len() + END.len();
+    (behind.starts_with(END)).then_some((method, target, line))
+}
 
 /// A line up to its CRLF.
 struct Line<'a> {

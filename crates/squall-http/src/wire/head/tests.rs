@@ -385,6 +385,9 @@ fn a_dripping_head_is_scanned_once() {
     }
 }
 
+/// A field line, right or wrong.
+const FIELD: &str = "(Host|host|Content-Length|Via|A|A B|A\u{e9}|)(: |:|:  | :)(a|a b|a\tb|a\u{e9}|a\u{1}|[a-z ]{1,50}|a\u{7f}|)(|  |\t)(\r\n|\r\n|\r\n|\n|\r\n |\r)";
+
 proptest! {
     #[test]
     fn bytes_never_panic(wire in "(GET|POST| |/|HTTP/1\\.[0-9]|\r\n|\n|\r|Host|Content-Length|: |a|1|\\PC){0,40}") {
@@ -415,10 +418,29 @@ proptest! {
     }
 
     #[test]
+    fn the_usual_request_is_read_as_every_request(
+        line in "(GET|POST|G\u{e9}T|OPTIONS|PRI|CONNECT| )( |  )(/|/a\\?b|\\*|http://h/a|h:1|/%|/%41|/\"|/`|/a\\?`|/\u{e9}|/a/b/c/d|/12345678|)( |  )HTTP/1\\.[0-2]",
+        fields in prop::collection::vec(FIELD, 0..6),
+    ) {
+        let wire = format!("{line}\r\nHost: h\r\n{}\r\nnext", fields.concat());
+        let limits = HeadLimits { max_headers: 4, max_target_size: 8, ..HeadLimits::default() };
+        for end in [wire.len(), wire.len() - 5, wire.len() - 8, line.len()] {
+            let wire = wire.as_bytes().get(..end).unwrap_or_default();
+            let (mut usual, mut every) = (RequestHead::new(), RequestHead::new());
+            let read = read_request(wire, &limits, &mut usual);
+            prop_assert_eq!(&read, &read_any_request(wire, &limits, &mut every));
+            if read.is_ok_and(|used| used.is_some()) {
+                prop_assert_eq!(&usual.headers, &every.headers);
+                prop_assert_eq!((&usual.method, usual.version, usual.known), (&every.method, every.version, every.known));
+                prop_assert_eq!((usual.target(), usual.form, usual.may_query), (every.target(), every.form, every.may_query));
+            }
+        }
+    }
+
+    #[test]
     fn the_usual_answer_is_read_as_every_answer(
         line in "HTTP/1\\.[0-2]( |  )(200 OK|404 Not Found|200 Ok|200 OK |200|999 |204|20 OK)",
-        fields in prop::collection::vec(
-            "(Host|host|Content-Length|Via|A|A B|A\u{e9}|)(: |:|:  | :)(a|a b|a\tb|a\u{e9}|a\u{1}|a\u{7f}|)(|  |\t)(\r\n|\r\n|\r\n|\n|\r\n |\r)", 0..6),
+        fields in prop::collection::vec(FIELD, 0..6),
     ) {
         let wire = format!("{line}\r\n{}\r\nnext", fields.concat());
         let (wire, limits) = (wire.as_bytes(), HeadLimits { max_headers: 4, ..HeadLimits::default() });
