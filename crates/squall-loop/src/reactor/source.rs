@@ -68,10 +68,15 @@ impl Source {
     /// Ready when the direction may be tried; else the waker is kept.
     ///
     /// One task per direction may wait: a later waker replaces an earlier one.
+    #[inline]
     pub(crate) fn poll_ready(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        if self.is_ready(direction) {
-            return Poll::Ready(());
+        match self.is_ready(direction) {
+            true => Poll::Ready(()),
+            false => self.poll_edge(direction, cx),
         }
+    }
+
+    fn poll_edge(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
         let mut slot = self.slot(direction);
         match &mut *slot {
             Some(waker) if waker.will_wake(cx.waker()) => {}
@@ -79,10 +84,10 @@ impl Source {
         }
         drop(slot);
         // The event may have come between the first look and the waker.
-        if self.is_ready(direction) {
-            return Poll::Ready(());
+        match self.is_ready(direction) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        Poll::Pending
     }
 
     /// Whether the direction may be tried.
