@@ -1,6 +1,6 @@
 //! Ending in phases, as clients, load balancers and whoever sends the signals see it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,8 @@ impl Served {
             .route("/ready", readiness)
             .route("/", async || "It works")
             .route("/events", events)
+            .route("/forever", async || forever(b"hello", 1))
+            .route("/flood", async || forever(&[b'x'; 64 << 10], usize::MAX))
             .route("/wait", move || {
                 let (go, begun) = (until.clone(), waits.clone());
                 async move {
@@ -115,6 +117,20 @@ async fn events(exchange: Exchange) -> Body {
                     Some(Ok(Bytes::from_static(b"goodbye")))
                 }
                 _ => None,
+            }
+        }
+    })
+}
+
+/// So many times the piece, and then neither more nor an end.
+fn forever(piece: &'static [u8], mut times: usize) -> Body {
+    Body::from_fn(move || {
+        let sent = times == 0;
+        times = times.saturating_sub(1);
+        async move {
+            match sent {
+                true => std::future::pending().await,
+                false => Some(Ok::<_, BodyError>(Bytes::from_static(piece))),
             }
         }
     })
@@ -218,6 +234,22 @@ fn what_is_left_at_the_end_of_the_grace_is_aborted() {
     // A reset or an end, but no answer.
     let _ = stuck.read_to_end(&mut nothing);
     assert!(nothing.is_empty());
+}
+
+#[test]
+fn what_is_cut_at_the_end_of_the_grace_does_not_look_whole() {
+    for target in ["/forever", "/flood"] {
+        let served = Served::new(Duration::ZERO);
+        let (mut idle, mut cut) = (served.connect(), served.connect());
+        write!(cut, "GET {target} HTTP/1.0\r\n\r\n").expect("sent");
+        cut.read_exact(&mut [0; 64]).expect("it has begun");
+        let shutdown = served.shut_down();
+        assert_eq!(rest(&mut idle), b"", "the shutdown is under way");
+        served.clock.advance(GRACE);
+        assert_eq!(served.finished(shutdown), 1);
+        let end = cut.read_to_end(&mut Vec::new()).expect_err(target);
+        assert_eq!(end.kind(), ErrorKind::ConnectionReset, "{target}");
+    }
 }
 
 /// Where the program of `a_second_signal_ends_at_once` listens.

@@ -75,6 +75,18 @@ impl Socket {
         either!(self, socket => socket.try_write(buf))
     }
 
+    /// Ends both directions now; with a reset where closing would be one.
+    pub(crate) fn abort(&self) {
+        let ended = match &self.0 {
+            Kind::Tcp(socket) if matches!(socket.linger(), Ok(Some(Duration::ZERO))) => {
+                socket.reset()
+            }
+            _ => self.shutdown(Shutdown::Both),
+        };
+        // It may be closed already, which is what is wanted.
+        drop(ended);
+    }
+
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         either!(self, socket => socket.shutdown(how))
     }

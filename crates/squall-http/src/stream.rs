@@ -183,10 +183,10 @@ impl Stream {
         }
     }
 
-    /// Ends both directions now. Reads on other threads see the end.
+    /// Ends both directions now. Reads on other threads see the end. A peer that knows the
+    /// end of what it gets by the end of the connection sees a reset.
     pub fn abort(&self) {
-        // It may be closed already, which is what is wanted.
-        drop(self.socket().shutdown(Shutdown::Both));
+        self.socket().abort();
     }
 
     /// Whether the peer sees a reset in place of an end once this is closed: what was sent is

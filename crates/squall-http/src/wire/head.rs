@@ -1,5 +1,6 @@
 //! Request and response heads: bytes in, [`RequestHead`] or [`ResponseHead`] out.
 //!
+//! Heads as nearly everybody writes them are read in one pass (`plain`). In all others
 //! `httparse` finds the tokens; this file adds what a server on the open internet needs:
 //! limits, no bare line feeds, no empty-line floods, a checked target, exactly one `Host`.
 //! Whatever two parsers could read differently is an error (RFC 9112 section 11.2). The
@@ -228,8 +229,9 @@ fn keep_alive(version: Version, known: Known, headers: &Headers) -> bool {
 /// a head is refused early, except for a stray CR, which is refused when the head ends.
 ///
 /// ```text
-/// bytes -> empty lines skipped -> httparse -> line ends -> target -> Host -> Ok(Some(n))
-///                                    `-- incomplete -> scan, limits ------> Ok(None)
+/// bytes -> empty lines skipped -> plain ----------------> target -> Host -> Ok(Some(n))
+///                                   `-> httparse -> line ends ---^
+///                                          `-- incomplete -> scan, limits -> Ok(None)
 /// ```
 pub fn parse_request(
     buf: &[u8],

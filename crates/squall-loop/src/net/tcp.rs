@@ -171,6 +171,28 @@ impl TcpStream {
         SockRef::from(self.0.io()).set_linger(time)
     }
 
+    /// What [`set_linger`](Self::set_linger) has set.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        SockRef::from(self.0.io()).linger()
+    }
+
+    /// Ends the connection now, and not in order: what was not sent is thrown away, and the
+    /// peer sees a reset. Only Linux can do that to a socket in use; elsewhere both
+    /// directions are closed.
+    ///
+    /// # Errors
+    /// The system's, such as `NotConnected`.
+    pub fn reset(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        let ended = rustix::net::connect_unspec(self.0.io()).map_err(io::Error::from);
+        #[cfg(not(target_os = "linux"))]
+        let ended = self.shutdown(Shutdown::Both);
+        ended
+    }
+
     /// Closes one direction or both, now.
     ///
     /// # Errors
