@@ -316,7 +316,7 @@ fn take_lane(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> Option<
 /// Takes a post from the thread that is stuck there, and tells whoever wants to know.
 fn take(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post, caught: &Caught) -> Option<Claim> {
     let watch = lane.watch(post.current());
-    let blocked = Blocked {
+    let blocked = Arc::new(Blocked {
         label: watch
             .as_ref()
             .map_or_else(|| "a task".to_owned(), |watch| watch.label()),
@@ -326,8 +326,8 @@ fn take(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post, caught: &Caught) ->
         explicit: caught.explicit,
         thread: caught.thread,
         lane: lane.id,
-    };
-    let stuck = Stuck::new(caught.since, &blocked, watch.clone());
+    });
+    let stuck = Stuck::new(caught.since, blocked.clone(), watch.clone());
     let claim = (shared.monitor.stuck).enter(stuck, || post.ownership.take(caught.seen))?;
     let warns = !blocked.explicit && shared.monitor.stuck.is_news(&blocked);
     let blames = !blocked.explicit && shared.monitor.blame.wants(&blocked);

@@ -10,28 +10,32 @@ use crate::metrics::{BlockedNow, LOOKED_AT};
 use crate::sys;
 use crate::watch::{Blocked, Watch};
 
-/// Labels that are warned about; more than this share the debug level.
+/// Labels of a kind that are warned about; more than this share the debug level.
 const LABELS: usize = 1024;
 
 #[derive(Default)]
 pub(crate) struct StuckList {
     stuck: Mutex<Vec<Stuck>>,
-    /// What was warned about: a label, and whether it was on CPU.
-    warned: Mutex<HashSet<(String, bool)>>,
+    /// The labels that were warned about: of waiting, and of burning CPU.
+    warned: [Mutex<HashSet<String>>; 2],
 }
 
 /// A poll whose lane was taken away.
 pub(crate) struct Stuck {
     since: Instant,
-    blocked: Blocked,
+    blocked: Arc<Blocked>,
     watch: Option<Arc<dyn Watch>>,
 }
 
 impl Stuck {
-    pub(crate) fn new(since: Instant, blocked: &Blocked, watch: Option<Arc<dyn Watch>>) -> Self {
+    pub(crate) fn new(
+        since: Instant,
+        blocked: Arc<Blocked>,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Self {
         Self {
             since,
-            blocked: blocked.clone(),
+            blocked,
             watch,
         }
     }
@@ -80,8 +84,12 @@ impl StuckList {
 
     /// Whether nobody was warned of such a poll yet.
     pub(crate) fn is_news(&self, blocked: &Blocked) -> bool {
-        let mut warned = self.warned.lock();
-        warned.len() < LABELS && warned.insert((blocked.label.clone(), blocked.on_cpu))
+        let mut warned = self.warned[usize::from(blocked.on_cpu)].lock();
+        let news = warned.len() < LABELS && !warned.contains(&blocked.label);
+        if news {
+            warned.insert(blocked.label.clone());
+        }
+        news
     }
 
     /// The polls that are stuck at this moment.

@@ -59,7 +59,7 @@ fn a_late_carrier_finds_its_entry() {
             thread: thread.load(Ordering::Relaxed),
             lane: 0,
         };
-        let entry = Stuck::new(Instant::now(), &blocked, Some(owner.clone()));
+        let entry = Stuck::new(Instant::now(), Arc::new(blocked), Some(owner.clone()));
         let taken = list.enter(entry, || word.take(seen)).is_some();
         carrier.join().expect("back");
         assert_eq!(owner.0.load(Ordering::Relaxed), usize::from(taken));
