@@ -14,7 +14,8 @@ use serde::Serialize;
 /// The body of `/plaintext` and `/sync`.
 pub const IT_WORKS: &str = "It works";
 
-/// How a peer was started: `--listen ADDR --lanes N`, Squall perhaps with `--monitor off`.
+/// How a peer was started: `--listen ADDR --lanes N`, Squall perhaps with `--monitor off`
+/// or `--routes N`.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
@@ -23,13 +24,15 @@ pub struct Options {
     pub lanes: usize,
     /// Whether Squall's monitor watches the lanes. The others have none.
     pub monitor: bool,
+    /// How many routes with a parameter Squall has. The others have a hundred.
+    pub routes: usize,
 }
 
 impl Options {
     /// Reads the program's arguments; wrong usage ends the program with status 2.
     pub fn from_args() -> Self {
         Self::parse(std::env::args().skip(1)).unwrap_or_else(|reason| {
-            eprintln!("{reason}\nusage: PEER [--listen ADDR:PORT] [--lanes N]");
+            eprintln!("{reason}\nusage: PEER [--listen ADDR:PORT] [--lanes N] [--routes N]");
             std::process::exit(2)
         })
     }
@@ -39,6 +42,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             lanes: 2,
             monitor: true,
+            routes: 100,
         };
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -47,6 +51,7 @@ impl Options {
                 "--listen" => options.listen = value.parse().map_err(|e| wrong(&e))?,
                 "--lanes" => options.lanes = value.parse().map_err(|e| wrong(&e))?,
                 "--monitor" => options.monitor = value != "off",
+                "--routes" => options.routes = value.parse().map_err(|e| wrong(&e))?,
                 _ => return Err(format!("unknown option {name}")),
             }
         }
@@ -190,6 +195,21 @@ pub fn hundred_paths() -> impl Iterator<Item = String> {
     ];
     let path = |thing, part| format!("/api/{thing}/{{id}}{part}");
     (THINGS.iter()).flat_map(move |thing| PARTS.iter().map(move |part| path(thing, part)))
+}
+
+/// So many such paths, at most a thousand: the measured one is among the first ten.
+pub fn paths(count: usize) -> impl Iterator<Item = String> {
+    const AREAS: [&str; 10] = [
+        "api", "shop", "admin", "mobile", "partner", "beta", "v1", "v2", "v3", "internal",
+    ];
+    let measured = 40;
+    let begin = hundred_paths().skip(measured);
+    let others = (AREAS.iter().skip(1))
+        .flat_map(|area| hundred_paths().map(move |path| path.replacen("api", area, 1)));
+    begin
+        .chain(hundred_paths().take(measured))
+        .chain(others)
+        .take(count)
 }
 
 /// What each of those answers, as JSON.

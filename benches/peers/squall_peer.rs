@@ -1,8 +1,6 @@
 //! Squall with the routes of the peers; `squall demo` has more of its own.
 
-use peer_jobs::{
-    IT_WORKS, Options, Thing, block, call_self, hundred_paths, lock, ready, spin, sync,
-};
+use peer_jobs::{IT_WORKS, Options, Thing, block, call_self, lock, paths, ready, spin, sync};
 use squall::{Application, Bytes, IoLoop, Json, Path, Result, post};
 
 static LARGE: [u8; 4 << 20] = [b'a'; 4 << 20];
@@ -13,7 +11,7 @@ fn main() -> Result<()> {
         .lanes(options.lanes)
         .monitor(options.monitor);
     let thing = async |Path(id): Path<u64>| Json(Thing::new(id));
-    let app = hundred_paths()
+    let app = paths(options.routes)
         .fold(Application::new(), |app, path| app.route(&path, thing))
         .route("/plaintext", async || IT_WORKS)
         .route("/block/{ms}", async |Path(ms): Path<u64>| block(ms))

@@ -27,8 +27,31 @@ pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
     let title = "GET /plaintext, 16 pipelined";
     figures["pipelined"] = shaped(&native, title, Shape::Pipelined, options);
     if options.wants("squall") {
+        figures["routes"] = routes();
         figures["monitor"] = monitor(options).unwrap_or_else(crate::skipped("the monitor"));
     }
+    figures
+}
+
+/// What the browser's request costs Squall among few routes and among many.
+fn routes() -> Value {
+    let mut table = Table::new(&["routes", "user instr", "x ten"]);
+    let mut figures = json!({});
+    let mut ten = None;
+    for count in [10, 100, 1_000] {
+        eprintln!("counting: squall, {count} routes");
+        let found = servers::squall_with_routes(count)
+            .and_then(|server| instructions::per_request(&server, Shape::Browser));
+        if let Err(reason) = &found {
+            eprintln!("{count} routes: {reason}");
+        }
+        let found = found.ok();
+        ten = ten.or(found);
+        let ratio = found.zip(ten).map(|(of, ten)| of / ten);
+        figures[count.to_string()] = json!(found);
+        table.row(vec![count.to_string(), cell(found), cell(ratio)]);
+    }
+    println!("\n### server: a browser's request among so many routes, Squall\n\n{table}");
     figures
 }
 

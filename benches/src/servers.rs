@@ -146,6 +146,13 @@ pub(crate) fn squall_peer() -> Result<Server, Reason> {
     Ok(server)
 }
 
+/// The same with so many routes.
+pub(crate) fn squall_with_routes(count: usize) -> Result<Server, Reason> {
+    let mut server = squall_peer()?;
+    (server.command).extend(["--routes".to_owned(), count.to_string()]);
+    Ok(server)
+}
+
 pub(crate) fn peer(folder: &Path, bin: &str) -> Result<String, Reason> {
     peer_with(folder, bin, "")
 }
