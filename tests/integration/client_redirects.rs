@@ -181,3 +181,52 @@ fn some_places_are_not_gone_to() {
         assert!(error.to_string().contains(why), "{error}");
     }
 }
+
+/// Which answers lead on, by their first line and their fields.
+#[test]
+fn an_answer_leads_on_only_by_a_status_and_a_place() {
+    for (answer, code, asked) in [
+        ("301 Moved\r\nLocation: /next", 200, 2),
+        ("308 Moved\r\nLocation: next?a=%20b", 200, 2),
+        ("302 Found\r\nLocation: /next\r\nLocation: /next", 200, 2),
+        ("302 Found\r\nLocation:   /next  ", 200, 2),
+        // No place, or no status that leads there.
+        ("302 Found\r\nX: y", 302, 1),
+        ("300 Choose\r\nLocation: /next", 300, 1),
+        ("304 Same\r\nLocation: /next", 304, 1),
+        ("305 Proxy\r\nLocation: /next", 305, 1),
+        ("306 Old\r\nLocation: /next", 306, 1),
+        ("399 New\r\nLocation: /next", 399, 1),
+        ("200 OK\r\nLocation: /next\r\nRefresh: 0; url=/next", 200, 1),
+        ("201 Created\r\nLocation: /next", 201, 1),
+        ("404 Gone\r\nLocation: /next", 404, 1),
+    ] {
+        let (seen, sees) = mpsc::channel();
+        let first = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+        let server = script(move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                let next = head.contains("next");
+                let _ = seen.send(());
+                peer.write(match next {
+                    true => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                    false => &first,
+                });
+            }
+        });
+        assert_eq!(
+            fetch(HttpRequest::new(server.url("/"))).expect(answer),
+            code
+        );
+        assert_eq!(sees.try_iter().count(), asked, "{answer}");
+    }
+}
+
+#[test]
+fn a_place_that_leads_back_to_itself_is_left_in_the_end() {
+    for location in ["", "/", "#here", "?"] {
+        let server = pointing(location.to_owned());
+        let request = HttpRequest::new(server.url("/")).max_redirects(3);
+        let error = fetch(request).expect_err(location);
+        assert!(error.to_string().contains("max_redirects"), "{error}");
+    }
+}

@@ -163,9 +163,7 @@ async fn fetch(options: Options) -> u8 {
             if !error.is_body() {
                 talk.times(error.time_info(), None);
             }
-            // In the words of the command line.
-            let words = error.to_string();
-            complain(words.replace("(request_timeout)", "(--timeout)"));
+            complain(in_options(error.to_string()));
             status_of(&error)
         }
         Err(Failure::Late(limit)) => {
@@ -183,6 +181,24 @@ async fn fetch(options: Options) -> u8 {
             WRONG_USAGE
         }
     }
+}
+
+/// The client's settings in the words of the command line.
+fn in_options(mut words: String) -> String {
+    for (setting, option) in [
+        ("(request_timeout)", "(--timeout)"),
+        ("validate_cert(false)", "-k"),
+        // What only a program can say.
+        (
+            " name that authority's certificate with ca_certs(pem), or",
+            "",
+        ),
+        (" name that very certificate with ca_certs(pem), or", ""),
+        (" (allow_downgrade)", ""),
+    ] {
+        words = words.replace(setting, option);
+    }
+    words
 }
 
 fn status_of(error: &FetchError) -> u8 {
