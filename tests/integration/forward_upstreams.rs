@@ -188,6 +188,26 @@ fn an_idle_connection_that_was_closed_is_replaced_for_a_body_too() {
 }
 
 #[test]
+fn a_body_that_was_not_kept_is_not_sent_again_on_another_connection() {
+    // Each connection answers once, says that it stays, and closes in the middle of the
+    // next request's body.
+    let upstream = script(|_, mut peer| {
+        peer.head().expect("a head");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        if peer.head().is_some() {
+            peer.read(100 << 10);
+        }
+    });
+    let server = proxy(Forward::to(upstream.url("")));
+    assert_eq!(server.get("/f/x").status, 200);
+    let answer = server.send("PUT", "/f/x", &[], &vec![b'x'; 300 << 10]);
+    assert_eq!(
+        answer.status, 502,
+        "the rest of it would have been a body of its own"
+    );
+}
+
+#[test]
 fn an_upstream_that_fails_is_left_alone_and_comes_back() {
     let works = Arc::new(AtomicBool::new(false));
     let (told, asked) = (works.clone(), Arc::new(AtomicUsize::new(0)));

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
 
+use crate::memory::Piece;
 use crate::server::Takeover;
 use crate::wire::chunked::ChunkError;
 use crate::wire::coding::CodingError;
@@ -35,6 +36,8 @@ enum Kind {
     #[default]
     Empty,
     Bytes(Bytes),
+    /// Read to its end already. Who passes it on need not copy it to memory of its own.
+    Read(Piece),
     Stream(Pin<Box<dyn BodyStream>>),
     /// No body: behind its head the connection is somebody else's.
     Takeover(Takeover),
@@ -117,6 +120,14 @@ impl Body {
         Self::stream(FromStream(Box::pin(stream)))
     }
 
+    /// What was read as a whole.
+    pub(crate) fn read(piece: Piece) -> Self {
+        Self {
+            kind: Kind::Read(piece),
+            content_type: None,
+        }
+    }
+
     /// What stands in for the body of a 101.
     pub(crate) fn takeover(takeover: Takeover) -> Self {
         Self {
@@ -149,6 +160,7 @@ impl Body {
         match &self.kind {
             Kind::Empty | Kind::Takeover(_) => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Read(piece) => Some(piece.len() as u64),
             Kind::Stream(stream) => stream.remaining(),
         }
     }
@@ -163,6 +175,7 @@ impl Body {
         match &self.kind {
             Kind::Empty | Kind::Takeover(_) => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
+            Kind::Read(piece) => Some(piece.as_ref()),
             Kind::Stream(_) => None,
         }
     }
@@ -172,6 +185,7 @@ impl Body {
         match &self.kind {
             Kind::Empty | Kind::Takeover(_) => Some(Bytes::new()),
             Kind::Bytes(bytes) => Some(bytes.clone()),
+            Kind::Read(piece) => Some(Bytes::copy_from_slice(piece.as_ref())),
             Kind::Stream(_) => None,
         }
     }
@@ -182,6 +196,7 @@ impl Body {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,
             Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
+            Kind::Read(piece) => Kind::Bytes(Bytes::copy_from_slice(piece.as_ref())),
             Kind::Stream(stream) => stream.replay()?.kind,
             Kind::Takeover(_) => return None,
         };
@@ -195,13 +210,15 @@ impl Body {
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match &mut self.kind {
             Kind::Empty | Kind::Takeover(_) => Poll::Ready(None),
-            Kind::Bytes(_) => {
-                let Kind::Bytes(bytes) = std::mem::take(&mut self.kind) else {
-                    return Poll::Ready(None);
+            Kind::Stream(stream) => stream.as_mut().poll_chunk(cx),
+            whole => {
+                let bytes = match std::mem::take(whole) {
+                    Kind::Bytes(bytes) => bytes,
+                    Kind::Read(piece) => piece.share(),
+                    _ => Bytes::new(),
                 };
                 Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
             }
-            Kind::Stream(stream) => stream.as_mut().poll_chunk(cx),
         }
     }
 
@@ -268,6 +285,7 @@ impl fmt::Debug for Body {
         match &self.kind {
             Kind::Empty => debug.field("empty", &true),
             Kind::Bytes(bytes) => debug.field("bytes", &bytes.len()),
+            Kind::Read(piece) => debug.field("bytes", &piece.len()),
             Kind::Stream(stream) => debug.field("stream", &stream.remaining()),
             Kind::Takeover(_) => debug.field("takeover", &true),
         };

@@ -42,13 +42,13 @@ thread_local! {
 /// No fields, with the memory of earlier ones where there is some.
 ///
 /// What a client has read an answer's head into, a server that passes it on gives back.
-pub(crate) fn take_fields() -> Headers {
+pub fn take_fields() -> Headers {
     let spare = FIELDS.try_with(|fields| fields.borrow_mut().pop());
     spare.ok().flatten().unwrap_or_default()
 }
 
 /// Takes the memory of fields back that are not needed any more.
-pub(crate) fn give_fields(mut headers: Headers) {
+pub fn give_fields(mut headers: Headers) {
     let size = headers.capacity();
     if size == 0 || size > LARGEST {
         return;
@@ -108,6 +108,43 @@ impl Pooled {
             true => Bytes::from_owner(self).slice(part),
             false => Bytes::copy_from_slice(self.0.get(part).unwrap_or_default()),
         }
+    }
+}
+
+/// What was read into such memory, where it lies.
+///
+/// 32 bits are enough: larger memory holds no heads, and so no bodies that came with one.
+pub(crate) struct Piece {
+    memory: Pooled,
+    part: [u32; 2],
+}
+
+impl Piece {
+    pub(crate) fn new(memory: Vec<u8>, part: Range<usize>) -> Self {
+        Self {
+            memory: Pooled(memory),
+            part: [part.start as u32, part.end as u32],
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.part().len()
+    }
+
+    /// The same to be kept, see [`Pooled::share`].
+    pub(crate) fn share(self) -> Bytes {
+        let part = self.part();
+        self.memory.share(part)
+    }
+
+    fn part(&self) -> Range<usize> {
+        self.part[0] as usize..self.part[1] as usize
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        self.memory.0.get(self.part()).unwrap_or_default()
     }
 }
 

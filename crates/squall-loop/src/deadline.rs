@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::carrier::Context;
@@ -94,4 +95,12 @@ pub fn remaining() -> Option<Duration> {
     let deadline = deadline()?;
     let now = Context::with(|shared, _| shared.clock.instant())?;
     Some(deadline.saturating_duration_since(now))
+}
+
+/// The same as of when this lane last looked at its sockets
+/// ([`coarse_nanos`](crate::time::coarse_nanos)), which costs no look at a clock.
+pub fn coarse_remaining() -> Option<Duration> {
+    let due = Some(DEADLINE.get()).filter(|due| *due != NONE)?;
+    let now = Context::with(|_, lane| lane.coarse_now.load(Ordering::Relaxed))?;
+    Some(Duration::from_nanos(due.saturating_sub(now)))
 }

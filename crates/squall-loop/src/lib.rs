@@ -68,7 +68,7 @@ pub use blame::{Blamed, Frame, Stack};
 pub use blocking::blocking;
 pub use budget::poll_turn;
 pub use config::Builder;
-pub use deadline::{DeadlineScope, deadline, remaining};
+pub use deadline::{DeadlineScope, coarse_remaining, deadline, remaining};
 pub use executor::{Executor, run_on_executor};
 pub use ioloop::{IoLoop, Timeout};
 pub use metrics::{BlockedNow, LaneStats, Stats, ThreadStats};

@@ -13,10 +13,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use super::busy::Busy;
+use super::busy::{Busy, Tools};
 use super::connection::Home;
 use super::h1::ExchangeLimits;
-use super::idle::Idle;
 use crate::body::{Body, BodyError, BodyStream};
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
@@ -37,7 +36,7 @@ pub(super) fn receive<H: Home>(
     persistent: bool,
     limits: &ExchangeLimits,
 ) -> Body {
-    let here = busy.input.data().len();
+    let here = busy.desk.input.data().len();
     let arrived = match length {
         BodyLength::None => Some(0),
         BodyLength::Fixed(length) => usize::try_from(length).ok().filter(|len| *len <= here),
@@ -46,9 +45,12 @@ pub(super) fn receive<H: Home>(
     let Some(arrived) = arrived else {
         return Body::stream(Incoming::new(busy, home, length, persistent, limits));
     };
-    let bytes = busy.input.take(arrived);
+    let body = match arrived {
+        0 => Body::empty(),
+        arrived => busy.desk.input.take_whole(arrived),
+    };
     busy.settle(home, persistent);
-    Body::from(bytes)
+    body
 }
 
 /// A body on its way in, with the connection it comes from.
@@ -58,7 +60,6 @@ struct Incoming<H: Home> {
     length: Length,
     /// How much is read next.
     step: usize,
-    idle: Idle,
     trailers: Option<Headers>,
 }
 
@@ -76,7 +77,7 @@ enum Length {
 
 impl<H: Home> Incoming<H> {
     fn new(
-        busy: Busy,
+        mut busy: Busy,
         home: H,
         length: BodyLength,
         persistent: bool,
@@ -88,6 +89,7 @@ impl<H: Home> Incoming<H> {
             BodyLength::Chunked => Length::Chunked(Box::new(ChunkedDecoder::new(limits.chunks))),
             BodyLength::UntilClose => Length::UntilClose,
         };
+        busy.desk.idle.set(limits.idle, "idle_timeout");
         Self {
             link: Some(Link {
                 busy,
@@ -96,7 +98,6 @@ impl<H: Home> Incoming<H> {
             }),
             length,
             step: BODY_BUFFER[0],
-            idle: Idle::new(limits.idle, "idle_timeout"),
             trailers: None,
         }
     }
@@ -114,7 +115,7 @@ impl<H: Home> Incoming<H> {
     }
 
     fn take_fixed(&mut self) -> Option<Bytes> {
-        let input = &mut self.link.as_mut()?.busy.input;
+        let input = &mut self.link.as_mut()?.busy.desk.input;
         let here = input.data().len();
         let len = match self.length {
             Length::Fixed(left) => usize::try_from(left).map_or(here, |left| left.min(here)),
@@ -132,7 +133,7 @@ impl<H: Home> Incoming<H> {
         let (Some(link), Length::Chunked(decoder)) = (self.link.as_mut(), &mut self.length) else {
             return Ok(None);
         };
-        let input = &mut link.busy.input;
+        let input = &mut link.busy.desk.input;
         let mut joined = BytesMut::new();
         let done = loop {
             let data = input.data();
@@ -179,27 +180,30 @@ impl<H: Home> Incoming<H> {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
-            if let Some(chunk) = self.take()? {
-                self.idle.reset();
-                return Poll::Ready(Ok(Some(chunk)));
-            }
+            let taken = self.take()?;
             let Some(link) = &mut self.link else {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Ok(taken));
             };
             let busy = &mut link.busy;
-            let before = busy.upload.written();
+            if taken.is_some() {
+                busy.desk.idle.reset();
+                return Poll::Ready(Ok(taken));
+            }
+            let before = busy.desk.upload.written();
             let _ = busy.poll_send(cx);
-            if let Some(error) = busy.upload.take_broken() {
+            let Tools { upload, idle, .. } = &mut *busy.desk;
+            if let Some(error) = upload.take_broken() {
                 return Poll::Ready(Err(BodyError::other(error)));
             }
-            if busy.upload.written() > before {
-                self.idle.reset();
+            if upload.written() > before {
+                idle.reset();
             }
+            let starved = upload.is_starved();
             match busy.poll_fill(cx, self.step) {
                 // Its own body is late, and the answer may well depend on it.
-                Poll::Pending if busy.upload.is_starved() => return Poll::Pending,
+                Poll::Pending if starved => return Poll::Pending,
                 Poll::Pending => {
-                    let (limit, _) = ready!(self.idle.poll(cx));
+                    let (limit, _) = ready!(busy.desk.idle.poll(cx));
                     return Poll::Ready(Err(BodyError::TimedOut { limit }));
                 }
                 Poll::Ready(Ok(0)) => {
@@ -307,13 +311,14 @@ mod tests {
                 accept_encoding: None,
                 close: false,
                 expect_continue: None,
+                first_byte: None,
                 upgrade: None,
                 on_informational: None,
                 on_head: None,
             };
             let (limits, mut progress) = (ExchangeLimits::default(), Progress::default());
             let connection = Connection::new(Stream::from(ours), now(), now());
-            let body = Body::empty();
+            let body = &mut Body::empty();
             let answer = exchange(connection, (), &outgoing, body, &limits, &mut progress).await;
             let whole = answer.unwrap().body.collect(u64::MAX).await.unwrap();
             drop(server.await);

@@ -23,15 +23,13 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 
 use super::answer::receive;
-use super::buffers;
-use super::busy::Busy;
+use super::busy::{Busy, Desk, Tools};
 use super::connection::{Connection, Home};
 use super::error::ExchangeError;
 use super::head::{Head, OnHead};
-use super::idle::Idle;
 use super::upgraded::Upgraded;
-use super::upload::Upload;
 use crate::body::Body;
+use crate::memory::take_fields;
 use crate::wire::chunked::ChunkLimits;
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
 use crate::wire::headers::Headers;
@@ -41,7 +39,7 @@ use crate::wire::{encode, framing};
 const HEAD_BUFFER: usize = 8 << 10;
 
 /// Is told of each 1xx answer: its status and its own fields.
-pub type OnInformational = dyn Fn(StatusCode, &Headers) + Send + Sync;
+pub type OnInformational<'a> = dyn Fn(StatusCode, &Headers) + Send + Sync + 'a;
 
 /// A request's head without framing: the engine generates that from the body.
 #[derive(Clone, Copy)]
@@ -63,10 +61,13 @@ pub struct Outgoing<'a> {
     pub close: bool,
     /// Waits for `100 Continue` before the body is sent, at most for so long.
     pub expect_continue: Option<Duration>,
+    /// How long the answer's head may take once the request is sent, instead of the
+    /// limit on silence.
+    pub first_byte: Option<Duration>,
     /// The protocol to switch to, such as `websocket`.
     pub upgrade: Option<&'a str>,
     /// Who is told of 1xx answers.
-    pub on_informational: Option<&'a OnInformational>,
+    pub on_informational: Option<&'a OnInformational<'a>>,
     /// Who is told of every head, in both directions.
     pub on_head: Option<&'a OnHead>,
 }
@@ -96,8 +97,6 @@ pub struct ExchangeLimits {
     /// The caller waits no longer for the answer's head than `idle` allows, so that it
     /// needs no timer of its own until then. Default false.
     pub bounded: bool,
-    /// How long the answer's head may take once the request is sent, instead of `idle`.
-    pub first_byte: Option<Duration>,
 }
 
 impl Default for ExchangeLimits {
@@ -108,7 +107,6 @@ impl Default for ExchangeLimits {
             informational: 10,
             idle: None,
             bounded: false,
-            first_byte: None,
         }
     }
 }
@@ -153,7 +151,7 @@ pub struct Answer {
 
 /// Sends a request and waits for the head of its answer.
 ///
-/// The request's body goes on being sent while the answer's is read. The connection goes
+/// The request's body is taken, and goes on being sent while the answer's is read. The connection goes
 /// back to `home` after a clean end of both, and is closed otherwise.
 ///
 /// # Errors
@@ -169,58 +167,81 @@ pub fn exchange<'a, H: Home>(
     connection: Box<Connection>,
     home: H,
     request: &'a Outgoing<'a>,
-    body: Body,
+    body: &'a mut Body,
     limits: &'a ExchangeLimits,
     progress: &'a mut Progress,
 ) -> impl Future<Output = Result<Answer, ExchangeError>> + Send + 'a {
     async move {
-        let mut head = buffers::take_head();
-        write_head(&mut head, request, &body).map_err(ExchangeError::Target)?;
-        if let Some(tell) = request.on_head {
-            tell(Head::Request(&head));
-        }
-        let mut waiting = Waiting {
-            busy: Busy::new(connection, Upload::new(head, body, request.expect_continue)),
-            idle: Idle::new(limits.idle.filter(|_| !limits.bounded), "idle_timeout"),
-            head: buffers::take_answer(),
-            informational: 0,
-            released: false,
-        };
+        let mut waiting = Waiting::begin(connection, request, body, limits)?;
         poll_fn(|cx| waiting.poll(request, limits, progress, cx)).await?;
-        let Waiting { head, mut busy, .. } = waiting;
-        let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
-        busy.connection.note(&head.headers);
-        let peer = busy.connection.peer_addr();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Answer {
-                head,
-                body: Body::empty(),
-                peer,
-                upgraded: Some(Box::new(Upgraded::new(busy, home))),
-            });
-        }
-        let persistent = head.keep_alive() && !request.close && !framing::frames_no_content(&head);
-        let body = receive(busy, home, length, persistent, limits);
-        Ok(Answer {
-            head,
-            body,
-            peer,
-            upgraded: None,
-        })
+        waiting.answer(home, request, limits)
     }
 }
 
 /// An exchange that has no answer yet.
 struct Waiting {
     busy: Busy,
-    idle: Idle,
-    head: ResponseHead,
     informational: usize,
     /// The upload may go on, and has not been told.
     released: bool,
 }
 
 impl Waiting {
+    fn begin(
+        connection: Box<Connection>,
+        request: &Outgoing<'_>,
+        body: &mut Body,
+        limits: &ExchangeLimits,
+    ) -> Result<Self, ExchangeError> {
+        let mut desk = Desk::take();
+        let Tools {
+            head, upload, idle, ..
+        } = &mut *desk;
+        head.headers = take_fields();
+        write_head(upload.head(), request, body).map_err(ExchangeError::Target)?;
+        if let Some(tell) = request.on_head {
+            tell(Head::Request(upload.head()));
+        }
+        upload.begin(std::mem::take(body), request.expect_continue);
+        idle.set(limits.idle.filter(|_| !limits.bounded), "idle_timeout");
+        Ok(Self {
+            busy: Busy::new(connection, desk),
+            informational: 0,
+            released: false,
+        })
+    }
+
+    /// The final head is there.
+    fn answer(
+        self,
+        home: impl Home,
+        request: &Outgoing<'_>,
+        limits: &ExchangeLimits,
+    ) -> Result<Answer, ExchangeError> {
+        let Self { mut busy, .. } = self;
+        let head = std::mem::take(&mut busy.desk.head);
+        let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
+        busy.connection.note(&head.headers);
+        let peer = busy.connection.peer_addr();
+        let (body, upgraded) = match head.status {
+            StatusCode::SWITCHING_PROTOCOLS => {
+                let upgraded = Box::new(Upgraded::new(busy, home));
+                (Body::empty(), Some(upgraded))
+            }
+            _ => {
+                let reusable = head.keep_alive() && !framing::frames_no_content(&head);
+                let persistent = reusable && !request.close;
+                (receive(busy, home, length, persistent, limits), None)
+            }
+        };
+        Ok(Answer {
+            head,
+            body,
+            peer,
+            upgraded,
+        })
+    }
+
     fn poll(
         &mut self,
         request: &Outgoing<'_>,
@@ -228,13 +249,13 @@ impl Waiting {
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
-        let before = self.busy.upload.written();
+        let before = self.busy.desk.upload.written();
         let _ = self.busy.poll_send(cx);
-        let upload = &mut self.busy.upload;
+        let Tools { upload, idle, .. } = &mut *self.busy.desk;
         if upload.is_done() && !progress.written {
             progress.written = true;
-            if limits.first_byte.is_some() {
-                self.idle.set(limits.first_byte, "first_byte_timeout");
+            if request.first_byte.is_some() {
+                idle.set(request.first_byte, "first_byte_timeout");
             }
         }
         if let Some(error) = upload.take_broken() {
@@ -245,7 +266,7 @@ impl Waiting {
         }
         let starved = upload.is_starved();
         if upload.written() > before || starved {
-            self.idle.reset();
+            idle.reset();
         }
         let read = self.poll_head(request, limits, progress, cx);
         if read.is_pending() && std::mem::take(&mut self.released) {
@@ -255,10 +276,11 @@ impl Waiting {
         match read {
             // Why the request could not be sent says more than the silence after it.
             Poll::Ready(Err(error)) if error.is_disconnect() => {
-                Poll::Ready(Err(self.busy.upload.take_failed().unwrap_or(error)))
+                let failed = self.busy.desk.upload.take_failed();
+                Poll::Ready(Err(failed.unwrap_or(error)))
             }
             Poll::Pending if !starved => {
-                let (limit, setting) = ready!(self.idle.poll(cx));
+                let (limit, setting) = ready!(self.busy.desk.idle.poll(cx));
                 Poll::Ready(Err(ExchangeError::TimedOut { limit, setting }))
             }
             read => read,
@@ -274,17 +296,17 @@ impl Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
         loop {
-            let data = self.busy.input.data();
-            let used = match data {
+            let Tools { input, head, .. } = &mut *self.busy.desk;
+            let used = match input.data() {
                 [] => Ok(None),
-                data => parse_response(data, &limits.head, &mut self.head),
+                data => parse_response(data, &limits.head, head),
             };
             if let Some(used) = used.map_err(ExchangeError::Head)? {
-                self.busy.input.consume(used);
+                input.consume(used);
                 if let Some(tell) = request.on_head {
-                    tell(Head::from(&self.head));
+                    tell(Head::from(&*head));
                 }
-                if !self.head.status.is_informational() || self.switches_to(request) {
+                if !head.status.is_informational() || self.switches_to(request) {
                     return Poll::Ready(Ok(()));
                 }
                 self.informational(request, limits)?;
@@ -305,9 +327,10 @@ impl Waiting {
 
     /// Whether the peer switches to the protocol it was asked for.
     fn switches_to(&self, request: &Outgoing<'_>) -> bool {
-        self.head.status == StatusCode::SWITCHING_PROTOCOLS
-            && self.busy.upload.is_done()
-            && (request.upgrade).is_some_and(|name| self.head.headers.has_token("upgrade", name))
+        let Tools { head, upload, .. } = &*self.busy.desk;
+        head.status == StatusCode::SWITCHING_PROTOCOLS
+            && upload.is_done()
+            && (request.upgrade).is_some_and(|name| head.headers.has_token("upgrade", name))
     }
 
     /// A 1xx answer: has no body, and another head follows.
@@ -316,10 +339,11 @@ impl Waiting {
         request: &Outgoing<'_>,
         limits: &ExchangeLimits,
     ) -> Result<(), ExchangeError> {
-        match self.head.status {
+        let Tools { head, upload, .. } = &mut *self.busy.desk;
+        match head.status {
             StatusCode::SWITCHING_PROTOCOLS => return Err(ExchangeError::SwitchingProtocols),
             StatusCode::CONTINUE => {
-                self.busy.upload.release();
+                upload.release();
                 self.released = true;
             }
             _ => {}
@@ -330,9 +354,9 @@ impl Waiting {
             return Err(ExchangeError::TooManyInformational { limit });
         }
         if let Some(tell) = request.on_informational {
-            tell(self.head.status, &self.head.headers);
+            tell(head.status, &head.headers);
         }
-        self.head.clear();
+        head.clear();
         Ok(())
     }
 }

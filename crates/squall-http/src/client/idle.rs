@@ -1,10 +1,12 @@
 //! The limit on silence: begins with each wait, and again with every byte.
+//!
+//! Hardly any wait lasts as long as it may. So the timer that bounds it stays armed when
+//! the exchange is over, for the next one; see [`Alarm`].
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::spare_alarm::SpareAlarm;
-use crate::alarm::Deadline;
+use crate::alarm::{Alarm, Deadline};
 
 #[derive(Debug)]
 pub(super) struct Idle {
@@ -12,19 +14,22 @@ pub(super) struct Idle {
     /// What rules it.
     setting: &'static str,
     deadline: Deadline,
-    alarm: Option<SpareAlarm>,
+    alarm: Alarm,
+}
+
+/// None.
+impl Default for Idle {
+    fn default() -> Self {
+        Self {
+            limit: None,
+            setting: "",
+            deadline: Deadline::default(),
+            alarm: Alarm::roaming(),
+        }
+    }
 }
 
 impl Idle {
-    pub(super) fn new(limit: Option<Duration>, setting: &'static str) -> Self {
-        Self {
-            limit,
-            setting,
-            deadline: Deadline::default(),
-            alarm: None,
-        }
-    }
-
     /// Another limit instead of this one; its wait begins.
     pub(super) fn set(&mut self, limit: Option<Duration>, setting: &'static str) {
         (self.limit, self.setting) = (limit, setting);
@@ -41,7 +46,6 @@ impl Idle {
         let Some(limit) = self.limit else {
             return Poll::Pending;
         };
-        let SpareAlarm(alarm) = self.alarm.get_or_insert_default();
-        (self.deadline.poll(alarm, cx, limit)).map(|()| (limit, self.setting))
+        (self.deadline.poll(&mut self.alarm, cx, limit)).map(|()| (limit, self.setting))
     }
 }

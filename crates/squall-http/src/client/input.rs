@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use crate::memory::{self, Pooled, aligned};
+use crate::body::Body;
+use crate::memory::{self, Piece, Pooled, aligned};
 use crate::stream::Stream;
 
 /// Bytes that were read and not yet understood. Holds no memory while there are none.
@@ -33,6 +34,15 @@ impl Input {
         if self.start == self.end {
             (self.start, self.end) = (self.base, self.base);
         }
+    }
+
+    /// Takes the first `len` bytes out: where they lie, when they are all there is.
+    pub(super) fn take_whole(&mut self, len: usize) -> Body {
+        if len != self.end - self.start {
+            return self.take(len).into();
+        }
+        let part = self.start..self.end;
+        Body::read(Piece::new(self.release(), part))
     }
 
     /// Takes the first `len` bytes out.
@@ -87,10 +97,15 @@ impl Input {
     }
 
     /// Gives the memory back, if it holds nothing.
-    pub(super) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.is_empty() {
-            memory::give(self.release());
+            self.clear();
         }
+    }
+
+    /// Forgets what there is.
+    pub(super) fn clear(&mut self) {
+        memory::give(self.release());
     }
 
     fn release(&mut self) -> Vec<u8> {

@@ -6,7 +6,6 @@
 //! [`Home`].
 
 mod answer;
-mod buffers;
 mod busy;
 mod connection;
 mod error;
@@ -18,7 +17,6 @@ mod spare_alarm;
 mod upgraded;
 mod upload;
 
-pub use buffers::recycle;
 pub use connection::{Connection, Home};
 pub use error::ExchangeError;
 pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, Sent, exchange};

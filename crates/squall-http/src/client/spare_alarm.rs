@@ -1,4 +1,4 @@
-//! `SpareAlarm`: timers that go from one exchange to the next.
+//! `SpareAlarm`: timers that go from one fetch to the next.
 //!
 //! Hardly any wait lasts as long as it may. So the timers that bound them stay on their
 //! thread, armed as they are; see [`Alarm`].
@@ -19,7 +19,7 @@ thread_local! {
 
 /// A timer that is taken from those of its thread and goes back there when it is dropped.
 #[derive(Debug)]
-pub struct SpareAlarm(pub(super) Alarm);
+pub struct SpareAlarm(Alarm);
 
 impl SpareAlarm {
     /// Ready at `due`, on the loop's clock

@@ -21,7 +21,7 @@ pub struct Upgraded {
 impl Upgraded {
     pub(super) fn new(busy: Busy, home: impl Home) -> Self {
         Self {
-            read_ahead: Bytes::copy_from_slice(busy.input.data()),
+            read_ahead: Bytes::copy_from_slice(busy.desk.input.data()),
             stream: busy.connection.stream,
             home: Box::new(home),
         }

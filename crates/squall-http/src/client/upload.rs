@@ -16,13 +16,15 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use squall_loop::Sleep;
 
-use super::buffers;
 use super::error::ExchangeError;
 use crate::body::Body;
 use crate::stream::Stream;
 use crate::wire::chunked;
 
-#[derive(Debug)]
+/// A head's memory is kept up to this size.
+const LARGE_HEAD: usize = 4 << 10;
+
+#[derive(Debug, Default)]
 pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
@@ -47,34 +49,45 @@ enum Length {
     Chunked,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Default for Length {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Stage {
     Body,
+    #[default]
     Flush,
     Done,
 }
 
 impl Upload {
-    /// Sends `head`, already written out, and `body`.
-    pub(super) fn new(head: Vec<u8>, body: Body, hold: Option<Duration>) -> Self {
-        let (length, stage) = match body.len() {
-            Some(0) => (Length::Fixed(0), Stage::Flush),
-            Some(length) => (Length::Fixed(length), Stage::Body),
-            None => (Length::Chunked, Stage::Body),
-        };
-        Self {
-            framing: head,
-            at: 0,
-            chunk: Bytes::new(),
-            tail: &[],
-            body,
-            length,
-            hold: (hold.filter(|_| stage == Stage::Body))
-                .map(|limit| Box::new(squall_loop::sleep(limit))),
-            stage,
-            failed: None,
-            written: 0,
-            starved: false,
+    /// Where the head is written before it [`begin`](Self::begin)s.
+    pub(super) fn head(&mut self) -> &mut Vec<u8> {
+        &mut self.framing
+    }
+
+    /// Sends the head and `body`.
+    pub(super) fn begin(&mut self, body: Body, hold: Option<Duration>) {
+        let length = body.len();
+        if length == Some(0) {
+            return;
+        }
+        self.body = body;
+        self.length = length.map_or(Length::Chunked, Length::Fixed);
+        self.stage = Stage::Body;
+        self.hold = hold.map(|limit| Box::new(squall_loop::sleep(limit)));
+    }
+
+    /// Forgets what there was to send; keeps some memory for the next head.
+    pub(super) fn clear(&mut self) {
+        let mut framing = std::mem::take(&mut self.framing);
+        framing.clear();
+        *self = Self::default();
+        if framing.capacity() <= LARGE_HEAD {
+            self.framing = framing;
         }
     }
 
@@ -91,7 +104,6 @@ impl Upload {
                 }
                 self.body = Body::empty();
                 self.chunk = Bytes::new();
-                buffers::give_head(std::mem::take(&mut self.framing));
                 Poll::Ready(())
             }
         }

@@ -56,20 +56,15 @@ pub(super) fn head(
     status_line(out, version, status);
     let mut has_type = false;
     let mut has_date = false;
-    let mut length = None;
     if !headers.is_empty() {
-        headers.write_some(out, |field, value| {
+        headers.write_some(out, |field| {
             match field {
                 WellKnown::Date => has_date = true,
                 WellKnown::ContentType => has_type = true,
-                WellKnown::ContentLength => {
-                    let text = std::str::from_utf8(value).ok();
-                    length = text.and_then(|text| text.parse().ok());
-                    return false;
-                }
-                WellKnown::Connection | WellKnown::KeepAlive | WellKnown::TransferEncoding => {
-                    return false;
-                }
+                WellKnown::ContentLength
+                | WellKnown::Connection
+                | WellKnown::KeepAlive
+                | WellKnown::TransferEncoding => return false,
                 _ => {}
             }
             true
@@ -86,7 +81,9 @@ pub(super) fn head(
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         // A HEAD is told what a GET would get, where that is known.
         Framing::None if is_head && !has_no_body(status) => {
-            if let Some(length) = length.or(body.len()) {
+            let told = headers.get_all("content-length").last();
+            let told = told.and_then(|told| std::str::from_utf8(told).ok()?.parse().ok());
+            if let Some(length) = told.or(body.len()) {
                 content_length(out, length);
             }
         }

@@ -156,7 +156,9 @@ impl RequestHead {
         keep_alive(self.version, self.known, &self.headers)
     }
 
-    fn path_and_query(&self) -> &str {
+    /// The path and the query as they came. Without a path, which an absolute target need
+    /// not have, it is empty or begins with the question mark.
+    pub fn path_and_query(&self) -> &str {
         match self.form {
             TargetForm::Absolute => {
                 target::split_absolute(&self.target).map_or("/", |(_, rest)| rest)
@@ -463,11 +465,10 @@ fn read_fields(
         } else {
             offset_of(header.value)
         };
-        out.push_parsed(
-            field,
-            (name.wrapping_sub(first), header.name.len()),
-            (value.wrapping_sub(first), header.value.len()),
-        );
+        let (name, value) = (name.wrapping_sub(first), value.wrapping_sub(first));
+        let name = name..name.wrapping_add(header.name.len());
+        let value = value..value.wrapping_add(header.value.len());
+        out.push_parsed(field, name, value);
     }
     out.end_parsed(section);
     if line_ends {

@@ -18,6 +18,7 @@
 //! ```
 
 use std::fmt;
+use std::ops::Range;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -40,23 +41,71 @@ pub struct Headers {
 #[derive(Clone, Copy)]
 struct Field {
     name: u32,
-    name_len: u32,
+    name_end: u32,
     value: u32,
-    value_len: u32,
+    value_end: u32,
     known: WellKnown,
+    /// Its line lies in the block just as it is written: `name: value CRLF`.
+    as_ours: bool,
 }
 
 impl Field {
     /// A span that does not fit in 32 bits, which no limit lets through, reads as another.
     #[inline]
-    fn new(known: WellKnown, name: (usize, usize), value: (usize, usize)) -> Self {
+    fn new(known: WellKnown, name: Range<usize>, value: Range<usize>, as_ours: bool) -> Self {
         Self {
             known,
-            name: name.0 as u32,
-            name_len: name.1 as u32,
-            value: value.0 as u32,
-            value_len: value.1 as u32,
+            name: name.start as u32,
+            name_end: name.end as u32,
+            value: value.start as u32,
+            value_end: value.end as u32,
+            as_ours,
         }
+    }
+
+    /// One whose line begins `at`, in our own notation.
+    #[inline]
+    fn of_line(known: WellKnown, at: usize, name_len: usize, value_len: usize) -> Self {
+        let name_end = at.wrapping_add(name_len);
+        let value = name_end.wrapping_add(2);
+        Self::new(
+            known,
+            at..name_end,
+            value..value.wrapping_add(value_len),
+            true,
+        )
+    }
+
+    /// Where the block holds the whole line, if it does so in our own notation.
+    #[inline]
+    fn line(&self) -> Option<Range<usize>> {
+        let end = (self.value_end as usize).saturating_add(2);
+        (self.as_ours).then_some(self.name as usize..end)
+    }
+}
+
+/// A field's line, for whoever wants to see more than which one it is.
+#[derive(Clone, Copy)]
+pub struct Line<'a>(&'a [u8], &'a Field);
+
+impl<'a> Line<'a> {
+    /// The name as it was sent.
+    #[inline]
+    pub fn name(self) -> &'a [u8] {
+        slice(self.0, self.1.name, self.1.name_end)
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(self) -> &'a [u8] {
+        slice(self.0, self.1.value, self.1.value_end)
+    }
+}
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its value may be a secret.
+        write!(f, "{}", self.name().escape_ascii())
     }
 }
 
@@ -132,10 +181,9 @@ impl Headers {
     /// The same with names as bytes, for whoever looks at every field of every message: that
     /// they are text costs more to find out than to compare them.
     pub fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| {
-            let name = slice(&self.block, field.name, field.name_len);
-            (name, self.value_of(field))
-        })
+        self.fields
+            .iter()
+            .map(|field| (self.name_bytes(field), self.value_of(field)))
     }
 
     /// Adds a field line after the others.
@@ -160,14 +208,80 @@ impl Headers {
         self.push(name.known, name.text, value)
     }
 
+    /// Adds a field whose value is a list, such as `Via`: the elements, and `, ` between
+    /// them (RFC 9110 section 5.6.1). Empty ones are left out.
+    pub fn append_list<'a>(
+        &mut self,
+        name: FieldName,
+        elements: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), InvalidHeader> {
+        let start = self.block.len();
+        self.block.extend_from_slice(name.text.as_bytes());
+        self.block.extend_from_slice(b": ");
+        let value = self.block.len();
+        for element in elements.into_iter().map(trim_ows) {
+            if !element.is_empty() {
+                if self.block.len() > value {
+                    self.block.extend_from_slice(b", ");
+                }
+                self.block.extend_from_slice(element);
+            }
+        }
+        let written = self.block.get(value..).unwrap_or_default();
+        let len = written.len();
+        let fits = match u32::try_from(self.block.len()) {
+            Ok(_) => check_value(name.text, written),
+            Err(_) => Err(InvalidHeader::new(name.text, Fault::TooLong)),
+        };
+        if fits.is_err() {
+            self.block.truncate(start);
+            return fits;
+        }
+        self.block.extend_from_slice(b"\r\n");
+        (self.fields).push(Field::of_line(name.known, start, name.text.len(), len));
+        Ok(())
+    }
+
+    /// Adds those fields of another message for which `keep` says so.
+    pub fn append_some(
+        &mut self,
+        from: &Headers,
+        mut keep: impl FnMut(WellKnown, Line<'_>) -> bool,
+    ) {
+        self.block.reserve(from.block.len() + from.fields.len());
+        // Lines that lie one behind the other are copied as one.
+        let mut run = 0..0;
+        for field in &from.fields {
+            if !keep(field.known, Line(&from.block, field)) {
+                continue;
+            }
+            let (name, value) = (from.name_bytes(field), from.value_of(field));
+            let line = field.line();
+            if line.as_ref().is_none_or(|line| line.start != run.end) {
+                self.block
+                    .extend_from_slice(from.block.get(run).unwrap_or_default());
+                run = line.clone().map_or(0..0, |line| line.start..line.start);
+            }
+            let Some(line) = line else {
+                let at = self.block.len();
+                super::encode::line(&mut self.block, name, value);
+                (self.fields).push(Field::of_line(field.known, at, name.len(), value.len()));
+                continue;
+            };
+            let at = self.block.len() + (line.start - run.start);
+            (self.fields).push(Field::of_line(field.known, at, name.len(), value.len()));
+            run.end = line.end;
+        }
+        self.block
+            .extend_from_slice(from.block.get(run).unwrap_or_default());
+    }
+
     /// Adds a field that was checked as a whole when the program was compiled.
     pub fn append_line(&mut self, line: FieldLine) {
-        let start = self.block.len();
-        let value = line.name_len + 2;
-        let value_len = line.text.len() - value - 2;
+        let at = self.block.len();
         self.block.extend_from_slice(line.text.as_bytes());
-        let (name, value) = ((start, line.name_len), (start + value, value_len));
-        self.fields.push(Field::new(line.known, name, value));
+        let value_len = line.text.len() - line.name_len - 4;
+        (self.fields).push(Field::of_line(line.known, at, line.name_len, value_len));
     }
 
     /// Replaces every field called `name` by one.
@@ -196,7 +310,7 @@ impl Headers {
         let before = self.fields.len();
         let block = &self.block;
         self.fields.retain(|field| {
-            !slice(block, field.name, field.name_len).eq_ignore_ascii_case(name.as_bytes())
+            !slice(block, field.name, field.name_end).eq_ignore_ascii_case(name.as_bytes())
         });
         let gone = before - self.fields.len();
         self.rewritten |= gone > 0;
@@ -206,23 +320,18 @@ impl Headers {
     /// Keeps the fields for which `keep` says so. Names are bytes, as in
     /// [`iter_bytes`](Self::iter_bytes).
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
-        self.retain_known(|_, name, value| keep(name, value));
+        self.retain_known(|_, line| keep(line.name(), line.value()));
     }
 
     /// The same for whoever asks for well-known fields.
-    pub fn retain_known(&mut self, mut keep: impl FnMut(WellKnown, &[u8], &[u8]) -> bool) {
+    pub fn retain_known(&mut self, mut keep: impl FnMut(WellKnown, Line<'_>) -> bool) {
         let Self { block, fields, .. } = self;
         let mut kept = 0;
         for at in 0..fields.len() {
             let Some(field) = fields.get(at).copied() else {
                 break;
             };
-            let name = slice(block, field.name, field.name_len);
-            if !keep(
-                field.known,
-                name,
-                slice(block, field.value, field.value_len),
-            ) {
+            if !keep(field.known, Line(block, &field)) {
                 continue;
             }
             if let Some(place) = fields.get_mut(kept) {
@@ -263,51 +372,33 @@ impl Headers {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self.rewritten {
             false => out.extend_from_slice(&self.block),
-            true => self.write_some(out, |_, _| true),
+            true => self.write_some(out, |_| true),
         }
     }
 
     /// Writes the fields for which `writes` says so, each as `name: value CRLF`.
     ///
     /// Lines that lie in the block just so, one behind the other, are copied as one.
-    pub(crate) fn write_some(
-        &self,
-        out: &mut Vec<u8>,
-        mut writes: impl FnMut(WellKnown, &[u8]) -> bool,
-    ) {
+    pub(crate) fn write_some(&self, out: &mut Vec<u8>, mut writes: impl FnMut(WellKnown) -> bool) {
         out.reserve(self.block.len() + self.fields.len());
-        let mut run = (0, 0);
+        let mut run = 0..0;
         for field in &self.fields {
-            let value = self.value_of(field);
-            if !writes(field.known, value) {
+            if !writes(field.known) {
                 continue;
             }
-            let line = self.line_of(field);
-            match line {
-                Some(line) if line.0 == run.1 => run.1 = line.1,
+            let line = field.line();
+            match &line {
+                Some(line) if line.start == run.end => run.end = line.end,
                 _ => {
-                    out.extend_from_slice(self.block.get(run.0..run.1).unwrap_or_default());
-                    run = line.unwrap_or_default();
+                    out.extend_from_slice(self.block.get(run).unwrap_or_default());
+                    run = line.clone().unwrap_or_default();
                 }
             }
             if line.is_none() {
-                let name = slice(&self.block, field.name, field.name_len);
-                super::encode::line(out, name, value);
+                super::encode::line(out, self.name_bytes(field), self.value_of(field));
             }
         }
-        out.extend_from_slice(self.block.get(run.0..run.1).unwrap_or_default());
-    }
-
-    /// Where the block holds the field's whole line, if it does so in our own notation.
-    #[inline]
-    fn line_of(&self, field: &Field) -> Option<(usize, usize)> {
-        let name_end = (field.name as usize).saturating_add(field.name_len as usize);
-        let value_end = (field.value as usize).saturating_add(field.value_len as usize);
-        let line_end = value_end.saturating_add(2);
-        (field.value as usize == name_end.saturating_add(2)
-            && self.block.get(name_end..field.value as usize) == Some(b": ")
-            && self.block.get(value_end..line_end) == Some(b"\r\n"))
-        .then_some((field.name as usize, line_end))
+        out.extend_from_slice(self.block.get(run).unwrap_or_default());
     }
 
     /// Starts over, for fields that are found one by one in a section that is read.
@@ -316,15 +407,27 @@ impl Headers {
         self.rewritten = true;
     }
 
-    /// A field, by the offset and length of its name and value in the section.
+    /// A field, by where its name and value lie in the section.
     #[inline]
     pub(super) fn push_parsed(
         &mut self,
         known: WellKnown,
-        name: (usize, usize),
-        value: (usize, usize),
+        name: Range<usize>,
+        value: Range<usize>,
     ) {
-        self.fields.push(Field::new(known, name, value));
+        self.fields.push(Field::new(known, name, value, false));
+    }
+
+    /// A field whose line begins at `at` of the section, and is `name: value CRLF`.
+    #[inline]
+    pub(super) fn push_line(
+        &mut self,
+        known: WellKnown,
+        at: usize,
+        name_len: usize,
+        value_len: usize,
+    ) {
+        (self.fields).push(Field::of_line(known, at, name_len, value_len));
     }
 
     /// The section.
@@ -350,9 +453,8 @@ impl Headers {
         let Some(field) = self.fields.get(index) else {
             return;
         };
-        let start = field.value as usize;
-        let end = start.saturating_add(field.value_len as usize);
-        for byte in self.block.get_mut(start..end).unwrap_or_default() {
+        let value = field.value as usize..field.value_end as usize;
+        for byte in self.block.get_mut(value).unwrap_or_default() {
             if matches!(*byte, b'\r' | b'\n') {
                 *byte = b' ';
             }
@@ -366,25 +468,25 @@ impl Headers {
             return Err(InvalidHeader::new(name, Fault::TooLong));
         }
         super::encode::line(&mut self.block, name.as_bytes(), value);
-        self.fields.push(Field::new(
-            known,
-            (start, name.len()),
-            (start + name.len() + 2, value.len()),
-        ));
+        (self.fields).push(Field::of_line(known, start, name.len(), value.len()));
         Ok(())
     }
 
     fn is_named(&self, field: &Field, name: &str) -> bool {
-        field.name_len as usize == name.len()
-            && slice(&self.block, field.name, field.name_len).eq_ignore_ascii_case(name.as_bytes())
+        self.name_bytes(field).eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn name_of(&self, field: &Field) -> &str {
-        std::str::from_utf8(slice(&self.block, field.name, field.name_len)).unwrap_or("")
+        std::str::from_utf8(self.name_bytes(field)).unwrap_or("")
+    }
+
+    #[inline]
+    fn name_bytes(&self, field: &Field) -> &[u8] {
+        slice(&self.block, field.name, field.name_end)
     }
 
     fn value_of(&self, field: &Field) -> &[u8] {
-        slice(&self.block, field.value, field.value_len)
+        slice(&self.block, field.value, field.value_end)
     }
 }
 
@@ -455,137 +557,10 @@ impl TryFrom<&HeaderMap> for Headers {
     }
 }
 
-fn slice(block: &[u8], start: u32, len: u32) -> &[u8] {
-    let start = start as usize;
-    block
-        .get(start..start.saturating_add(len as usize))
-        .unwrap_or_default()
+#[inline]
+fn slice(block: &[u8], start: u32, end: u32) -> &[u8] {
+    block.get(start as usize..end as usize).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in [
-            ("Host", "a.test"),
-            ("Accept", "a, b"),
-            ("X-Id", "1"),
-            ("accept", " , c\t,"),
-            ("x-id", "2"),
-        ] {
-            headers.append(name, value).unwrap();
-        }
-        headers
-    }
-
-    #[test]
-    fn lookup_ignores_case_and_keeps_order() {
-        let headers = sample();
-        assert_eq!(headers.get("x-ID"), Some("1"));
-        assert_eq!(headers.get_all("X-id").collect::<Vec<_>>(), [b"1", b"2"]);
-        assert_eq!(headers.count("accept"), 2);
-        assert_eq!(
-            headers.iter().map(|f| f.0).collect::<Vec<_>>(),
-            ["Host", "Accept", "X-Id", "accept", "x-id"]
-        );
-        assert!(!headers.contains("hos"));
-    }
-
-    #[test]
-    fn tokens_span_lines_and_skip_empty_elements() {
-        assert_eq!(
-            sample().tokens("ACCEPT").collect::<Vec<_>>(),
-            ["a", "b", "c"]
-        );
-        assert!(sample().has_token("accept", "C"));
-        let mut headers = Headers::new();
-        headers.append("Connection", b"\xff\xfe, close").unwrap();
-        assert_eq!(headers.tokens("connection").collect::<Vec<_>>(), ["close"]);
-        assert_eq!(headers.get("connection"), None);
-    }
-
-    #[test]
-    fn set_takes_the_place_of_the_first() {
-        let mut headers = sample();
-        headers.set("ACCEPT", "d").unwrap();
-        let names: Vec<_> = headers.iter().map(|f| f.0.to_owned()).collect();
-        assert_eq!(names, ["Host", "ACCEPT", "X-Id", "x-id"]);
-        assert!(headers.set("accept", "a\nb").is_err());
-        assert_eq!(
-            headers.get("accept"),
-            Some("d"),
-            "a refused value leaves the old one"
-        );
-        assert_eq!(headers.remove("x-id"), 2);
-        let mut text = Vec::new();
-        headers.write(&mut text);
-        assert_eq!(text, b"Host: a.test\r\nACCEPT: d\r\n");
-    }
-
-    #[test]
-    fn nothing_can_be_injected() {
-        for value in [
-            "a\r\nb", "a\nb", "a\rb", "a\0b", "a\x01b", "a\x7fb", "a\x0bb",
-        ] {
-            assert!(Headers::new().append("X", value).is_err(), "{value:?}");
-        }
-        for name in ["", " ", "a b", "a:", "a\r", "é", "a(", "\t"] {
-            assert!(Headers::new().append(name, "v").is_err(), "{name:?}");
-        }
-        let mut headers = Headers::new();
-        headers.append("X", b" \t \xe2\x9c\x93 y \t").unwrap();
-        assert_eq!(headers.get("x"), Some("\u{2713} y"));
-    }
-
-    #[test]
-    fn some_fields_are_written_as_one_by_one() {
-        let mut headers = Headers::new();
-        let section = b"A: 1\r\nB:2\r\nC:  3 \r\nD: \r\nE: 5\r\n\r\n";
-        headers.begin_parsed();
-        for (name, value, len) in [(0, 3, 1), (6, 8, 1), (11, 15, 1), (19, 22, 0), (24, 27, 1)] {
-            headers.push_parsed(WellKnown::Other, (name, 1), (value, len));
-        }
-        headers.end_parsed(section);
-        headers.append("F", "6").unwrap();
-        for kept in 0..64_u32 {
-            let keeps = |name: &[u8]| kept & (1 << (name[0] - b'A')) != 0;
-            let mut names = headers.iter_bytes();
-            let mut out = b"x".to_vec();
-            headers.write_some(&mut out, |_, _| keeps(names.next().unwrap().0));
-            let mut expected = b"x".to_vec();
-            for (name, value) in headers.iter_bytes().filter(|(name, _)| keeps(name)) {
-                crate::wire::encode::line(&mut expected, name, value);
-            }
-            assert_eq!(
-                out.escape_ascii().to_string(),
-                expected.escape_ascii().to_string()
-            );
-        }
-    }
-
-    #[test]
-    fn debug_hides_credentials() {
-        let mut headers = Headers::new();
-        headers.append("Authorization", "Bearer s3cret").unwrap();
-        headers.append("Set-Cookie", "s3cret=1").unwrap();
-        headers.append("X", b"\xff").unwrap();
-        let text = format!("{headers:?}");
-        assert!(!text.contains("s3cret"), "{text}");
-        assert!(
-            text.contains("Authorization: ***") && text.contains("X: \\xff"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn goes_to_a_map_and_back() {
-        let headers = sample();
-        let map = HeaderMap::from(&headers);
-        assert_eq!(map.get_all("accept").iter().count(), 2);
-        let back = Headers::try_from(&map).unwrap();
-        assert_eq!(back.len(), headers.len());
-        assert_eq!(back.get("host"), Some("a.test"));
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ pub mod peer;
 pub mod proxy;
 pub mod range;
 pub mod set_cookie;
+mod steps;
 pub mod target;
 pub mod uri;
 

@@ -52,7 +52,7 @@ async fn run(
     }
     loop {
         let replay = request.body.try_clone();
-        let body = std::mem::take(&mut request.body);
+        let mut body = std::mem::take(&mut request.body);
         let repeatable = replay.is_some() && is_idempotent(request);
 
         trace.enter(Phase::Queue);
@@ -100,12 +100,13 @@ async fn run(
             accept_encoding: request.accepted_codings(),
             close: request.close,
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
+            first_byte: said.and_then(|said| said.first_byte_timeout),
             upgrade: said.and_then(|said| said.upgrade.as_deref()),
             on_informational: said.and_then(|said| said.on_informational.as_deref()),
             on_head: said.and_then(|said| said.on_head.as_deref()),
         };
         let progress = &mut trace.progress;
-        let answer = exchange(connection, lease, &outgoing, body, &limits, progress).await;
+        let answer = exchange(connection, lease, &outgoing, &mut body, &limits, progress).await;
         if let (Some(jar), Ok(answer)) = (&defaults.cookie_jar, &answer) {
             jar.store(url.url(), &answer.head.headers);
         }
@@ -433,7 +434,6 @@ fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
     ExchangeLimits {
         idle: (!idle.is_zero()).then_some(idle),
         bounded: !total.is_zero() && total <= idle,
-        first_byte: request.said().and_then(|said| said.first_byte_timeout),
         ..ExchangeLimits::default()
     }
 }

@@ -7,17 +7,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use squall_http::client::{Answer, ExchangeLimits, Outgoing, exchange};
+use squall_http::client::{Answer, Connection, ExchangeLimits, Outgoing, exchange};
 use squall_http::{Body, Headers};
-use squall_loop::deadline;
+use squall_loop::coarse_remaining;
 use squall_loop::time::now;
 
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
 use super::fetch::{SAFE_REPEATS, Trace, guard, open, place};
+use super::pool::Lease;
 use super::proxy::Via;
 use super::request::Waits;
 use super::route::Route;
@@ -119,85 +120,80 @@ impl Origin {
     }
 }
 
+/// The body of a request that may have to be sent again.
+pub(crate) trait Replayable: Send {
+    /// The body from its start; an empty one where that is gone.
+    fn play(&mut self) -> Body;
+
+    /// Whether it can be had from its start now.
+    fn can_play(&self) -> bool;
+}
+
+/// No body.
+impl Replayable for () {
+    fn play(&mut self) -> Body {
+        Body::empty()
+    }
+
+    fn can_play(&self) -> bool {
+        true
+    }
+}
+
 /// Sends a request on and waits for the head of its answer.
 ///
-/// `outgoing` is sent as it is, to the `origin`. A body that can be had twice is sent again
-/// when the connection had been idle and was closed just then, if nothing had been sent, or
-/// if sending it twice does no harm: `idempotent`. It is silent for no longer than `idle`;
-/// zero is no limit.
+/// `outgoing` is sent as it is, to the `origin`. It is sent again when the connection had
+/// been idle and was closed just then, if the body can be had once more, and if nothing had
+/// been sent, or if sending it twice does no harm: `idempotent`.
 ///
 /// # Cancel safety
 /// Dropping it closes the connection.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async function would hold its parameters twice"
-)]
 pub(crate) fn hop<'a>(
     client: &'a AsyncHttpClient,
     origin: &'a Origin,
     outgoing: &'a Outgoing<'a>,
-    body: &'a mut Body,
-    idle: Duration,
+    body: &'a mut impl Replayable,
+    limits: &'a ExchangeLimits,
     idempotent: bool,
 ) -> impl Future<Output = Result<Answer, FetchError>> + Send + 'a {
+    let shared = client.shared();
+    let hop = Hop {
+        shared,
+        to: origin,
+        route: origin.route(&shared.defaults),
+        limits,
+        idempotent,
+    };
     async move {
-        let mut trace = Trace::begin(now());
-        let limits = limits(idle, trace.marks.begun);
-        let hop = Hop {
-            shared: client.shared(),
-            to: origin,
-            limits: &limits,
-            idempotent,
-        };
-        let sent = match hop.shared.check() {
-            Ok(()) => hop.run(outgoing, body, &mut trace).await,
-            Err(what) => Err(Cause::Invalid(what)),
+        // Apart, so that a handler that forwards stays small enough for quick memory.
+        let mut trace = Box::new(Trace::begin(now()));
+        let sent = match (hop.shared.check(), hop.route.relay(&hop.to.url)) {
+            (Err(what), _) => Err(Cause::Invalid(what)),
+            (Ok(()), None) => hop.send(outgoing, body, &mut trace).await,
+            (Ok(()), Some(via)) => Box::pin(hop.by_proxy(via, outgoing, body, &mut trace)).await,
         };
         sent.map_err(|cause| {
             let path = outgoing.target.split('?').next().unwrap_or_default();
-            trace.error(cause, format!("{}{path}", origin.as_str()))
+            trace.error(cause, format!("{}{path}", hop.to.as_str()))
         })
     }
 }
 
 /// Where a hop goes, and how.
-#[derive(Clone, Copy)]
 struct Hop<'a> {
     shared: &'a Shared,
     to: &'a Origin,
+    route: Arc<Route>,
     limits: &'a ExchangeLimits,
     idempotent: bool,
 }
 
-impl<'a> Hop<'a> {
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async function would hold its parameters twice"
-    )]
-    fn run(
-        self,
-        outgoing: &'a Outgoing<'a>,
-        body: &'a mut Body,
-        trace: &'a mut Trace,
-    ) -> impl Future<Output = Result<Answer, Cause>> + Send + 'a {
-        async move {
-            let route = self.to.route(&self.shared.defaults);
-            match route.relay(&self.to.url) {
-                None => self.send(&route, outgoing, body, trace).await,
-                Some(via) => {
-                    let relayed = self.by_proxy(&route, via, outgoing, body, trace);
-                    Box::pin(relayed).await
-                }
-            }
-        }
-    }
-
+impl Hop<'_> {
     async fn by_proxy(
-        self,
-        route: &Arc<Route>,
+        &self,
         via: &Via,
         outgoing: &Outgoing<'_>,
-        body: &mut Body,
+        body: &mut impl Replayable,
         trace: &mut Trace,
     ) -> Result<Answer, Cause> {
         let defaults = &self.shared.defaults;
@@ -210,58 +206,60 @@ impl<'a> Hop<'a> {
         if defaults.public_only {
             guard(self.shared, &Waits::of(defaults), &self.to.url, trace).await?;
         }
-        self.send(route, &outgoing, body, trace).await
+        self.send(&outgoing, body, trace).await
     }
 
     #[expect(
         clippy::manual_async_fn,
         reason = "an async function would hold its parameters twice"
     )]
-    fn send(
-        self,
-        route: &'a Arc<Route>,
+    fn send<'a>(
+        &'a self,
         outgoing: &'a Outgoing<'a>,
-        body: &'a mut Body,
+        body: &'a mut impl Replayable,
         trace: &'a mut Trace,
     ) -> impl Future<Output = Result<Answer, Cause>> + Send + 'a {
         async move {
-            let Self { shared, to, .. } = self;
-            let defaults = &shared.defaults;
+            let defaults = &self.shared.defaults;
             let mut stale = 0;
             loop {
                 trace.enter(Phase::Queue);
-                let again = body.try_clone();
-                let repeatable = self.idempotent && again.is_some();
+                let mut played = body.play();
                 let since = match stale {
                     0 if !defaults.public_only => trace.marks.begun,
                     _ => now(),
                 };
                 let limit = Waits::of(defaults).pool;
-                let (lease, queued) = place(shared, limit, &to.url, route, since).await?;
+                let place = place(self.shared, limit, &self.to.url, &self.route, since);
+                let (lease, queued) = place.await?;
                 // A request that could not be repeated asks the system whether the line is up.
+                let repeatable = self.idempotent && body.can_play();
                 let idle = match stale {
                     0 => lease.take_idle(queued, !repeatable),
                     _ => None,
                 };
                 let connection = match idle {
                     Some(connection) => connection,
-                    None => {
-                        let waits = Waits::of(defaults);
-                        Box::pin(open(shared, &waits, &to.url, route, &lease, trace)).await?
-                    }
+                    None => Box::pin(self.open(&lease, trace)).await?,
                 };
                 let reused = connection.is_used();
                 trace.enter(Phase::Write);
-                let (body_now, progress) = (std::mem::take(body), &mut trace.progress);
-                let sent = exchange(connection, lease, outgoing, body_now, self.limits, progress);
+                let progress = &mut trace.progress;
+                let sent = exchange(
+                    connection,
+                    lease,
+                    outgoing,
+                    &mut played,
+                    self.limits,
+                    progress,
+                );
                 match sent.await {
                     Ok(answer) => return Ok(answer),
                     Err(error)
                         if reused
                             && stale < SAFE_REPEATS
-                            && trace.may_repeat(&error, repeatable, again.is_some()) =>
+                            && trace.may_repeat(&error, self.idempotent, body.can_play()) =>
                     {
-                        *body = again.unwrap_or_default();
                         stale += 1;
                     }
                     Err(error) => return Err(Cause::Exchange(error)),
@@ -269,18 +267,18 @@ impl<'a> Hop<'a> {
             }
         }
     }
+
+    async fn open(&self, lease: &Lease, trace: &mut Trace) -> Result<Box<Connection>, Cause> {
+        let waits = Waits::of(&self.shared.defaults);
+        open(self.shared, &waits, &self.to.url, &self.route, lease, trace).await
+    }
 }
 
-/// The limit on silence, zero being none, and an end of the wait for the answer's head
-/// before the deadline of the handler.
-fn limits(idle: Duration, now: Instant) -> ExchangeLimits {
-    let idle = Some(idle).filter(|limit| !limit.is_zero());
-    let left = deadline().map(|due| leave_time_to_answer(due.saturating_duration_since(now)));
-    ExchangeLimits {
-        idle,
-        first_byte: left.filter(|left| idle.is_none_or(|idle| *left < idle)),
-        ..ExchangeLimits::default()
-    }
+/// How long an answer's head may take so that the handler can still say that it has not
+/// come, where that is less than the limit on silence; zero is none.
+pub(crate) fn first_byte_limit(idle: Duration) -> Option<Duration> {
+    let left = leave_time_to_answer(coarse_remaining()?);
+    (idle.is_zero() || left < idle).then_some(left)
 }
 
 /// What is different where a proxy gets the request as it is (RFC 9112 section 3.2.2).

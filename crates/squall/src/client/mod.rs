@@ -57,7 +57,7 @@ pub use dns_resolver::DnsResolver;
 pub use error::{FetchError, Phase, RequestSent};
 pub use event_source::{Event, EventSource};
 pub(crate) use fetch::harmless_twice;
-pub(crate) use hop::{Origin, hop};
+pub(crate) use hop::{Origin, Replayable, first_byte_limit, hop};
 pub use http_client::HttpClient;
 pub use multipart::{Multipart, MultipartError};
 pub use pool::PoolStats;

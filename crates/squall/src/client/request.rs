@@ -63,7 +63,7 @@ pub(super) struct Rare {
     pub(super) digest: Option<Credentials>,
     /// `Some(None)`: the file is where it usually is.
     pub(super) netrc: Option<Option<PathBuf>>,
-    pub(super) on_informational: Option<Arc<OnInformational>>,
+    pub(super) on_informational: Option<Arc<OnInformational<'static>>>,
     pub(super) on_head: Option<Arc<OnHead>>,
     pub(super) upgrade: Option<String>,
     /// The names of fields that are for one origin only.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use squall_http::client::{Sent, Upgraded, recycle};
+use squall_http::client::{Sent, Upgraded};
+use squall_http::memory::give_fields;
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, BodyError, Headers};
 use url::Url;
@@ -45,7 +46,7 @@ pub(super) struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        recycle(std::mem::take(&mut self.head));
+        give_fields(std::mem::take(&mut self.head.headers));
     }
 }
 

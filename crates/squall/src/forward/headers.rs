@@ -5,11 +5,11 @@
 //! own fields are added, which nothing that the client sent can take away (RFC 9110
 //! section 7.6.1, CVE-2022-31813).
 
-use std::fmt;
-use std::io::Write;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use squall_http::Headers;
+use squall_http::memory::take_fields;
 use squall_http::wire::head::Version;
 use squall_http::wire::names::{FieldLine, FieldName, WellKnown, is};
 
@@ -27,8 +27,8 @@ const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
 const X_FORWARDED_HTTP: FieldLine = FieldLine::new("X-Forwarded-Proto: http\r\n");
 const X_FORWARDED_HTTPS: FieldLine = FieldLine::new("X-Forwarded-Proto: https\r\n");
 
-/// As text.
-const LONGEST_ADDRESS: usize = 48;
+/// As text: eight groups, or six and an address of the older kind.
+const LONGEST_ADDRESS: usize = 45;
 
 /// Whether a field belongs to one hop, or is generated for each.
 fn is_of_one_hop(field: WellKnown) -> bool {
@@ -88,8 +88,9 @@ impl Nominated {
     }
 }
 
-/// What is told to the upstream of a request, found out before its fields are touched.
-pub(super) struct Said {
+/// A request as the upstream is told of it.
+pub(super) struct Said<'a> {
+    request: &'a Request,
     /// Whose fields are believed, if the peer is a trusted proxy.
     trusts: Option<ForwardedBy>,
     peer: Option<IpAddr>,
@@ -97,12 +98,11 @@ pub(super) struct Said {
     client: Option<IpAddr>,
     https: bool,
     /// The host that was asked for; empty if there is none.
-    host: Vec<u8>,
-    version: Version,
+    host: &'a [u8],
 }
 
-impl Said {
-    pub(super) fn of(request: &Request) -> Self {
+impl<'a> Said<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
         let settings = request.settings();
         let peer = request.exchange().remote_addr();
         let trusts = (settings.trusted_proxies.contains(peer)).then_some(settings.forwarded_by);
@@ -110,40 +110,40 @@ impl Said {
         let host = (told.as_ref().and_then(|told| told.host)).map(str::as_bytes);
         let https = told.as_ref().and_then(|told| told.https);
         Self {
+            request,
             trusts,
             peer: peer.ip(),
             client: told.as_ref().and_then(|told| told.client.ip()),
             https: https.unwrap_or_else(|| request.exchange().is_tls()),
-            host: (host.or_else(|| request.headers().get_bytes("host")))
-                .unwrap_or_default()
-                .to_owned(),
-            version: request.version(),
+            host: (host.or_else(|| request.headers().get_bytes("host"))).unwrap_or_default(),
         }
     }
 
     /// The host that was asked for, if there is one.
-    pub(super) fn host(self) -> Option<String> {
-        String::from_utf8(self.host)
-            .ok()
-            .filter(|host| !host.is_empty())
+    pub(super) fn host(&self) -> Option<&str> {
+        let host = std::str::from_utf8(self.host).ok();
+        host.filter(|host| !host.is_empty())
     }
 
-    /// Takes off what may not go along, and adds what we say.
-    pub(super) fn sanitise(&self, fields: &mut Headers, forward: &Options) {
+    /// The fields that go along, and what we say ourselves.
+    pub(super) fn sanitised(&self, forward: &Options) -> Headers {
+        let mut fields = take_fields();
         let mut nominated = Nominated::default();
-        let (mut chain, mut x_chain, mut via) = (None, None, None);
         let mut takes_trailers = false;
-        fields.retain_known(|field, name, value| {
+        let mut has_via = false;
+        fields.append_some(self.request.headers(), |field, line| {
             match field {
-                WellKnown::Other if !name.contains(&b'_') => return true,
-                WellKnown::Other => return forward.underscores && !is_alias(name),
-                WellKnown::Connection => nominated.note(value),
-                WellKnown::Te => takes_trailers |= has_word(value, b"trailers"),
-                WellKnown::Via => join(&mut via, value),
-                WellKnown::XForwardedFor => join(&mut x_chain, value),
-                WellKnown::XForwardedHost | WellKnown::XForwardedProto => {}
-                WellKnown::Forwarded if forward.forwarded => join(&mut chain, value),
-                WellKnown::Forwarded => return self.trusts == Some(ForwardedBy::Forwarded),
+                WellKnown::Other if !line.name().contains(&b'_') => return true,
+                WellKnown::Other => return forward.underscores && !is_alias(line.name()),
+                WellKnown::Connection => nominated.note(line.value()),
+                WellKnown::Te => takes_trailers |= has_word(line.value(), b"trailers"),
+                WellKnown::Via => has_via = true,
+                WellKnown::XForwardedFor
+                | WellKnown::XForwardedHost
+                | WellKnown::XForwardedProto => {}
+                WellKnown::Forwarded => {
+                    return !forward.forwarded && self.trusts == Some(ForwardedBy::Forwarded);
+                }
                 WellKnown::XForwarded | WellKnown::XRealIp => {
                     return self.trusts == Some(ForwardedBy::XForwarded);
                 }
@@ -151,35 +151,41 @@ impl Said {
             }
             false
         });
-        nominated.take_off(fields);
-        let believed = |by, name: &[u8]| self.trusts == Some(by) && !nominated.has(name);
-        if takes_trailers && self.version == Version::Http11 {
+        nominated.take_off(&mut fields);
+        let believed = |by, name: &[u8]| {
+            let is_believed = self.trusts == Some(by) && !nominated.has(name);
+            is_believed.then(|| self.request.headers())
+        };
+        if takes_trailers && self.request.version() == Version::Http11 {
             fields.append_line(TE_TRAILERS);
         }
-        let x_chain = x_chain.filter(|_| believed(ForwardedBy::XForwarded, b"x-forwarded-for"));
-        self.say(fields, x_chain);
+        self.say(
+            &mut fields,
+            believed(ForwardedBy::XForwarded, b"x-forwarded-for"),
+        );
         if forward.forwarded {
-            let chain = chain.filter(|_| believed(ForwardedBy::Forwarded, b"forwarded"));
-            add(fields, FORWARDED, self.elements(chain));
+            self.say_forwarded(&mut fields, believed(ForwardedBy::Forwarded, b"forwarded"));
         }
-        add_via(fields, via, self.version);
+        let via = has_via.then(|| self.request.headers().get_all("via"));
+        add_via(&mut fields, via, self.request.version());
+        fields
     }
 
-    /// Adds `X-Forwarded-For`, `-Host` and `-Proto`.
-    fn say(&self, fields: &mut Headers, chain: Option<Vec<u8>>) {
-        let mut words = chain.unwrap_or_else(|| Vec::with_capacity(LONGEST_ADDRESS));
-        if let Some(client) = self.client_told_by(ForwardedBy::Forwarded) {
-            list(&mut words, format_args!("{client}"));
-        }
-        match self.peer {
-            Some(IpAddr::V4(peer)) => dotted(&mut words, peer),
-            Some(peer) => list(&mut words, format_args!("{peer}")),
-            // RFC 7239 section 6.3 has a word for a peer without an address.
-            None => list(&mut words, format_args!("unknown")),
-        }
-        add(fields, X_FORWARDED_FOR, words);
+    /// Adds `X-Forwarded-For`, behind what is `believed` of the one before, `-Host` and
+    /// `-Proto`.
+    fn say(&self, fields: &mut Headers, believed: Option<&Headers>) {
+        let client = self.client_told_by(ForwardedBy::Forwarded);
+        let client = client.map(AddressText::of);
+        // RFC 7239 section 6.3 has a word for a peer without an address.
+        let peer = self.peer.map(AddressText::of);
+        let peer = peer.as_ref().map_or(&b"unknown"[..], AddressText::as_bytes);
+        let client = client.as_ref().map(AddressText::as_bytes);
+        let chain = believed
+            .into_iter()
+            .flat_map(|it| it.get_all("x-forwarded-for"));
+        add_list(fields, X_FORWARDED_FOR, chain.chain(client).chain([peer]));
         if !self.host.is_empty() {
-            add(fields, X_FORWARDED_HOST, &self.host);
+            add_list(fields, X_FORWARDED_HOST, [self.host]);
         }
         fields.append_line(match self.https {
             true => X_FORWARDED_HTTPS,
@@ -187,21 +193,24 @@ impl Said {
         });
     }
 
-    /// The value of `Forwarded`, with this hop's element (RFC 7239 section 4).
-    fn elements(&self, chain: Option<Vec<u8>>) -> Vec<u8> {
-        let mut words = chain.unwrap_or_default();
-        if let Some(client) = self.client_told_by(ForwardedBy::XForwarded) {
-            node(&mut words, Some(client));
-        }
-        node(&mut words, self.peer);
+    /// Adds `Forwarded`, with this hop's element (RFC 7239 section 4).
+    fn say_forwarded(&self, fields: &mut Headers, believed: Option<&Headers>) {
+        let client = self.client_told_by(ForwardedBy::XForwarded);
+        let client = client.map(|client| node(Some(client)));
+        let mut hop = node(self.peer).into_bytes();
         // What can be in a host needs no escape between quotes.
         if !self.host.is_empty() {
-            words.extend_from_slice(b";host=\"");
-            words.extend_from_slice(&self.host);
-            words.push(b'"');
+            hop.extend_from_slice(b";host=\"");
+            hop.extend_from_slice(self.host);
+            hop.push(b'"');
         }
-        append(&mut words, format_args!(";proto={}", self.proto()));
-        words
+        hop.extend_from_slice(match self.https {
+            true => b";proto=https",
+            false => b";proto=http",
+        });
+        let client = client.as_ref().map(String::as_bytes);
+        let chain = believed.into_iter().flat_map(|it| it.get_all("forwarded"));
+        add_list(fields, FORWARDED, chain.chain(client).chain([&hop[..]]));
     }
 
     /// The client, if a trusted proxy has named it in the other family's words.
@@ -209,16 +218,12 @@ impl Said {
         let client = self.client.filter(|_| self.trusts == Some(by))?;
         (self.peer != Some(client)).then_some(client)
     }
-
-    fn proto(&self) -> &'static str {
-        if self.https { "https" } else { "http" }
-    }
 }
 
 /// Takes off again what a program may have put there although it is generated.
 pub(super) fn take_off_generated(fields: &mut Headers) {
-    fields.retain_known(|field, _, value| match field {
-        WellKnown::Te => value == b"trailers",
+    fields.retain_known(|field, line| match field {
+        WellKnown::Te => line.value() == b"trailers",
         field => !is_of_one_hop(field),
     });
 }
@@ -226,11 +231,11 @@ pub(super) fn take_off_generated(fields: &mut Headers) {
 /// Takes off what of the upstream's answer does not go to the client, and adds our `Via`.
 pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
     let mut nominated = Nominated::default();
-    let mut via = None;
-    fields.retain_known(|field, _, value| {
+    let mut via: Option<Vec<Vec<u8>>> = None;
+    fields.retain_known(|field, line| {
         match field {
-            WellKnown::Connection => nominated.note(value),
-            WellKnown::Via => join(&mut via, value),
+            WellKnown::Connection => nominated.note(line.value()),
+            WellKnown::Via => via.get_or_insert_default().push(line.value().to_owned()),
             WellKnown::AltSvc => {}
             // The length of what a GET would answer is all that says it here.
             WellKnown::ContentLength => return head_only,
@@ -239,6 +244,7 @@ pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
         false
     });
     nominated.take_off(fields);
+    let via = via.as_ref().map(|via| via.iter().map(Vec::as_slice));
     add_via(fields, via, Version::Http11);
 }
 
@@ -250,26 +256,18 @@ fn is_alias(name: &[u8]) -> bool {
 }
 
 /// Adds who relayed the message before, and us.
-fn add_via(fields: &mut Headers, before: Option<Vec<u8>>, version: Version) {
+fn add_via<'a>(
+    fields: &mut Headers,
+    before: Option<impl Iterator<Item = &'a [u8]>>,
+    version: Version,
+) {
     let (us, alone) = match version {
-        Version::Http10 => ("1.0 squall", VIA_1_0),
-        Version::Http11 => ("1.1 squall", VIA_1_1),
+        Version::Http10 => (&b"1.0 squall"[..], VIA_1_0),
+        Version::Http11 => (&b"1.1 squall"[..], VIA_1_1),
     };
     match before {
         None => fields.append_line(alone),
-        Some(mut words) => {
-            list(&mut words, format_args!("{us}"));
-            add(fields, VIA, words);
-        }
-    }
-}
-
-/// Adds a field's value to those of the same name before it.
-fn join(joined: &mut Option<Vec<u8>>, value: &[u8]) {
-    if !value.is_empty() {
-        let words = joined.get_or_insert_default();
-        separate(words);
-        words.extend_from_slice(value);
+        Some(before) => add_list(fields, VIA, before.chain([us])),
     }
 }
 
@@ -279,46 +277,77 @@ fn has_word(value: &[u8], word: &[u8]) -> bool {
     words.any(|it| it.eq_ignore_ascii_case(word))
 }
 
-/// Adds an element to a list.
-fn list(words: &mut Vec<u8>, element: fmt::Arguments<'_>) {
-    separate(words);
-    append(words, element);
+/// Adds a list. What is made of field values and of our own words is a field value.
+fn add_list<'a>(
+    fields: &mut Headers,
+    name: FieldName,
+    elements: impl IntoIterator<Item = &'a [u8]>,
+) {
+    let _ = fields.append_list(name, elements);
 }
 
-fn separate(words: &mut Vec<u8>) {
-    if !words.is_empty() {
-        words.extend_from_slice(b", ");
-    }
-}
-
-/// Adds an address to a list: that of each request, for which formatting is slow.
-fn dotted(words: &mut Vec<u8>, address: Ipv4Addr) {
-    separate(words);
-    for (at, octet) in address.octets().into_iter().enumerate() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-        let leading = usize::from(octet < 100) + usize::from(octet < 10);
-        words.extend((at > 0).then_some(b'.'));
-        words.extend(digits.into_iter().skip(leading));
-    }
-}
-
-/// Adds the element of a `Forwarded` that names an address.
-fn node(words: &mut Vec<u8>, address: Option<IpAddr>) {
+/// What an element of a `Forwarded` begins with: who it was.
+fn node(address: Option<IpAddr>) -> String {
     match address {
-        Some(IpAddr::V4(address)) => list(words, format_args!("for={address}")),
-        Some(IpAddr::V6(address)) => list(words, format_args!("for=\"[{address}]\"")),
-        None => list(words, format_args!("for=unknown")),
+        Some(IpAddr::V4(address)) => format!("for={address}"),
+        Some(IpAddr::V6(address)) => format!("for=\"[{address}]\""),
+        None => "for=unknown".to_owned(),
     }
 }
 
-/// Writing to memory succeeds.
-fn append(words: &mut Vec<u8>, text: fmt::Arguments<'_>) {
-    let _ = words.write_fmt(text);
+/// An address as text, without memory of its own: each request is sent with one.
+struct AddressText {
+    bytes: [u8; LONGEST_ADDRESS],
+    len: usize,
 }
 
-/// Adds a field. What is made of field values and of our own words is a field value.
-fn add(fields: &mut Headers, name: FieldName, value: impl AsRef<[u8]>) {
-    let _ = fields.append_named(name, value);
+impl AddressText {
+    fn of(address: IpAddr) -> Self {
+        let mut text = Self {
+            bytes: [0; LONGEST_ADDRESS],
+            len: 0,
+        };
+        match address {
+            IpAddr::V4(address) => text.dotted(address),
+            // There is room for the longest.
+            IpAddr::V6(address) => drop(write!(text, "{address}")),
+        }
+        text
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Formatting is slow for what nearly each request has.
+    fn dotted(&mut self, address: Ipv4Addr) {
+        for (at, octet) in address.octets().into_iter().enumerate() {
+            if at > 0 {
+                self.push(b'.');
+            }
+            if octet > 99 {
+                self.push(b'0' + octet / 100);
+            }
+            if octet > 9 {
+                self.push(b'0' + octet / 10 % 10);
+            }
+            self.push(b'0' + octet % 10);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+}
+
+impl Write for AddressText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| self.push(byte));
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -327,12 +356,17 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_usual() {
-        for address in ["0.0.0.0", "1.20.100.9", "255.255.255.255", "10.99.199.200"] {
-            let mut words = Vec::new();
-            dotted(&mut words, address.parse().expect("an address"));
-            assert_eq!(words, address.as_bytes());
-            dotted(&mut words, address.parse().expect("an address"));
-            assert_eq!(words, format!("{address}, {address}").as_bytes());
+        for address in [
+            "0.0.0.0",
+            "1.20.100.9",
+            "255.255.255.255",
+            "10.99.199.200",
+            "::1",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "::ffff:255.255.255.255",
+        ] {
+            let text = AddressText::of(address.parse().expect("an address"));
+            assert_eq!(text.as_bytes(), address.as_bytes());
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Method;
-use squall_http::client::Outgoing;
-use squall_http::{Body, Headers};
+use squall_http::Headers;
+use squall_http::client::{ExchangeLimits, Outgoing};
 use squall_loop::{IoLoop, with_timeout};
 
 use super::upstream::Upstream;
@@ -82,20 +82,14 @@ impl HealthCheck {
             accept_encoding: None,
             close: false,
             expect_continue: None,
+            first_byte: None,
             upgrade: None,
             on_informational: None,
             on_head: None,
         };
-        let mut body = Body::empty();
+        let (origin, limits, mut body) = (&upstream.origin, ExchangeLimits::default(), ());
         let asked = async {
-            let sent = hop(
-                client,
-                &upstream.origin,
-                &outgoing,
-                &mut body,
-                Duration::ZERO,
-                true,
-            );
+            let sent = hop(client, origin, &outgoing, &mut body, &limits, true);
             let mut answer = sent.await.ok()?;
             // Its connection is closed if there is more, or it fails.
             let _ = answer.body.collect(ANSWER).await;

@@ -37,19 +37,23 @@ pub use rewrite::Onward;
 pub use upstream::{UpstreamState, UpstreamStats};
 pub use upstreams::Upstreams;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use squall_http::Headers;
 use squall_http::client::{Answer, Outgoing};
-use squall_http::server::Response;
+use squall_http::memory::give_fields;
+use squall_http::server::{Exchange, Response};
 use squall_http::wire::head::Version;
 
 use crate::Request;
-use crate::client::{FetchError, Phase, RequestSent, harmless_twice, hop};
+use crate::client::{
+    FetchError, Phase, Replayable, RequestSent, first_byte_limit, harmless_twice, hop,
+};
 use options::Options;
 use replay::Replay;
-use upstream::InFlight;
+use upstream::{InFlight, Upstream};
 
 /// How long an upstream may take to agree to a body.
 const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -89,21 +93,25 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let idempotent = harmless_twice(request.method(), request.headers());
     let key = to.upstreams.key(request);
     let onward = Onward::of(request, to)?;
-    let method = request.method().clone();
     let mut body = Replay::of(request.take_body(), to.replay_buffer);
-    let inform = informs(request);
-    let members = to.upstreams.members(&to.client, request.exchange().clone());
-    let members = members.await?;
-    let mut tried = Vec::new();
-    let mut failed = None;
+    let (method, exchange) = (request.method(), request.exchange());
+    let inform = informs(exchange, request.version());
+    let members = to.upstreams.members(&to.client, exchange).await?;
+    let mut failures: Option<Box<Failures>> = None;
     loop {
-        let in_flight = match to.upstreams.pick(&members, &tried, key) {
+        let tried = failures
+            .as_ref()
+            .map_or(&[][..], |failures| &failures.tried);
+        let in_flight = match to.upstreams.pick(&members, tried, key) {
             Ok(in_flight) => in_flight,
-            Err(none) => return Err(failed.map_or(none, ForwardError::from_fetch)),
+            Err(none) => {
+                let last = failures.and_then(|failures| failures.last);
+                return Err(last.map_or(none, ForwardError::from_fetch));
+            }
         };
-        let upstream = in_flight.upstream().clone();
+        let upstream = in_flight.upstream();
         let outgoing = Outgoing {
-            method: &method,
+            method,
             target: &onward.target,
             host: (onward.host.as_deref()).unwrap_or(upstream.origin.authority()),
             headers: &onward.headers,
@@ -111,42 +119,41 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             accept_encoding: None,
             close: false,
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
-            upgrade: protocol.as_deref(),
+            first_byte: first_byte_limit(to.idle_timeout),
+            upgrade: protocol,
             on_informational: Some(&inform),
             on_head: None,
         };
-        let (client, origin) = (&to.client, &upstream.origin);
-        let mut played = body.play();
-        let sent = hop(
-            client,
-            origin,
-            &outgoing,
-            &mut played,
-            to.idle_timeout,
-            idempotent,
-        );
+        let (client, origin, limits) = (&to.client, &upstream.origin, &to.limits);
+        let sent = hop(client, origin, &outgoing, &mut body, limits, idempotent);
         let error = match sent.await {
             Ok(answer) => {
                 upstream.has_answered();
-                // Their memory is for the client's next request.
-                *request.headers_mut() = onward.headers;
-                let protocol = protocol.as_deref();
+                give_fields(onward.headers);
                 return answered(request, to, protocol, answer, in_flight);
             }
             Err(error) => error,
         };
         if is_its_fault(&error) {
-            to.upstreams.has_failed(&members, &upstream);
+            to.upstreams.has_failed(&members, upstream);
         }
-        tried.push(upstream);
+        let failures = failures.get_or_insert_default();
+        failures.tried.push(upstream.clone());
         if !is_safe_elsewhere(&error, idempotent)
             || !body.can_play()
-            || !to.upstreams.may_retry(tried.len(), members.len())
+            || !(to.upstreams).may_retry(failures.tried.len(), members.len())
         {
             return Err(ForwardError::from_fetch(error));
         }
-        failed = Some(error);
+        failures.last = Some(error);
     }
+}
+
+/// What has failed of a request, if anything has.
+#[derive(Default)]
+struct Failures {
+    tried: Vec<Arc<Upstream>>,
+    last: Option<FetchError>,
 }
 
 /// The upstream's answer as the client gets it.
@@ -167,9 +174,11 @@ fn answered(
 }
 
 /// Passes interim answers on. 100 is not among them: whoever reads the body sends it.
-fn informs(request: &Request) -> impl Fn(StatusCode, &Headers) + Send + Sync + use<> {
-    let exchange = request.exchange().clone();
-    let knows = request.version() == Version::Http11;
+fn informs(
+    exchange: &Exchange,
+    version: Version,
+) -> impl Fn(StatusCode, &Headers) + Send + Sync + use<'_> {
+    let knows = version == Version::Http11;
     move |status, fields| {
         if knows && status != StatusCode::CONTINUE {
             let mut fields = fields.clone();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use squall_http::client::ExchangeLimits;
 use squall_http::server::Response;
 
 use super::relay;
@@ -18,6 +19,16 @@ use crate::{Request, Result};
 /// Connections in use that a client of our own has at most: per upstream, and in all. As
 /// many are kept for a while: what was in use a moment ago will be again.
 const CONNECTIONS: (usize, usize) = (1024, 4096);
+
+/// How long nothing may move.
+const IDLE: Duration = Duration::from_secs(60);
+
+fn limits(idle: Duration) -> ExchangeLimits {
+    ExchangeLimits {
+        idle: Some(idle).filter(|idle| !idle.is_zero()),
+        ..ExchangeLimits::default()
+    }
+}
 
 /// Where requests go, and what they look like there.
 ///
@@ -38,7 +49,10 @@ pub(super) struct Options {
     pub(super) preserve_host: bool,
     pub(super) underscores: bool,
     pub(super) forwarded: bool,
+    /// How long nothing may move; zero: there is no limit.
     pub(super) idle_timeout: Duration,
+    /// The same among the limits of an exchange.
+    pub(super) limits: ExchangeLimits,
     pub(super) replay_buffer: usize,
     pub(super) upgrades: Vec<String>,
     pub(super) rewrite: Option<Rewrite>,
@@ -65,7 +79,8 @@ impl Forward {
             preserve_host: false,
             underscores: false,
             forwarded: false,
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: IDLE,
+            limits: limits(IDLE),
             replay_buffer: 64 << 10,
             upgrades: Vec::new(),
             rewrite: None,
@@ -122,7 +137,8 @@ impl Forward {
     /// begins: a large body may take as long as it moves. A tunnel in which nothing moves
     /// for so long is closed.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.options().idle_timeout = limit;
+        let options = self.options();
+        (options.idle_timeout, options.limits) = (limit, limits(limit));
         self
     }
 

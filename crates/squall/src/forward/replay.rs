@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use squall_http::{Body, BodyError, BodyStream, Headers};
 
+use crate::client::Replayable;
+
 /// A request's body, for as often as it may be sent.
 pub(super) enum Replay {
     /// It is in memory, or there is none.
@@ -28,25 +30,6 @@ impl Replay {
         }
     }
 
-    /// The body from its start; an empty one where that is gone.
-    pub(super) fn play(&mut self) -> Body {
-        let body = match self {
-            Self::Whole(body) => body.try_clone(),
-            Self::Taped(tape) => tape.play(),
-            Self::Once(body) => body.take(),
-        };
-        body.unwrap_or_default()
-    }
-
-    /// Whether it can be had from its start.
-    pub(super) fn can_play(&self) -> bool {
-        match self {
-            Self::Whole(_) => true,
-            Self::Taped(tape) => lock(&tape.shared).records,
-            Self::Once(body) => body.is_some(),
-        }
-    }
-
     /// Whether nothing was read of it.
     pub(super) fn is_new(&self) -> bool {
         match self {
@@ -55,6 +38,25 @@ impl Replay {
                 let state = lock(&tape.shared);
                 state.records && state.kept.is_empty()
             }
+            Self::Once(body) => body.is_some(),
+        }
+    }
+}
+
+impl Replayable for Replay {
+    fn play(&mut self) -> Body {
+        let body = match self {
+            Self::Whole(body) => body.try_clone(),
+            Self::Taped(tape) => tape.play(),
+            Self::Once(body) => body.take(),
+        };
+        body.unwrap_or_default()
+    }
+
+    fn can_play(&self) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Taped(tape) => lock(&tape.shared).records,
             Self::Once(body) => body.is_some(),
         }
     }
@@ -95,7 +97,9 @@ impl Tape {
 
     /// The body from its start; `None` once more was read than is kept.
     fn play(&self) -> Option<Body> {
-        play(&self.shared)
+        let records = lock(&self.shared).records;
+        let shared = self.shared.clone();
+        records.then(|| Body::stream(Reader { shared, at: 0 }))
     }
 }
 
@@ -103,16 +107,6 @@ impl Drop for Tape {
     fn drop(&mut self) {
         lock(&self.shared).records = false;
     }
-}
-
-fn play(shared: &Shared) -> Option<Body> {
-    let records = lock(shared).records;
-    records.then(|| {
-        Body::stream(Reader {
-            shared: shared.clone(),
-            at: 0,
-        })
-    })
 }
 
 fn lock(shared: &Shared) -> MutexGuard<'_, State> {
@@ -164,9 +158,5 @@ impl BodyStream for Reader {
 
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
         lock(&self.shared).source.take_trailers()
-    }
-
-    fn replay(&self) -> Option<Body> {
-        play(&self.shared)
     }
 }

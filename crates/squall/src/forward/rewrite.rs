@@ -21,26 +21,19 @@ pub(super) type Rewrite = Arc<dyn Fn(&Request, &mut Onward) -> Result<()> + Send
 pub struct Onward {
     pub(super) headers: Headers,
     pub(super) target: String,
-    pub(super) host: Option<String>,
+    pub(super) host: Option<Box<str>>,
 }
 
 impl Onward {
     /// What is sent of a request: sanitised, changed by the program, and only then ours.
-    pub(super) fn of(request: &mut Request, to: &Options) -> Result<Self, ForwardError> {
+    pub(super) fn of(request: &Request, to: &Options) -> Result<Self, ForwardError> {
         let said = Said::of(request);
-        let target = to.mapping.target(request.path(), request.query());
+        let target = to.mapping.target(request.head().path_and_query());
         let mut onward = Self {
             target: target.map_err(ForwardError::path)?,
-            headers: match to.rewrite {
-                Some(_) => request.headers().clone(),
-                None => std::mem::take(request.headers_mut()),
-            },
-            host: None,
+            headers: said.sanitised(to),
+            host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
         };
-        said.sanitise(&mut onward.headers, to);
-        if to.preserve_host {
-            onward.host = said.host();
-        }
         if let Some(rewrite) = &to.rewrite {
             rewrite(request, &mut onward).map_err(ForwardError::rewrite)?;
             headers::take_off_generated(&mut onward.headers);
@@ -86,7 +79,7 @@ impl Onward {
         if host.is_empty() || !is_authority(host.as_bytes()) {
             return Err(Error::internal(format!("{host:?} is no host")));
         }
-        self.host = Some(host);
+        self.host = Some(host.into());
         Ok(())
     }
 }

@@ -26,8 +26,14 @@ impl Mapping {
     /// The upstream's target for a path and query, which keep their bytes.
     ///
     /// Dot segments would lead out of a mapped path at the upstream, so they are refused.
-    pub(super) fn target(&self, path: &str, query: Option<&str>) -> Result<String, &'static str> {
+    pub(super) fn target(&self, whole: &str) -> Result<String, &'static str> {
         let is_mapped = !self.base.is_empty() || !self.strip.is_empty();
+        let has_path = !whole.is_empty() && !whole.starts_with('?');
+        if !is_mapped && has_path {
+            return Ok(whole.to_owned());
+        }
+        let (path, query) = whole.split_at(whole.find('?').unwrap_or(whole.len()));
+        let path = if has_path { path } else { "/" };
         if is_mapped && has_dot_segments(path) {
             return Err("it holds dot segments");
         }
@@ -35,18 +41,11 @@ impl Mapping {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
             _ => path,
         };
-        let query_len = query.map_or(0, |query| query.len() + 1);
-        let mut target = String::with_capacity(self.base.len() + stripped.len() + query_len + 1);
-        target.push_str(&self.base);
-        target.push_str(stripped);
-        if target.is_empty() {
-            target.push('/');
-        }
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
-        }
-        Ok(target)
+        let slash = match self.base.is_empty() && stripped.is_empty() {
+            true => "/",
+            false => "",
+        };
+        Ok([&self.base, stripped, slash, query].concat())
     }
 }
 
@@ -76,24 +75,24 @@ mod tests {
         mapped.strip("/forward/");
         let mut stripped = Mapping::onto("");
         stripped.strip("/forward");
-        for (mapping, path, query, expected) in [
-            (&plain, "/", None, "/"),
-            (
-                &plain,
-                "/a%2Fb//c;d",
-                Some("q=%zz&&"),
-                "/a%2Fb//c;d?q=%zz&&",
-            ),
-            (&plain, "/a/../b", None, "/a/../b"),
-            (&mapped, "/forward/a", Some(""), "/base/a?"),
-            (&mapped, "/forward", None, "/base"),
-            (&mapped, "/forwarding", None, "/base/forwarding"),
-            (&stripped, "/forward", None, "/"),
-            (&stripped, "/forward/a.b", None, "/a.b"),
-            (&stripped, "/forward", Some("a"), "/?a"),
+        for (mapping, whole, expected) in [
+            (&plain, "/", "/"),
+            (&plain, "/a%2Fb//c;d?q=%zz&&", "/a%2Fb//c;d?q=%zz&&"),
+            (&plain, "/a/../b", "/a/../b"),
+            (&plain, "*", "*"),
+            (&plain, "", "/"),
+            (&plain, "?a", "/?a"),
+            (&mapped, "/forward/a?", "/base/a?"),
+            (&mapped, "/forward", "/base"),
+            (&mapped, "/forwarding", "/base/forwarding"),
+            (&mapped, "", "/base/"),
+            (&stripped, "/forward", "/"),
+            (&stripped, "/forward/a.b", "/a.b"),
+            (&stripped, "/forward?a", "/?a"),
+            (&stripped, "/a?b=/..", "/a?b=/.."),
         ] {
-            let target = mapping.target(path, query);
-            assert_eq!(target.as_deref(), Ok(expected), "{path}");
+            let target = mapping.target(whole);
+            assert_eq!(target.as_deref(), Ok(expected), "{whole}");
         }
     }
 
@@ -108,7 +107,7 @@ mod tests {
             "/forward/a%2f..%2fx",
             "/forward/.",
         ] {
-            assert!(mapped.target(path, None).is_err(), "{path}");
+            assert!(mapped.target(path).is_err(), "{path}");
         }
     }
 }

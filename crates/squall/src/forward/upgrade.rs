@@ -18,7 +18,7 @@ use super::upstream::InFlight;
 use crate::Request;
 
 /// The protocol that a request asks for, if it may.
-pub(super) fn wanted(request: &Request, forward: &Options) -> Option<String> {
+pub(super) fn wanted<'a>(request: &Request, forward: &'a Options) -> Option<&'a str> {
     if forward.upgrades.is_empty() || !request.head().known().upgrade() {
         return None;
     }
@@ -29,7 +29,8 @@ pub(super) fn wanted(request: &Request, forward: &Options) -> Option<String> {
         && fields.has_token("connection", "upgrade");
     let protocol = only_token(fields, "upgrade").filter(|_| asks)?;
     let allowed = &forward.upgrades;
-    (allowed.iter().find(|it| it.eq_ignore_ascii_case(protocol))).cloned()
+    let allowed = allowed.iter().find(|it| it.eq_ignore_ascii_case(protocol));
+    allowed.map(String::as_str)
 }
 
 /// The client's 101, and the tunnel behind it.

@@ -191,16 +191,16 @@ impl Set {
     pub(super) async fn members(
         self: &Arc<Self>,
         client: &AsyncHttpClient,
-        exchange: Exchange,
+        exchange: &Exchange,
     ) -> Result<Arc<[Arc<Upstream>]>, ForwardError> {
         let members = match &self.members {
             Members::Fixed(members) => members.clone(),
-            Members::Named(names) => (names.members(client).await)
+            Members::Named(names) => (Box::pin(names.members(client)).await)
                 .map_err(|error| ForwardError::unavailable(error.to_string()))?,
             Members::Invalid(why) => return Err(ForwardError::invalid(why.clone())),
         };
         if let Some(check) = &self.check {
-            check.begin(self, client, &exchange);
+            check.begin(self, client, exchange);
         }
         if members.len() > 1 {
             let saved = |saved: u32| (saved < RETRIES.1).then_some(saved + 1);

@@ -25,23 +25,6 @@ pub(super) fn request_line(head: &[u8]) -> Option<(Method, &[u8], usize)> {
     (behind.starts_with(END)).then_some((method, target, line))
 }
 
-/// A line up to its CRLF.
-struct Line<'a> {
-    text: &'a [u8],
-    /// With its CRLF.
-    len: usize,
-}
-
-/// The line at the front, if it holds no controls; a tab is one here.
-fn line(text: &[u8]) -> Option<Line<'_>> {
-    let len = text_len(text);
-    let (line, rest) = text.split_at_checked(len)?;
-    (rest.starts_with(b"\r\n")).then_some(Line {
-        text: line,
-        len: len + 2,
-    })
-}
-
 /// Status and reason of an answer with the usual reason, and the length of its line.
 pub(super) fn status_line(head: &[u8]) -> Option<(StatusCode, &'static str, usize)> {
     let (version, rest) = head.split_first_chunk::<9>()?;
@@ -55,37 +38,33 @@ pub(super) fn status_line(head: &[u8]) -> Option<(StatusCode, &'static str, usiz
 
 /// Reads the fields at the front of `section`, at most so many, and the empty line behind
 /// them. Returns what is known of them, and the length of it all.
+///
+/// Each line has to be as we write it: `name: value CRLF`.
 pub(super) fn fields(section: &[u8], most: usize, out: &mut Headers) -> Option<(Known, usize)> {
     let mut known = Known::default();
-    let mut at = 0;
+    let mut rest = section;
     out.begin_parsed();
     for index in 0..=most {
-        let rest = section.get(at..)?;
-        if rest.starts_with(b"\r\n") {
-            at += 2;
-            out.end_parsed(section.get(..at)?);
-            return Some((known, at));
+        let at = section.len() - rest.len();
+        if let [b'\r', b'\n', ..] = rest {
+            out.end_parsed(section.get(..at + 2)?);
+            return Some((known, at + 2));
         }
-        let name_len = token_len(rest);
-        let (name, behind) = rest.split_at_checked(name_len)?;
-        let lead = match behind {
-            [b':', b' ', ..] => name_len + 2,
-            [b':', ..] => name_len + 1,
-            _ => return None,
+        let (name, behind) = rest.split_at_checked(token_len(rest))?;
+        let [b':', b' ', text @ ..] = behind else {
+            return None;
         };
-        if name.is_empty() {
+        let (value, behind) = text.split_at_checked(text_len(text))?;
+        let [b'\r', b'\n', next @ ..] = behind else {
+            return None;
+        };
+        if name.is_empty() || matches!(value, [b' ', ..] | [.., b' ']) {
             return None;
         }
-        let Line { text, len } = line(rest.get(lead..)?)?;
-        let (mut value, mut value_at) = (text, at + lead);
-        while let [b' ', inner @ ..] = value {
-            (value, value_at) = (inner, value_at + 1);
-        }
-        let value_len = value.trim_ascii_end().len();
         let field = WellKnown::of(name);
         known.note(field, index);
-        out.push_parsed(field, (at, name_len), (value_at, value_len));
-        at += lead + len;
+        out.push_line(field, at, name.len(), value.len());
+        rest = next;
     }
     None
 }

@@ -385,6 +385,12 @@ fn a_dripping_head_is_scanned_once() {
     }
 }
 
+fn written(headers: &Headers) -> Vec<u8> {
+    let mut out = Vec::new();
+    super::super::encode::fields(&mut out, headers);
+    out
+}
+
 /// A field line, right or wrong.
 const FIELD: &str = "(Host|host|Content-Length|Via|A|A B|A\u{e9}|)(: |:|:  | :)(a|a b|a\tb|a\u{e9}|a\u{1}|[a-z ]{1,50}|a\u{7f}|)(|  |\t)(\r\n|\r\n|\r\n|\n|\r\n |\r)";
 
@@ -430,6 +436,7 @@ proptest! {
             let read = read_request(wire, &limits, &mut usual);
             prop_assert_eq!(&read, &read_any_request(wire, &limits, &mut every));
             if read.is_ok_and(|used| used.is_some()) {
+                prop_assert_eq!(written(&usual.headers), written(&every.headers));
                 prop_assert_eq!(&usual.headers, &every.headers);
                 prop_assert_eq!((&usual.method, usual.version, usual.known), (&every.method, every.version, every.known));
                 prop_assert_eq!((usual.target(), usual.form, usual.may_query), (every.target(), every.form, every.may_query));
@@ -448,6 +455,7 @@ proptest! {
         let read = read_response(wire, &limits, &mut usual);
         prop_assert_eq!(&read, &read_any_response(wire, &limits, false, &mut every));
         if read.is_ok_and(|used| used.is_some()) {
+            prop_assert_eq!(written(&usual.headers), written(&every.headers));
             prop_assert_eq!(&usual.headers, &every.headers);
             prop_assert_eq!((usual.status, usual.version, usual.known), (every.status, every.version, every.known));
             prop_assert_eq!(usual.reason, every.reason);
