@@ -104,6 +104,30 @@ fn a_resolver_of_ones_own_is_asked_for_names_and_not_for_addresses() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
+/// Linux has every address that begins with 127.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_that_was_not_reached_is_tried_last() {
+    let (good, dead) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+    let server = answering(OK);
+    let port = server.address().port();
+    on_loop(async move {
+        let client = AsyncHttpClient::builder()
+            .host("two.test", [dead, good])
+            .max_idle_per_origin(0)
+            .build();
+        let url = format!("http://two.test:{port}/");
+        let fetched = async || {
+            let response = client.fetch(&url).await.expect("an answer");
+            response.remote_addr().expect("an address").ip()
+        };
+        assert_eq!(fetched().await, good);
+        // It is there again, but not trusted yet.
+        let _listener = std::net::TcpListener::bind((dead, port)).expect("the port");
+        assert_eq!(fetched().await, good);
+    });
+}
+
 #[test]
 fn a_host_can_be_mapped_by_hand() {
     let server = answering(OK);

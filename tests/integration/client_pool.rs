@@ -96,6 +96,41 @@ fn a_request_that_may_have_been_acted_on_is_not_repeated() {
 }
 
 #[test]
+fn a_408_for_the_idle_connection_is_not_the_answer() {
+    let server = script(|number, mut peer| {
+        while let Some(head) = peer.head() {
+            let late =
+                "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            match number {
+                0 if head.contains(" /second ") => return peer.write(late),
+                2.. => return peer.write(late),
+                _ => peer.write(OK),
+            }
+        }
+    });
+    let base = server.url("");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        client
+            .fetch(format!("{base}/first"))
+            .await
+            .expect("an answer");
+        let second = client
+            .fetch(format!("{base}/second"))
+            .await
+            .expect("an answer");
+        assert_eq!((second.code(), second.retries()), (200, 1));
+        // On a new connection it means what it says.
+        let fresh = AsyncHttpClient::new()
+            .fetch(&base)
+            .await
+            .expect("an answer");
+        assert_eq!((fresh.code(), fresh.retries()), (408, 0));
+    });
+    assert_eq!(server.accepted(), 3);
+}
+
+#[test]
 fn a_connection_closed_while_idle_costs_nothing() {
     let (closed, is_closed) = mpsc::channel();
     let server = script(move |_, mut peer| {

@@ -24,6 +24,7 @@ use super::resolver::{Names, Resolver};
 use super::response::HttpResponse;
 use super::retry::{Budget, Retry};
 use super::route::Route;
+use super::unreachable::Unreachable;
 
 /// TLS configurations kept: one per set of `ca_certs` that was used.
 const TLS_CONFIGS: usize = 64;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) pool: Arc<Pool>,
     pub(super) defaults: Defaults,
     pub(super) budget: Budget,
+    pub(super) unreachable: Unreachable,
     tls_configs: Mutex<HashMap<ClientTls, Arc<ClientConfig>>>,
     warned: Mutex<HashSet<String>>,
 }
@@ -479,6 +481,7 @@ impl ClientBuilder {
             pool: Pool::new(self.limits),
             defaults: self.defaults,
             budget: Budget::new(),
+            unreachable: Unreachable::default(),
             tls_configs: Mutex::default(),
             warned: Mutex::default(),
         };

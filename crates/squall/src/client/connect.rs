@@ -204,9 +204,11 @@ async fn connect(
     }
     trace.marks.resolved();
     trace.enter(Phase::Connect);
-    let tcp = connect_any(&addresses, route.source)
-        .await
-        .map_err(Cause::Io)?;
+    shared.unreachable.put_last(&mut addresses);
+    let connected = connect_any(&addresses, route.source).await;
+    let (tcp, reached) = connected.map_err(Cause::Io)?;
+    let before = addresses.get(..reached).unwrap_or_default();
+    shared.unreachable.note(before);
     let keepalive = shared.defaults.tcp_keepalive;
     if !keepalive.is_zero() {
         // A system that cannot is no reason not to fetch.
@@ -238,21 +240,25 @@ async fn connect_to(address: SocketAddr, source: Option<IpAddr>) -> io::Result<T
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// Tries the addresses in order; a slow one does not keep the next one waiting for long.
-async fn connect_any(addresses: &[SocketAddr], source: Option<IpAddr>) -> io::Result<TcpStream> {
+/// Says which one was reached.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    source: Option<IpAddr>,
+) -> io::Result<(TcpStream, usize)> {
     if let [only] = addresses {
-        return connect_to(*only, source).await;
+        return Ok((connect_to(*only, source).await?, 0));
     }
-    let mut rest = addresses.iter().copied();
-    let mut running: Vec<Attempt> = Vec::new();
+    let mut rest = addresses.iter().copied().enumerate();
+    let mut running: Vec<(usize, Attempt)> = Vec::new();
     let mut next: Option<Pin<Box<Sleep>>> = None;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     poll_fn(|cx| {
         loop {
             let mut failed = false;
             let mut index = 0;
-            while let Some(attempt) = running.get_mut(index) {
+            while let Some((place, attempt)) = running.get_mut(index) {
                 match attempt.as_mut().poll(cx) {
-                    Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok(tcp)),
+                    Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok((tcp, *place))),
                     Poll::Ready(Err(error)) => {
                         drop(running.swap_remove(index));
                         last = error;
@@ -269,8 +275,8 @@ async fn connect_any(addresses: &[SocketAddr], source: Option<IpAddr>) -> io::Re
                 return Poll::Pending;
             }
             match rest.next() {
-                Some(address) => {
-                    running.push(Box::pin(connect_to(address, source)));
+                Some((place, address)) => {
+                    running.push((place, Box::pin(connect_to(address, source))));
                     next = Some(Box::pin(sleep(ATTEMPT_DELAY)));
                 }
                 None if running.is_empty() => {

@@ -123,6 +123,14 @@ async fn run(
                 since = trace.marks.again();
                 continue;
             }
+            // A server that was tired of waiting has not seen this request.
+            Ok(answer) if reused && stale < SAFE_REPEATS && repeatable && is_late(&answer.head) => {
+                request.body = replay.unwrap_or_default();
+                stale += 1;
+                trace.repeats += 1;
+                since = trace.answered_once();
+                continue;
+            }
             answer => answer.map_err(Cause::Exchange)?,
         };
         stale = 0;
@@ -294,6 +302,12 @@ async fn log_in(request: &mut HttpRequest, url: &Address) -> Result<(), Cause> {
         request.put_basic(login.as_bytes(), password.as_bytes());
     }
     Ok(())
+}
+
+/// Whether the answer was on its way when the request was sent: some servers say goodbye
+/// to an idle connection with a 408.
+fn is_late(head: &ResponseHead) -> bool {
+    head.status == StatusCode::REQUEST_TIMEOUT && !head.keep_alive()
 }
 
 /// The proof that a 401 asks for. A second one only where the first was late, not wrong.

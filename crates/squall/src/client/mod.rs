@@ -48,6 +48,7 @@ mod route;
 mod save;
 mod time_info;
 mod total;
+mod unreachable;
 
 pub use async_http_client::{AsyncHttpClient, ClientBuilder};
 pub(crate) use connect::Dial;
