@@ -5,6 +5,7 @@
 //! initialised, so that it need not be cleared for every read.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -16,10 +17,10 @@ use crate::wire::headers::Headers;
 /// Some processors copy three times slower to an address that lies a few bytes further in
 /// its page than the source's does. The system's pages begin at their beginning; a large
 /// allocation's first byte lies sixteen bytes behind one.
-pub const ALIGNED: usize = 64;
+pub(crate) const ALIGNED: usize = 64;
 
 /// The first such place in `bytes`, at most [`ALIGNED`] behind their begin.
-pub fn aligned(bytes: &[u8]) -> usize {
+pub(crate) fn aligned(bytes: &[u8]) -> usize {
     bytes.as_ptr().align_offset(ALIGNED).min(ALIGNED)
 }
 
@@ -98,12 +99,29 @@ pub(crate) fn give(bytes: Vec<u8>) {
     });
 }
 
-/// Memory that goes back when its last reader has dropped it.
-pub(crate) struct Pooled(pub(crate) Vec<u8>);
+/// Memory to read into, which goes back to its thread when its last reader has dropped it.
+pub struct Pooled(pub(crate) Vec<u8>);
 
 impl Pooled {
-    /// What lies there, shared. Little of much is copied, so that it does not hold it all.
-    pub(crate) fn share(self, part: Range<usize>) -> Bytes {
+    /// Memory with room for `size` bytes.
+    pub fn with_room(size: usize) -> Self {
+        Self(take(size))
+    }
+
+    /// The first `size` bytes of its room, of any value: no more than it was made for.
+    pub fn room(&mut self, size: usize) -> &mut [u8] {
+        let start = aligned(&self.0);
+        self.0.get_mut(start..start + size).unwrap_or_default()
+    }
+
+    /// The first `len` bytes of its room, shared. Little of much is copied, so that it does
+    /// not hold it all.
+    pub fn share(self, len: usize) -> Bytes {
+        let start = aligned(&self.0);
+        self.share_part(start..start + len)
+    }
+
+    fn share_part(self, part: Range<usize>) -> Bytes {
         match part.len() > self.0.len() / 4 {
             true => Bytes::from_owner(self).slice(part),
             false => Bytes::copy_from_slice(self.0.get(part).unwrap_or_default()),
@@ -134,7 +152,7 @@ impl Piece {
     /// The same to be kept, see [`Pooled::share`].
     pub(crate) fn share(self) -> Bytes {
         let part = self.part();
-        self.memory.share(part)
+        self.memory.share_part(part)
     }
 
     fn part(&self) -> Range<usize> {
@@ -151,6 +169,12 @@ impl AsRef<[u8]> for Piece {
 impl AsRef<[u8]> for Pooled {
     fn as_ref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl fmt::Debug for Pooled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pooled({} bytes)", self.0.len())
     }
 }
 

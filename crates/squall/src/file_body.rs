@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use squall_http::memory::{ALIGNED, aligned};
+use squall_http::memory::Pooled;
 use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::{JoinHandle, run_on_executor};
 
@@ -19,8 +19,6 @@ use crate::file_read::{read_at, read_now};
 
 /// How much of a file is read or written at a time.
 pub(crate) const FILE_STEP: usize = 128 << 10;
-/// Buffers that a file goes through: one is read into while another may still be sent.
-const BUFFERS: usize = 2;
 
 /// The file at `path` as a body of the length that it has now, read while it is sent.
 ///
@@ -66,14 +64,13 @@ pub(crate) struct FileBody<K = ()> {
     /// What was not handed out yet.
     left: u64,
     state: State,
-    spares: Spares,
     /// What has to live as long as the file is read.
     _keep: K,
 }
 
 enum State {
     Idle(Source),
-    Reading(JoinHandle<io::Result<(File, Vec<u8>, usize)>>),
+    Reading(JoinHandle<io::Result<(File, Pooled, usize)>>),
     Over,
 }
 
@@ -83,9 +80,6 @@ enum Source {
     At(Arc<Path>),
 }
 
-/// Memory that was sent and may be read into again.
-type Spares = Arc<Mutex<Vec<Vec<u8>>>>;
-
 impl<K> FileBody<K> {
     /// Sends `len` bytes. What lies behind them is not sent; fewer are an error.
     pub(crate) fn new(file: File, len: u64, keep: K) -> Self {
@@ -94,7 +88,6 @@ impl<K> FileBody<K> {
             len,
             left: len,
             state: State::Idle(Source::Open(file)),
-            spares: Spares::default(),
             _keep: keep,
         }
     }
@@ -104,32 +97,25 @@ impl<K> FileBody<K> {
         usize::try_from(self.left).map_or(FILE_STEP, |left| left.min(FILE_STEP))
     }
 
-    fn buffer(&self) -> Vec<u8> {
-        let spare = lock(&self.spares).pop();
-        spare.unwrap_or_else(|| vec![0; FILE_STEP + ALIGNED])
-    }
-
     /// Reads the next step on the executor.
     fn read_on(&self, source: Source) -> State {
         let (step, at) = (self.step(), self.len - self.left);
-        let mut buffer = self.buffer();
+        let mut memory = Pooled::with_room(step);
         State::Reading(run_on_executor(move || {
             let file = match source {
                 Source::Open(file) => file,
                 Source::At(path) => open(&path)?.0,
             };
-            let read = read_at(&file, room(&mut buffer, step), at)?;
-            Ok((file, buffer, read))
+            let read = read_at(&file, memory.room(step), at)?;
+            Ok((file, memory, read))
         }))
     }
 
     /// Hands out what was read.
-    fn read(&mut self, file: File, buffer: Vec<u8>, len: usize) -> Bytes {
+    fn read(&mut self, file: File, memory: Pooled, len: usize) -> Bytes {
         self.left -= len as u64;
         self.state = State::Idle(Source::Open(file));
-        let spares = self.spares.clone();
-        let start = aligned(&buffer);
-        Bytes::from_owner(Sent { buffer, spares }).slice(start..start + len)
+        memory.share(len)
     }
 }
 
@@ -147,9 +133,9 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
         this.state = match std::mem::replace(&mut this.state, State::Over) {
             State::Idle(Source::Open(file)) => {
                 let (step, at) = (this.step(), this.len - this.left);
-                let mut buffer = this.buffer();
-                match read_now(&file, room(&mut buffer, step), at) {
-                    Ok(Some(len)) => return Poll::Ready(Some(Ok(this.read(file, buffer, len)))),
+                let mut memory = Pooled::with_room(step);
+                match read_now(&file, memory.room(step), at) {
+                    Ok(Some(len)) => return Poll::Ready(Some(Ok(this.read(file, memory, len)))),
                     Ok(None) => this.read_on(Source::Open(file)),
                     Err(error) => return Poll::Ready(Some(Err(error.into()))),
                 }
@@ -162,8 +148,8 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
         };
         let read = ready!(Pin::new(reading).poll(cx));
         this.state = State::Over;
-        let (file, buffer, len) = read.map_err(BodyError::other)??;
-        Poll::Ready(Some(Ok(this.read(file, buffer, len))))
+        let (file, memory, len) = read.map_err(BodyError::other)??;
+        Poll::Ready(Some(Ok(this.read(file, memory, len))))
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -177,39 +163,7 @@ impl<K: Send + Unpin + 'static> BodyStream for FileBody<K> {
             path: Some(path),
             len: self.len,
             left: self.len,
-            spares: Spares::default(),
             _keep: (),
         }))
     }
-}
-
-/// A buffer on its way out.
-struct Sent {
-    buffer: Vec<u8>,
-    spares: Spares,
-}
-
-impl AsRef<[u8]> for Sent {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer
-    }
-}
-
-impl Drop for Sent {
-    fn drop(&mut self) {
-        let mut spares = lock(&self.spares);
-        if spares.len() < BUFFERS {
-            spares.push(std::mem::take(&mut self.buffer));
-        }
-    }
-}
-
-/// The part of a buffer that is read into.
-fn room(buffer: &mut [u8], step: usize) -> &mut [u8] {
-    let start = aligned(buffer);
-    buffer.get_mut(start..start + step).unwrap_or_default()
-}
-
-fn lock(spares: &Spares) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-    spares.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::recycle;
 use crate::body::BodyError;
-use crate::memory::{self, Pooled, aligned};
+use crate::memory::Pooled;
 use crate::stream::Stream;
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
@@ -267,10 +267,8 @@ impl ReadSide {
         if stream.poll_readable(cx).is_pending() {
             return Some(Poll::Pending);
         }
-        let mut piece = Pooled(memory::take(room));
-        let start = aligned(&piece.0);
-        let place = piece.0.get_mut(start..start + room).unwrap_or_default();
-        let read = match stream.poll_read(cx, place) {
+        let mut piece = Pooled::with_room(room);
+        let read = match stream.poll_read(cx, piece.room(room)) {
             Poll::Ready(Ok(read)) => read,
             Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
             Poll::Pending => return Some(Poll::Pending),
@@ -281,7 +279,7 @@ impl ReadSide {
         if *left == 0 {
             self.body = Coming::Nothing;
         }
-        Some(Poll::Ready(Ok(piece.share(start..start + read))))
+        Some(Poll::Ready(Ok(piece.share(read))))
     }
 
     fn step(&mut self, limit: u64) -> Result<Step, BodyError> {

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use squall_http::memory::Pooled;
 use squall_http::{Body, BodyError, BodyStream};
 use squall_loop::Executor;
 
+use crate::file_body::FILE_STEP;
 use crate::file_read::{read_at, read_now};
 
-/// What is read from a file at a time.
-const CHUNK: u64 = 64 << 10;
+/// Up to this size a file is sent together with its head.
+const SHORT: u64 = 64 << 10;
 
 /// Where the bytes are.
 #[derive(Debug, Clone)]
@@ -50,11 +52,11 @@ impl Content {
     pub(super) fn short(&self, len: u64) -> Option<Body> {
         match self {
             Self::Memory(bytes) => Some(bytes.clone().into()),
-            Self::File(..) if len > CHUNK => None,
+            Self::File(..) if len > SHORT => None,
             Self::File(..) if len == 0 => Some(Body::empty()),
             Self::File(file, _) => {
                 let len = usize::try_from(len).ok()?;
-                let bytes = filled(len, |room| read_now(file, room, 0)).ok()??;
+                let bytes = read(len, |room| read_now(file, room, 0)).ok()??;
                 (bytes.len() == len).then(|| bytes.into())
             }
         }
@@ -66,19 +68,17 @@ fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
 }
 
-/// Memory for up to `len` bytes, with what `read` puts into it.
-fn filled(
+/// Up to `len` bytes, in memory that is used again.
+fn read(
     len: usize,
     read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
-) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = vec![0; len];
-    Ok(read(&mut bytes)?.map(|read| {
-        bytes.truncate(read);
-        bytes
-    }))
+) -> io::Result<Option<Bytes>> {
+    let mut memory = Pooled::with_room(len);
+    let read = read(memory.room(len))?;
+    Ok(read.map(|read| memory.share(read)))
 }
 
-type Reading = squall_loop::JoinHandle<io::Result<Option<Vec<u8>>>>;
+type Reading = squall_loop::JoinHandle<io::Result<Option<Bytes>>>;
 
 struct Sending {
     content: Content,
@@ -97,22 +97,23 @@ impl Sending {
             Content::Memory(bytes) => return Poll::Ready(Ok(part(bytes, range))),
             Content::File(file, executor) => (file, executor),
         };
-        let (at, len) = (range.start, (range.end - range.start).min(CHUNK) as usize);
+        let (at, left) = (range.start, range.end - range.start);
+        let len = usize::try_from(left).map_or(FILE_STEP, |left| left.min(FILE_STEP));
         if self.reading.is_none() {
-            if let Some(bytes) = filled(len, |room| read_now(file, room, at))? {
-                return Poll::Ready(Ok(bytes.into()));
+            if let Some(bytes) = read(len, |room| read_now(file, room, at))? {
+                return Poll::Ready(Ok(bytes));
             }
             let file = file.clone();
-            let read = move |room: &mut [u8]| read_at(&file, room, at).map(Some);
-            self.reading = Some(executor.submit(move || filled(len, read)));
+            let later = move |room: &mut [u8]| read_at(&file, room, at).map(Some);
+            self.reading = Some(executor.submit(move || read(len, later)));
         }
         let Some(reading) = &mut self.reading else {
             return Poll::Pending;
         };
-        let read = ready!(Pin::new(reading).poll(cx));
+        let done = ready!(Pin::new(reading).poll(cx));
         self.reading = None;
-        Poll::Ready(match read {
-            Ok(bytes) => Ok(bytes?.unwrap_or_default().into()),
+        Poll::Ready(match done {
+            Ok(bytes) => Ok(bytes?.unwrap_or_default()),
             Err(error) => Err(BodyError::other(error)),
         })
     }
