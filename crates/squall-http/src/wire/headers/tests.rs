@@ -133,3 +133,47 @@ fn goes_to_a_map_and_back() {
     assert_eq!(back.len(), headers.len());
     assert_eq!(back.get("host"), Some("a.test"));
 }
+
+#[test]
+fn some_fields_of_another_message_are_added_as_one_by_one() {
+    let section = b"A: 1\r\nB:2\r\nC: 3\r\nD: \r\n\r\n";
+    let mut from = Headers::new();
+    from.begin_parsed();
+    from.push_line(WellKnown::Other, 0, 1, 1);
+    from.push_parsed(WellKnown::Other, 6..7, 8..9);
+    from.push_line(WellKnown::Other, 11, 1, 1);
+    from.push_line(WellKnown::Other, 17, 1, 0);
+    from.end_parsed(section);
+    from.append("E", "5").unwrap();
+    from.set("C", "33").unwrap();
+    for kept in 0..32_u32 {
+        let keeps = |name: &[u8]| kept & (1 << (name[0] - b'A')) != 0;
+        let mut some = Headers::new();
+        some.append("X", "y").unwrap();
+        let mut expected = some.clone();
+        some.append_some(&from, |_, line| keeps(line.name()));
+        for (name, value) in from.iter().filter(|(name, _)| keeps(name.as_bytes())) {
+            expected.append(name, value).unwrap();
+        }
+        assert_eq!(some, expected);
+        let (mut text, mut expected_text) = (Vec::new(), Vec::new());
+        some.write(&mut text);
+        expected.write(&mut expected_text);
+        assert_eq!(text, expected_text);
+    }
+}
+
+#[test]
+fn a_list_is_one_line_and_nothing_can_be_injected() {
+    const VIA: FieldName = FieldName::new("Via");
+    let mut headers = Headers::new();
+    let elements: [&[u8]; 4] = [b" a ", b"", b"b, c", b"d"];
+    headers.append_list(VIA, elements).unwrap();
+    assert_eq!(headers.get("via"), Some("a, b, c, d"));
+    let elements: [&[u8]; 2] = [b"a", b"b\r\nX: y"];
+    assert!(headers.append_list(VIA, elements).is_err());
+    headers.append("X", "z").unwrap();
+    let mut text = Vec::new();
+    headers.write(&mut text);
+    assert_eq!(text, b"Via: a, b, c, d\r\nX: z\r\n");
+}
