@@ -7,9 +7,10 @@
 use http::{Method, StatusCode};
 
 use super::Known;
-use crate::wire::field::{text_len, token_len};
+use crate::wire::field::token_len;
 use crate::wire::headers::Headers;
 use crate::wire::names::WellKnown;
+use crate::wire::steps::text_len;
 
 /// Method and target of an HTTP/1.1 request, and the length of its line. What the target
 /// holds is not looked at, except that it is no space.
