@@ -49,7 +49,10 @@ pub(crate) fn hand_off<R: Runtime>(runtime: &R, count: usize) -> Figures {
         });
         let blocks = blocks.elapsed().cpu;
         let hand_offs = (squall.hand_offs() - before) as f64;
-        figures.extend([("hand_offs", hand_offs), ("cpu_us", each(blocks, hand_offs))]);
+        figures.extend([
+            ("hand_offs", hand_offs),
+            ("cpu_us", each(blocks, hand_offs)),
+        ]);
     }
     figures
 }

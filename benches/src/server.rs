@@ -65,7 +65,13 @@ fn monitor(options: &Options) -> Result<Value, Reason> {
     let servers = [on, off];
     let mut costs = cost::of(&servers);
     cost::count(&servers, &mut costs, Shape::Plain);
-    cost::sample(&servers, &mut costs, Shape::Plain, cpu::CONNECTIONS, options);
+    cost::sample(
+        &servers,
+        &mut costs,
+        Shape::Plain,
+        cpu::CONNECTIONS,
+        options,
+    );
     let off = &costs[1];
     let mut table = Table::new(&["squall", "user instr", "x off", "CPU µs (min-max)", "x off"]);
     for (server, cost) in servers.iter().zip(&costs) {
