@@ -11,17 +11,17 @@ use squall::{
     get,
 };
 
-/// How many threads run the executor's work, seen from inside of a handler.
-fn workers() -> String {
-    squall::IoLoop::current()
-        .stats()
-        .threads
-        .executor
-        .to_string()
+/// Whether the executor works, seen from inside of a handler. A worker is still counted for
+/// a moment after its answer: ask what runs on the lane first.
+fn place() -> &'static str {
+    match squall::IoLoop::current().stats().threads.executor {
+        0 => "lane",
+        _ => "executor",
+    }
 }
 
-async fn plain() -> String {
-    workers()
+async fn plain() -> &'static str {
+    place()
 }
 
 #[derive(Clone)]
@@ -29,12 +29,12 @@ struct Typed;
 
 impl RequestHandler for Typed {
     async fn get(&mut self, context: &mut Context) -> Result<()> {
-        context.write(workers());
+        context.write(place());
         Ok(())
     }
 
     async fn post(&mut self, context: &mut Context) -> Result<()> {
-        context.write(workers());
+        context.write(place());
         Ok(())
     }
 }
@@ -46,11 +46,11 @@ fn always_is_from_the_first_request_on_and_nothing_was_learned() {
         .route("/typed", Typed.into_route().offload(Offload::Always))
         .route("/auto", plain);
     let server = TestServer::start(application);
-    assert_eq!(server.get("/auto").text(), "0");
-    assert_eq!(server.get("/always").text(), "1");
-    assert_eq!(server.send("POST", "/always", &[], b"").text(), "1");
-    assert_eq!(server.get("/typed").text(), "1");
-    assert_eq!(server.send("POST", "/typed", &[], b"").text(), "1");
+    assert_eq!(server.get("/auto").text(), "lane");
+    assert_eq!(server.get("/always").text(), "executor");
+    assert_eq!(server.send("POST", "/always", &[], b"").text(), "executor");
+    assert_eq!(server.get("/typed").text(), "executor");
+    assert_eq!(server.send("POST", "/typed", &[], b"").text(), "executor");
     let stats = server.app().stats();
     assert!(stats.learned.is_empty());
     let places: Vec<_> = (stats.routes.iter())
@@ -69,9 +69,8 @@ fn what_a_route_does_not_say_the_settings_say() {
         .route("/", plain)
         .route("/never", get(plain).offload(Offload::Never));
     let server = TestServer::start(application);
-    // In this order: a worker is still counted for a moment after its answer.
-    assert_eq!(server.get("/never").text(), "0");
-    assert_eq!(server.get("/").text(), "1");
+    assert_eq!(server.get("/never").text(), "lane");
+    assert_eq!(server.get("/").text(), "executor");
 }
 
 async fn naps() -> &'static str {
