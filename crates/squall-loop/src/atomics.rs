@@ -3,21 +3,24 @@
 //! In a normal build they are the standard library's and `parking_lot`'s. Under
 //! `--cfg loom` they are loom's, so that the models run the code itself.
 
-#[cfg(not(loom))]
+// Crates that are modelled on top of this one take it with loom, and without its models.
+#[cfg(not(all(test, loom)))]
 pub(crate) use self::bed::Bed;
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+#[cfg(all(test, loom))]
+pub(crate) use self::modelled::Condvar;
 #[cfg(loom)]
-pub(crate) use self::modelled::{AtomicBool, AtomicU8, Condvar, Mutex, MutexGuard};
+pub(crate) use self::modelled::{AtomicBool, AtomicU8, Mutex, MutexGuard};
 #[cfg(all(test, loom))]
 pub(crate) use crate::models::Bed;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(not(loom))]
+#[cfg(not(all(test, loom)))]
 mod bed {
     use std::thread::{self, Thread};
     use std::time::Duration;
@@ -178,9 +181,11 @@ mod modelled {
     }
 
     /// `parking_lot`'s condition variable, as far as it is used here.
+    #[cfg(test)]
     #[derive(Debug, Default)]
     pub(crate) struct Condvar(loom::sync::Condvar);
 
+    #[cfg(test)]
     impl Condvar {
         pub(crate) fn notify_one(&self) {
             self.0.notify_one();
