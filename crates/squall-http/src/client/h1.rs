@@ -151,8 +151,8 @@ pub struct Answer {
 
 /// Sends a request and waits for the head of its answer.
 ///
-/// The request's body is taken, and goes on being sent while the answer's is read. The connection goes
-/// back to `home` after a clean end of both, and is closed otherwise.
+/// The request's body is taken, and goes on being sent while the answer's is read. The
+/// connection goes back to `home` after a clean end of both, and is closed otherwise.
 ///
 /// # Errors
 /// [`ExchangeError`]; `progress` says whether the request may be sent again.

@@ -275,10 +275,10 @@ impl Hop<'_> {
 }
 
 /// How long an answer's head may take so that the handler can still say that it has not
-/// come, where that is less than the limit on silence; zero is none.
-pub(crate) fn first_byte_limit(idle: Duration) -> Option<Duration> {
+/// come, where that is less than the limit on silence.
+pub(crate) fn first_byte_limit(idle: Option<Duration>) -> Option<Duration> {
     let left = leave_time_to_answer(coarse_remaining()?);
-    (idle.is_zero() || left < idle).then_some(left)
+    idle.is_none_or(|idle| left < idle).then_some(left)
 }
 
 /// What is different where a proxy gets the request as it is (RFC 9112 section 3.2.2).

@@ -119,7 +119,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             accept_encoding: None,
             close: false,
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
-            first_byte: first_byte_limit(to.idle_timeout),
+            first_byte: first_byte_limit(to.limits.idle),
             upgrade: protocol,
             on_informational: Some(&inform),
             on_head: None,

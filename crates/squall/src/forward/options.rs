@@ -23,13 +23,6 @@ const CONNECTIONS: (usize, usize) = (1024, 4096);
 /// How long nothing may move.
 const IDLE: Duration = Duration::from_secs(60);
 
-fn limits(idle: Duration) -> ExchangeLimits {
-    ExchangeLimits {
-        idle: Some(idle).filter(|idle| !idle.is_zero()),
-        ..ExchangeLimits::default()
-    }
-}
-
 /// Where requests go, and what they look like there.
 ///
 /// It is a handler: `any(Forward::to("http://127.0.0.1:8080"))` answers a route. A handler
@@ -49,9 +42,7 @@ pub(super) struct Options {
     pub(super) preserve_host: bool,
     pub(super) underscores: bool,
     pub(super) forwarded: bool,
-    /// How long nothing may move; zero: there is no limit.
-    pub(super) idle_timeout: Duration,
-    /// The same among the limits of an exchange.
+    /// What rules an exchange; its `idle` also a tunnel.
     pub(super) limits: ExchangeLimits,
     pub(super) replay_buffer: usize,
     pub(super) upgrades: Vec<String>,
@@ -79,8 +70,10 @@ impl Forward {
             preserve_host: false,
             underscores: false,
             forwarded: false,
-            idle_timeout: IDLE,
-            limits: limits(IDLE),
+            limits: ExchangeLimits {
+                idle: Some(IDLE),
+                ..ExchangeLimits::default()
+            },
             replay_buffer: 64 << 10,
             upgrades: Vec::new(),
             rewrite: None,
@@ -137,8 +130,7 @@ impl Forward {
     /// begins: a large body may take as long as it moves. A tunnel in which nothing moves
     /// for so long is closed.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        let options = self.options();
-        (options.idle_timeout, options.limits) = (limit, limits(limit));
+        self.options().limits.idle = Some(limit).filter(|limit| !limit.is_zero());
         self
     }
 

@@ -51,7 +51,7 @@ pub(super) fn switch(
         exchange: request.exchange().clone(),
         upgraded,
         is_websocket: protocol.eq_ignore_ascii_case("websocket"),
-        idle: forward.idle_timeout,
+        idle: forward.limits.idle.unwrap_or_default(),
         _in_flight: in_flight,
     };
     Response::switching_protocols(protocol, fields, |client| tunnel.run(client))
