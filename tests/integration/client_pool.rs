@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::{Body, IoLoop};
-use squall_tests::{finished, turned};
+use squall_tests::{finished, turned, turned_until_finished};
 
 use super::client_script::{Script, answering, on_loop, script, silent};
+use super::latch::{Latch, until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -179,11 +180,25 @@ fn connections_are_capped_and_the_others_wait_in_order() {
 
 #[test]
 fn a_connection_that_a_waiter_is_about_to_take_is_not_surplus() {
-    let server = answering(OK);
+    let latch = Latch::default();
+    let opens = latch.clone();
+    let server = script(move |_, mut peer| {
+        while peer.head().is_some() {
+            opens.block();
+            peer.write(OK);
+        }
+    });
     let url = server.url("/");
     let idle = on_loop(async move {
         let client = AsyncHttpClient::builder().max_per_origin(16);
         let client = client.max_idle_per_origin(1).build();
+        let waiting = client.clone();
+        IoLoop::current().spawn_callback(move || async move {
+            while waiting.stats().waiting < 400 - 16 {
+                squall::yield_now().await;
+            }
+            latch.open();
+        });
         fetch_at_once(&client, &url, 400).await;
         client.stats().idle
     });
@@ -203,21 +218,28 @@ fn too_many_waiters_fail_at_once_and_patience_has_an_end() {
         .max_waiters(1)
         .build();
     let fetch = || {
-        let (client, url) = (client.clone(), server.url("/"));
-        io_loop.spawn(async move { client.fetch(url).await.map(drop) })
+        let client = client.clone();
+        // Nothing but the pool has a limit.
+        let request = HttpRequest::new(server.url("/"))
+            .connect_timeout(Duration::ZERO)
+            .request_timeout(Duration::ZERO)
+            .idle_timeout(Duration::ZERO);
+        io_loop.spawn(async move { client.fetch(request).await.map(drop) })
     };
     let holder = fetch();
     asks.recv().expect("the only connection is in use");
     let waiter = fetch();
+    until("it waits", || client.stats().waiting == 1);
     let refused = finished(&io_loop, fetch()).expect_err("full");
     assert!(refused.to_string().contains("max_waiters"), "{refused}");
     assert_eq!(refused.phase(), Phase::Queue);
-    clock.advance(Duration::from_secs(10));
-    let late = finished(&io_loop, waiter).expect_err("late");
+    let (late, time) = turned_until_finished(&io_loop, &clock, waiter);
+    let late = late.expect_err("late");
     assert!(
         late.is_timeout() && late.to_string().contains("pool_timeout"),
         "{late}"
     );
+    assert!(time >= Duration::from_secs(10), "after {time:?}");
     assert_eq!((client.stats().open, client.stats().waiting), (1, 0));
     holder.cancel();
     io_loop.stop();

@@ -52,19 +52,21 @@ fn a_cancelled_timeout_never_fires() {
 #[test]
 fn with_timeout_gives_up_at_its_limit_and_not_before() {
     let (io_loop, clock) = turned();
-    let limited = io_loop.spawn(with_timeout(
-        Duration::from_secs(10),
-        sleep(Duration::from_secs(60)),
-    ));
-    let quick = io_loop.spawn(with_timeout(
-        Duration::from_secs(10),
-        sleep(Duration::from_secs(9)),
-    ));
-    io_loop.run(async {}).expect("both are armed");
-    clock.advance(Duration::from_secs(10));
+    let limit = Duration::from_secs(10);
+    // Each counts from here, however late its task is polled.
+    let spawned = io_loop.run(async move {
+        [9, 60].map(|seconds| {
+            let slept = sleep(Duration::from_secs(seconds));
+            IoLoop::current().spawn(with_timeout(limit, slept))
+        })
+    });
+    let [quick, limited] = spawned.expect("ran");
+    clock.advance(limit - Duration::from_nanos(1));
+    assert_eq!(finished(&io_loop, quick), Ok(()));
+    assert!(!limited.is_finished());
+    clock.advance(Duration::from_nanos(1));
     let error = finished(&io_loop, limited).expect_err("late");
     assert_eq!(error.to_string(), "not done within 10s");
-    assert_eq!(finished(&io_loop, quick), Ok(()));
     io_loop.stop();
 }
 

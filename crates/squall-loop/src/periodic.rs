@@ -30,8 +30,8 @@ impl PeriodicCallback {
         let period = period.max(Duration::from_millis(1));
         let io_loop = IoLoop::current();
         let clock = io_loop.clone();
+        let mut next = clock.now() + period;
         let task = io_loop.spawn(async move {
-            let mut next = clock.now() + period;
             loop {
                 sleep_until(next).await;
                 callback().await;

@@ -234,29 +234,32 @@ impl Drop for Sleep {
     }
 }
 
-/// Awaits a future, but not longer than `limit`.
+/// Awaits a future, but not longer than `limit`, counted from this call.
 ///
 /// # Errors
 /// [`TimeoutError`] at the limit; the future is dropped then.
 ///
 /// # Cancel safety
 /// As safe as the future's own.
-pub async fn with_timeout<F: Future>(
+pub fn with_timeout<F: Future>(
     limit: Duration,
     future: F,
-) -> Result<F::Output, TimeoutError> {
-    let mut future = std::pin::pin!(future);
-    let mut sleep = std::pin::pin!(sleep(limit));
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        sleep
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(TimeoutError { limit }))
-    })
-    .await
+) -> impl Future<Output = Result<F::Output, TimeoutError>> {
+    let sleep = sleep(limit);
+    async move {
+        let mut future = std::pin::pin!(future);
+        let mut sleep = std::pin::pin!(sleep);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            sleep
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(TimeoutError { limit }))
+        })
+        .await
+    }
 }
 
 /// A limit of [`with_timeout`] was reached.

@@ -17,6 +17,18 @@ impl Server {
     ///
     /// [`Exchange::working`]: super::Exchange::working
     pub async fn shutdown(&self, grace: Duration) -> usize {
+        // The grace counts from before anybody sees that it has begun.
+        let ended = with_timeout(
+            grace,
+            poll_fn(|cx| {
+                let mut open = self.inner.open();
+                if open.is_empty() {
+                    return Poll::Ready(());
+                }
+                open.wait(cx);
+                Poll::Pending
+            }),
+        );
         self.inner.draining.set();
         let waiting = std::mem::take(&mut self.inner.open().waiting);
         for waker in waiting {
@@ -26,15 +38,7 @@ impl Server {
         for conn in self.inner.connections() {
             conn.close_if_idle();
         }
-        let ended = poll_fn(|cx| {
-            let mut open = self.inner.open();
-            if open.is_empty() {
-                return Poll::Ready(());
-            }
-            open.wait(cx);
-            Poll::Pending
-        });
-        if with_timeout(grace, ended).await.is_ok() {
+        if ended.await.is_ok() {
             return 0;
         }
         let working = self.inner.open().working;

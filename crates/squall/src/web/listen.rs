@@ -192,11 +192,9 @@ impl Running {
     /// Dropped, it leaves the phase that was reached.
     #[doc(alias = "close_all_connections")]
     pub async fn shutdown(&self, grace: Duration) -> usize {
+        let delay = sleep(self.app.settings().drain_delay);
         self.app.drain();
-        let delay = self.app.settings().drain_delay;
-        if !delay.is_zero() {
-            sleep(delay).await;
-        }
+        delay.await;
         let aborted = self.server.shutdown(grace).await;
         if aborted > 0 {
             tracing::warn!(target: "squall::web", aborted, ?grace, "connections were aborted at the end of the grace");

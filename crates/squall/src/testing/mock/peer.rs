@@ -12,6 +12,8 @@ use super::MockRequest;
 use super::server::{PATIENCE, Shared};
 
 /// One connection to a [`MockServer`](super::MockServer): blocking, byte for byte.
+///
+/// Dropping it closes the connection.
 pub struct MockPeer {
     tcp: TcpStream,
     number: usize,
@@ -19,16 +21,18 @@ pub struct MockPeer {
 }
 
 impl MockPeer {
-    pub(super) fn new(tcp: TcpStream, number: usize, shared: Arc<Shared>) -> Self {
+    /// `None`: there is no descriptor for it.
+    pub(super) fn new(tcp: TcpStream, number: usize, shared: Arc<Shared>) -> Option<Self> {
         // A socket that cannot be told to is closed already.
         let _ = tcp.set_read_timeout(Some(PATIENCE));
         let _ = tcp.set_write_timeout(Some(PATIENCE));
         let _ = tcp.set_nodelay(true);
-        Self {
+        shared.open(number, tcp.try_clone().ok()?);
+        Some(Self {
             tcp,
             number,
             shared,
-        }
+        })
     }
 
     /// The next request's head with its empty line; `None`: the client has closed.
@@ -160,12 +164,17 @@ impl MockPeer {
     /// the client.
     pub fn reset(self) {
         self.reset_at_end();
-        self.shared.forget(self.number);
     }
 
     /// Closing it will be a reset.
     pub(super) fn reset_at_end(&self) {
         let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Drop for MockPeer {
+    fn drop(&mut self) {
+        self.shared.forget(self.number);
     }
 }
 

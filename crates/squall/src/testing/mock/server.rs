@@ -120,13 +120,9 @@ impl MockServer {
                 }
                 let (shared, script) = (accepting.clone(), script.clone());
                 let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
-                let Some(open) = Open::new(&shared, number, &tcp) else {
-                    continue;
-                };
-                thread::spawn(move || {
-                    script(number, MockPeer::new(tcp, number, shared));
-                    drop(open);
-                });
+                if let Some(peer) = MockPeer::new(tcp, number, shared) {
+                    thread::spawn(move || script(number, peer));
+                }
             }
         });
         Self {
@@ -181,6 +177,10 @@ impl Shared {
         self.more.notify_all();
     }
 
+    pub(super) fn open(&self, number: usize, another: TcpStream) {
+        lock(&self.open).insert(number, another);
+    }
+
     pub(super) fn forget(&self, number: usize) {
         lock(&self.open).remove(&number);
     }
@@ -198,29 +198,6 @@ impl Drop for MockServer {
         for tcp in lock(&self.shared.open).values() {
             let _ = tcp.shutdown(Shutdown::Both);
         }
-    }
-}
-
-/// A connection's entry among those that are open.
-struct Open {
-    shared: Arc<Shared>,
-    number: usize,
-}
-
-impl Open {
-    fn new(shared: &Arc<Shared>, number: usize, tcp: &TcpStream) -> Option<Self> {
-        let another = tcp.try_clone().ok()?;
-        lock(&shared.open).insert(number, another);
-        Some(Self {
-            shared: shared.clone(),
-            number,
-        })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.shared.forget(self.number);
     }
 }
 
