@@ -184,6 +184,57 @@ pub trait WriteStream: Sync {
     }
 }
 
+/// Dresses a type whose first field is a `Registered` connection. The two kinds of socket have
+/// methods of the same names, and no trait for them.
+macro_rules! connection {
+    ($stream:ty, $io:ty) => {
+        impl $stream {
+            /// Closes one direction or both, now.
+            ///
+            /// # Errors
+            /// The system's, such as `NotConnected`.
+            pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
+                self.0.io().shutdown(how)
+            }
+
+            /// The other end. Of a Unix socket, an end that connected has no name.
+            ///
+            /// # Errors
+            /// The system's.
+            pub fn peer_addr(&self) -> std::io::Result<SocketAddr> {
+                self.0.io().peer_addr()
+            }
+
+            /// This end.
+            ///
+            /// # Errors
+            /// The system's.
+            pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+                self.0.io().local_addr()
+            }
+
+            /// Starts a task on the lane that this connection lives on.
+            pub fn spawn_here<F>(
+                &self,
+                future: F,
+                watch: Option<std::sync::Arc<dyn crate::watch::Watch>>,
+            ) -> crate::task::JoinHandle<F::Output>
+            where
+                F: std::future::Future + Send + 'static,
+                F::Output: Send + 'static,
+            {
+                self.0.lane().spawn(future, watch)
+            }
+        }
+
+        impl super::registered::Connecting for $io {
+            fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
+                self.take_error()
+            }
+        }
+    };
+}
+
 /// Dresses a type whose first field is a `Registered` that reads.
 macro_rules! read_stream {
     ($stream:ty) => {
@@ -238,4 +289,4 @@ macro_rules! write_stream {
     };
 }
 
-pub(super) use {read_stream, write_stream};
+pub(super) use {connection, read_stream, write_stream};

@@ -3,20 +3,16 @@
 //! Streams are used through `&self`: one side may read while the other writes,
 //! and whoever drives the connection's deadline may write from another thread.
 
-use std::future::Future;
 use std::io;
 #[cfg(unix)]
 use std::net::IpAddr;
-use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
-use super::registered::{BACKLOG, Connecting, Listening, Registered};
-use super::stream::{read_stream, write_stream};
-use crate::task::JoinHandle;
-use crate::watch::Watch;
+use super::registered::{BACKLOG, Listening, Registered};
+use super::stream::{connection, read_stream, write_stream};
 
 /// Binds a listening socket without a loop; [`TcpListener::from_std`] takes it over
 /// when there is one. Of several addresses it is the first that can be bound.
@@ -189,49 +185,11 @@ impl TcpStream {
         #[cfg(target_os = "linux")]
         let ended = rustix::net::connect_unspec(self.0.io()).map_err(io::Error::from);
         #[cfg(not(target_os = "linux"))]
-        let ended = self.shutdown(Shutdown::Both);
+        let ended = self.shutdown(std::net::Shutdown::Both);
         ended
     }
-
-    /// Closes one direction or both, now.
-    ///
-    /// # Errors
-    /// The system's, such as `NotConnected`.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.io().shutdown(how)
-    }
-
-    /// The other end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io().peer_addr()
-    }
-
-    /// This end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io().local_addr()
-    }
-
-    /// Starts a task on the lane that this connection lives on.
-    pub fn spawn_here<F>(&self, future: F, watch: Option<Arc<dyn Watch>>) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.0.lane().spawn(future, watch)
-    }
 }
 
-impl Connecting for mio::net::TcpStream {
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.take_error()
-    }
-}
-
+connection!(TcpStream, mio::net::TcpStream);
 read_stream!(TcpStream);
 write_stream!(TcpStream);

@@ -1,23 +1,18 @@
 //! Unix sockets on a lane: TCP's face, with paths for addresses.
 
 use std::fs::{self, Permissions};
-use std::future::Future;
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::registered::{BACKLOG, Connecting, Listening, Registered, current_lane};
-use super::stream::{read_stream, write_stream};
-use crate::task::JoinHandle;
-use crate::watch::Watch;
+use super::registered::{BACKLOG, Listening, Registered, current_lane};
+use super::stream::{connection, read_stream, write_stream};
 
 /// Who may connect unless told otherwise: the user that the process runs as.
 const MODE: u32 = 0o600;
@@ -171,47 +166,9 @@ impl UnixStream {
         let dress = |io| Registered::here(io, crate::reactor::Source::writable()).map(Self);
         Ok((dress(one)?, dress(other)?))
     }
-
-    /// Closes one direction or both, now.
-    ///
-    /// # Errors
-    /// The system's, such as `NotConnected`.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.io().shutdown(how)
-    }
-
-    /// The other end. An end that connected has no name.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io().peer_addr()
-    }
-
-    /// This end.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io().local_addr()
-    }
-
-    /// Starts a task on the lane that this connection lives on.
-    pub fn spawn_here<F>(&self, future: F, watch: Option<Arc<dyn Watch>>) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.0.lane().spawn(future, watch)
-    }
 }
 
-impl Connecting for mio::net::UnixStream {
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.take_error()
-    }
-}
-
+connection!(UnixStream, mio::net::UnixStream);
 read_stream!(UnixStream);
 write_stream!(UnixStream);
 
