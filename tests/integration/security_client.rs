@@ -11,7 +11,7 @@
 //! | 1xx answers without end | Tornado 6.5.9 | the same, `client_responses::informational_answers_are_shown_and_counted` |
 //! | a body skipped after a refused `Expect`, its connection used again | CVE-2024-24791 | [`a_refused_upload_leaves_nothing_on_the_connection`] |
 //! | bytes behind an answer, taken for the next one | | `client_pool::what_cannot_be_used_again_is_closed`, `client_answers::what_follows_an_answer_is_never_the_next_one` |
-//! | a body of a 204, taken for the next answer | | `client_answers::some_answers_have_no_body_whatever_they_say` |
+//! | a body of a 204, taken for the next answer | | `client_answers::bodyless::some_answers_have_no_body_whatever_they_say`, `client_answers::bodyless::an_answer_without_a_body_that_frames_one_in_two_ways_is_the_last_one` |
 //! | an unchecked connection for whoever wants a checked one | requests CVE-2024-35195, curl CVE-2022-27782 | [`who_checks_nothing_opens_no_way_for_others`] |
 //! | somebody's client certificate for everybody | Tornado 6.5.7, curl CVE-2022-22576 | [`a_client_certificate_speaks_for_its_requests_only`] |
 //! | one tunnel for two hosts | Traefik CVE-2026-71324 | [`a_tunnel_leads_to_one_host`] |

@@ -1,6 +1,6 @@
 //! Codings of the transfer: chunks, their sizes and extensions, and trailers.
 
-use super::{Close, HELLO, Keep, Refused, Reused, check, chunked, fields};
+use super::{Close, HELLO, Keep, LAST_HELLO, Refused, Reused, check, chunked, fields};
 
 #[test]
 fn codings_of_the_transfer_are_chunked_and_nothing_else() {
@@ -32,6 +32,15 @@ fn codings_of_the_transfer_are_chunked_and_nothing_else() {
         "gzip\r\nTransfer-Encoding: chunked",
         "chunked\r\nContent-Length: 5",
         "chunked\r\nContent-Length: 0",
+        "chunked\0",
+        "chun\tked",
+        "chunked ; x",
+        "chunked, chunked, chunked",
+        "\"a,b\", chunked",
+        "trailers",
+        "x\r\nContent-Length: 5",
+        "\r\nContent-Length: 5",
+        "identity\r\nContent-Length: 5",
     ] {
         fields(&[(
             &format!("Transfer-Encoding: {coding}\r\n"),
@@ -41,8 +50,15 @@ fn codings_of_the_transfer_are_chunked_and_nothing_else() {
         )]);
     }
     fields(&[("Transfer-Encoding : chunked\r\n", FIVE, Close, Refused)]);
-    let old = format!("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{FIVE}");
-    check("GET", old.as_bytes(), Close, Refused);
+    fields(&[("Transfer-Encoding\u{a0}: chunked\r\n", FIVE, Close, Refused)]);
+    for more in ["", "Connection: keep-alive\r\n", "Content-Length: 5\r\n"] {
+        let old = format!("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n{more}\r\n{FIVE}");
+        check("GET", old.as_bytes(), Close, Refused);
+    }
+    let newer = format!("HTTP/1.2 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{FIVE}");
+    check("GET", newer.as_bytes(), Keep, HELLO);
+    let last = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
+    fields(&[(last, FIVE, Keep, LAST_HELLO)]);
 }
 
 #[test]
@@ -75,6 +91,13 @@ fn chunks_are_sized_in_plain_hexadecimal() {
         "10000000000000005",
         "5\r",
         "5\0",
+        "5\x0b",
+        "5\n",
+        "4",
+        "6",
+        "7fffffffffffffff",
+        "ffffffffffffffff",
+        "8000000000000005",
     ] {
         chunked(&[(&format!("{size}\r\nhello\r\n0\r\n\r\n"), Close, Refused)]);
     }
@@ -90,6 +113,16 @@ fn chunks_are_sized_in_plain_hexadecimal() {
         "5\r\nhello\r\n0\n\r\n",
         "5\r\nhello\r\n0\r\n\n",
         "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "5\r\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhello\r\n-0\r\n\r\n",
+        "5\r\nhello\r\n0x0\r\n\r\n",
+        "5\r\nhello\r\n0\r\r\n\r\n",
+        "5\r\nhello\r\n0\r\n\r",
+        "5\r\nhello\r\n\r\n",
+        "hello",
+        "\r\n",
+        "0",
     ] {
         chunked(&[(body, Close, Refused)]);
     }
@@ -107,6 +140,7 @@ fn extensions_of_chunks_are_read_over_and_counted() {
         ";a=\"\\\"\"",
         ";a=\"b;c\"",
         ";a=\"b c\"",
+        " ; a",
     ] {
         chunked(&[(
             &format!("5{extension}\r\nhello\r\n0;z\r\n\r\n"),
@@ -126,6 +160,9 @@ fn extensions_of_chunks_are_read_over_and_counted() {
         ";a b",
         ";a\0",
         ";a=\"\r\n\"",
+        ";a=\"\\\r\"",
+        ";a=\x01",
+        ";a=\u{ff}",
     ] {
         chunked(&[(
             &format!("5{extension}\r\nhello\r\n0\r\n\r\n"),
@@ -159,6 +196,9 @@ fn trailers_are_fields_and_frame_nothing() {
         "X: a\rb\r\n",
         "X: a\0b\r\n",
         "X\n: y\r\n",
+        "\u{ff}: y\r\n",
+        "X: \0\r\n",
+        &format!("X: {}\r\n", "a".repeat(17_000)),
     ] {
         chunked(&[(&format!("5\r\nhello\r\n0\r\n{trailer}\r\n"), Close, Refused)]);
     }

@@ -31,9 +31,10 @@ use super::upgraded::Upgraded;
 use crate::body::Body;
 use crate::memory::take_fields;
 use crate::wire::chunked::ChunkLimits;
+use crate::wire::encode;
+use crate::wire::framing::{self, BodyLength};
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
 use crate::wire::headers::Headers;
-use crate::wire::{encode, framing};
 
 /// Memory for an answer's head and, mostly, its body.
 const HEAD_BUFFER: usize = 8 << 10;
@@ -229,8 +230,8 @@ impl Waiting {
                 (Body::empty(), Some(upgraded))
             }
             _ => {
-                let reusable = head.keep_alive() && !framing::frames_no_content(&head);
-                let persistent = reusable && !request.close;
+                let doubtful = length == BodyLength::None && framing::is_doubtful(&head);
+                let persistent = head.keep_alive() && !doubtful && !request.close;
                 (receive(busy, home, length, persistent, limits), None)
             }
         };

@@ -66,6 +66,11 @@ pub fn response_body(
     {
         return Ok(BodyLength::None);
     }
+    framed(head)
+}
+
+/// The body that the fields of an answer speak of.
+fn framed(head: &ResponseHead) -> Result<BodyLength, HeadError> {
     let known = head.known();
     if known.transfer_encoding() {
         return chunked(head.version, &head.headers, known.content_length());
@@ -91,13 +96,17 @@ pub fn response_body(
     found.map(BodyLength::Fixed).ok_or(HeadError::ContentLength)
 }
 
-/// Whether a 204 announces a body, which none has (RFC 9110 section 8.6).
+/// Whether an answer without a body speaks of one as no answer may.
 ///
-/// A server that says so may well send it, to be taken for the next answer.
-pub fn frames_no_content(head: &ResponseHead) -> bool {
+/// A 204 has no length (RFC 9110 section 8.6); what a HEAD or a 304 says of one can be read
+/// in one way only. A server that says otherwise may well send a body, to be taken for the
+/// next answer.
+pub fn is_doubtful(head: &ResponseHead) -> bool {
+    if head.status != StatusCode::NO_CONTENT {
+        return framed(head).is_err();
+    }
     let mut lengths = head.headers.get_all("content-length");
-    head.status == StatusCode::NO_CONTENT
-        && (head.known().transfer_encoding() || lengths.any(|length| decimal(length) != Some(0)))
+    head.known().transfer_encoding() || lengths.any(|length| decimal(length) != Some(0))
 }
 
 /// Whether the connection may be used again after this message (RFC 9112 section 9.3).
