@@ -223,6 +223,24 @@ fn a_tunnel_that_is_silent_is_closed() {
 }
 
 #[test]
+fn a_tunnel_without_a_limit_may_be_silent() {
+    let upstream = switching(|peer| {
+        while let [byte] = peer.read(1)[..] {
+            peer.write([byte]);
+        }
+    });
+    let endless = open(&upstream).idle_timeout(Duration::ZERO);
+    let application = Application::new().route("/f/{*path}", any(endless));
+    let (server, clock) = TestServer::start_turned(application);
+    let mut tcp = switched(&server);
+    for byte in [b"a", b"b", b"c"] {
+        tcp.write_all(byte).expect("sent");
+        assert_eq!(read(&mut tcp, 1), byte);
+        clock.advance(Duration::from_secs(365 * 86_400));
+    }
+}
+
+#[test]
 fn a_tunnel_counts_as_in_flight_until_it_ends() {
     let upstream = switching(|peer| drop(peer.read_to_end()));
     let forward = open(&upstream);

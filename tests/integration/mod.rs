@@ -26,8 +26,11 @@ mod engine_limits;
 mod engine_timeouts;
 mod engine_wire;
 mod forward;
+#[cfg(unix)]
+mod forward_unix;
 mod forward_upgrade;
 mod forward_upstreams;
+mod forward_via;
 mod handoff;
 mod ioloop;
 mod latch;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | CVE-2021-33197, CVE-2022-31813, CVE-2024-45410, CVE-2025-48865, CVE-2026-29054 | `connection_cannot_take_away_what_the_proxy_says` |
 //! | CVE-2025-64484, CVE-2026-39858, CVE-2026-30851, CVE-2026-52845 | `no_other_spelling_of_a_field_goes_along` |
-//! | CVE-2026-35051, CVE-2026-40575, CVE-2026-54764, CVE-2022-32148 | `nothing_about_the_client_is_believed_that_the_client_says` |
+//! | CVE-2024-45806, CVE-2026-35051, CVE-2026-40575, CVE-2026-54764, CVE-2022-32148 | `nothing_about_the_client_is_believed_that_the_client_says` |
 //! | CVE-2022-2880, CVE-2026-39825 | `a_query_keeps_every_byte` |
 //! | CVE-2025-66490, CVE-2026-40912, CVE-2026-48020, CVE-2026-65600, CVE-2021-29492, CVE-2019-9901 | `no_spelling_of_a_path_leads_out_of_the_prefix` |
 //! | CVE-2019-9900, CVE-2019-20372, CVE-2021-32779, CVE-2021-40346, CVE-2023-25690, CVE-2023-25725, CVE-2023-40225, CVE-2023-45539, CVE-2026-2835, RUSTSEC-2020-0008, RUSTSEC-2021-0078 | `requests_that_two_parsers_read_differently_are_not_forwarded` |
@@ -12,7 +12,12 @@
 //! | CVE-2024-24791 | `a_refusal_before_the_body_does_not_poison_the_next_request` |
 //! | CVE-2025-4366 | `the_body_of_a_refused_request_is_no_request` |
 //! | CVE-2021-36221 | `a_client_that_breaks_off_its_body_breaks_off_the_request` |
-//! | CVE-2026-2833, CVE-2026-71324 | `forward_upgrade`: `nothing_goes_through_before_the_upstream_has_agreed`, `connect_makes_no_tunnel` |
+//! | CVE-2021-40438 | `no_request_chooses_its_upstream` |
+//! | CVE-2026-2833, CVE-2024-23326, CVE-2026-71324 | `forward_upgrade`: `nothing_goes_through_before_the_upstream_has_agreed`, `connect_makes_no_tunnel` |
+//! | requests that go in a circle (RFC 9110 section 7.6.3) | `forward_via`: `a_request_that_comes_back_is_a_508`, `a_proxy_that_forwards_to_itself_says_so` |
+//! | CVE-2026-2836, CVE-2017-7529 | there is no cache |
+//! | CVE-2026-26998, CVE-2026-41181, CVE-2022-26377 | there is no service that is asked beside the upstream, and no AJP |
+//! | CVE-2025-8671, RUSTSEC-2023-0034 | there is no HTTP/2 yet |
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -101,6 +106,41 @@ fn a_query_keeps_every_byte() {
     let head = relayed(to, &request);
     let expected = format!("GET /x?{query} HTTP/1.1\r\n");
     assert!(head.starts_with(&expected), "{head}");
+}
+
+#[test]
+fn no_request_chooses_its_upstream() {
+    let elsewhere = answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let evil = elsewhere.address();
+    let upstream = script(|_, mut peer| {
+        while let Some(head) = peer.head() {
+            let length = head.len();
+            peer.write(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{head}"
+            ));
+        }
+    });
+    let (server, own) = (proxy(to(&upstream)), upstream.address());
+    for (target, arrives) in [
+        (
+            format!("/f/x?unix:/tmp/a%7Chttp://{evil}/"),
+            format!("/x?unix:/tmp/a%7Chttp://{evil}/"),
+        ),
+        (
+            format!("/f/unix:/tmp/a%7Chttp://{evil}/"),
+            format!("/unix:/tmp/a%7Chttp://{evil}/"),
+        ),
+        (format!("/f//{evil}/"), format!("//{evil}/")),
+        (format!("/f/@{evil}/"), format!("/@{evil}/")),
+        (format!("/f/http://{evil}/"), format!("/http://{evil}/")),
+        (format!("http://{evil}/f/x"), "/x".to_owned()),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {evil}\r\nConnection: close\r\n\r\n");
+        let answer = raw(&server, &request);
+        let expected = format!("\r\n\r\nGET {arrives} HTTP/1.1\r\nHost: {own}\r\n");
+        assert!(answer.contains(&expected), "{target}: {answer}");
+    }
+    assert_eq!(elsewhere.accepted(), 0);
 }
 
 #[test]

@@ -24,6 +24,9 @@ use super::request::Waits;
 use super::route::Route;
 use super::total::leave_time_to_answer;
 
+/// What the address of a Unix socket begins with.
+const UNIX: &str = "unix:";
+
 /// Where hops go to.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
@@ -32,6 +35,8 @@ pub(crate) struct Origin {
     authority: String,
     /// The name that a certificate has to be for, where the address names none.
     server_name: Option<String>,
+    /// The Unix socket that it listens on, as it was written.
+    socket: Option<String>,
     /// The way there, as the client that was here first goes.
     way: OnceLock<Way>,
 }
@@ -45,8 +50,12 @@ struct Way {
 }
 
 impl Origin {
-    /// Reads `http://host:port` or `https://…`; a path in it is not looked at.
+    /// Reads `http://host:port`, `https://…`, where a path is not looked at, or a Unix
+    /// socket's `unix:/path`.
     pub(crate) fn parse(address: &str) -> Result<Self, String> {
+        if let Some(path) = address.strip_prefix(UNIX) {
+            return Self::on_socket(address, path);
+        }
         let mut url = Address::parse(address)?.into_url();
         strip_credentials(&mut url);
         let url = Address::of(url)?;
@@ -54,7 +63,19 @@ impl Origin {
             authority: url.authority().to_owned(),
             url,
             server_name: None,
+            socket: None,
             way: OnceLock::new(),
+        })
+    }
+
+    /// Whoever listens there is asked for `localhost`, as by nginx and curl.
+    fn on_socket(address: &str, path: &str) -> Result<Self, String> {
+        if path.is_empty() || cfg!(not(unix)) {
+            return Err(format!("{address:?} is no Unix socket of this system"));
+        }
+        Ok(Self {
+            socket: Some(address.to_owned()),
+            ..Self::parse("http://localhost")?
         })
     }
 
@@ -66,6 +87,7 @@ impl Origin {
             url: Address::of(url).ok()?,
             authority: self.authority.clone(),
             server_name: self.url.url().host_str().map(str::to_owned),
+            socket: None,
             way: OnceLock::new(),
         })
     }
@@ -80,9 +102,14 @@ impl Origin {
         &self.authority
     }
 
-    /// Scheme, host and port, for people.
+    /// Scheme, host and port, or the socket, for people.
     pub(crate) fn as_str(&self) -> &str {
-        self.url.origin()
+        self.socket.as_deref().unwrap_or(self.url.origin())
+    }
+
+    /// Whether it is a socket, which has no name to look up.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// Its addresses at present.
@@ -106,6 +133,11 @@ impl Origin {
 
     fn work_out(&self, defaults: &Defaults) -> Arc<Route> {
         let mut route = defaults.route.clone();
+        if let Some(socket) = &self.socket {
+            let path = socket.strip_prefix(UNIX).unwrap_or_default();
+            Arc::make_mut(&mut route).unix_socket = Some(path.into());
+            return route;
+        }
         if let Some(name) = &self.server_name
             && self.url.is_https()
         {
@@ -295,7 +327,7 @@ impl Relayed {
             set.map_err(|error| Cause::Invalid(error.to_string()))?;
         }
         Ok(Self {
-            target: format!("{}{}", to.as_str(), outgoing.target),
+            target: format!("{}{}", to.url.origin(), outgoing.target),
             headers,
         })
     }

@@ -29,6 +29,8 @@ enum Cause {
     Unavailable(String),
     /// The upstream has switched to another protocol than it was asked for.
     Switched,
+    /// The request has been here before.
+    Circled,
     /// The program's own, when it changed the request.
     Rewrite(crate::Error),
     Fetch(FetchError),
@@ -57,6 +59,10 @@ impl ForwardError {
         Self::new(StatusCode::BAD_GATEWAY, Cause::Switched)
     }
 
+    pub(super) fn circled() -> Self {
+        Self::new(StatusCode::LOOP_DETECTED, Cause::Circled)
+    }
+
     pub(super) fn rewrite(error: crate::Error) -> Self {
         Self::new(error.status_code(), Cause::Rewrite(error))
     }
@@ -76,7 +82,8 @@ impl ForwardError {
     }
 
     /// The status of the answer: 502, 503 or 504 for the upstream's part, 4xx for the
-    /// client's, 500 for an upstream address that is none.
+    /// client's, 500 for an upstream address that is none, 508 for a request that comes
+    /// back to where it has been.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -94,11 +101,12 @@ impl fmt::Display for ForwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             Cause::Path(why) => write!(f, "the path cannot be forwarded: {why}"),
-            Cause::Invalid(why) => write!(f, "the upstream cannot be used: {why}"),
+            Cause::Invalid(why) => write!(f, "the forward cannot be used as it is set: {why}"),
             Cause::Unavailable(why) => f.write_str(why),
             Cause::Switched => {
                 f.write_str("the upstream switches to another protocol than it was asked for")
             }
+            Cause::Circled => f.write_str("the request goes in a circle: Via has our own name"),
             Cause::Rewrite(error) => error.fmt(f),
             Cause::Fetch(error) => error.fmt(f),
         }
@@ -127,6 +135,9 @@ impl From<ForwardError> for crate::Error {
             Cause::Unavailable(_) => converted
                 .show("no server for this request is available at the moment")
                 .retry_after(RETRY_AFTER)
+                .with_source(story),
+            Cause::Circled => converted
+                .show("the request goes in a circle")
                 .with_source(story),
             Cause::Invalid(_) | Cause::Switched => converted.with_source(story),
         }

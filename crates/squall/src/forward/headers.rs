@@ -13,14 +13,13 @@ use squall_http::memory::take_fields;
 use squall_http::wire::head::Version;
 use squall_http::wire::names::{FieldLine, FieldName, WellKnown, is};
 
+use super::error::ForwardError;
 use super::options::Options;
+use super::via::Via;
 use crate::Request;
 use crate::settings::ForwardedBy;
 
 const TE_TRAILERS: FieldLine = FieldLine::new("TE: trailers\r\n");
-const VIA: FieldName = FieldName::new("Via");
-const VIA_1_0: FieldLine = FieldLine::new("Via: 1.0 squall\r\n");
-const VIA_1_1: FieldLine = FieldLine::new("Via: 1.1 squall\r\n");
 const FORWARDED: FieldName = FieldName::new("Forwarded");
 const X_FORWARDED_FOR: FieldName = FieldName::new("X-Forwarded-For");
 const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
@@ -126,7 +125,10 @@ impl<'a> Said<'a> {
     }
 
     /// The fields that go along, and what we say ourselves.
-    pub(super) fn sanitised(&self, forward: &Options) -> Headers {
+    ///
+    /// # Errors
+    /// When the request goes in a circle.
+    pub(super) fn sanitised(&self, forward: &Options) -> Result<Headers, ForwardError> {
         let mut fields = take_fields();
         let mut nominated = Nominated::default();
         let mut takes_trailers = false;
@@ -151,6 +153,9 @@ impl<'a> Said<'a> {
             }
             false
         });
+        if has_via && forward.via.has_circled(self.request.headers()) {
+            return Err(ForwardError::circled());
+        }
         nominated.take_off(&mut fields);
         let believed = |by, name: &[u8]| {
             let is_believed = self.trusts == Some(by) && !nominated.has(name);
@@ -166,9 +171,9 @@ impl<'a> Said<'a> {
         if forward.forwarded {
             self.say_forwarded(&mut fields, believed(ForwardedBy::Forwarded, b"forwarded"));
         }
-        let via = has_via.then(|| self.request.headers().get_all("via"));
-        add_via(&mut fields, via, self.request.version());
-        fields
+        let before = has_via.then(|| self.request.headers().get_all("via"));
+        (forward.via).add(&mut fields, before, self.request.version());
+        Ok(fields)
     }
 
     /// Adds `X-Forwarded-For`, behind what is `believed` of the one before, `-Host` and
@@ -229,13 +234,13 @@ pub(super) fn take_off_generated(fields: &mut Headers) {
 }
 
 /// Takes off what of the upstream's answer does not go to the client, and adds our `Via`.
-pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
+pub(super) fn to_client(fields: &mut Headers, via: &Via, head_only: bool) {
     let mut nominated = Nominated::default();
-    let mut via: Option<Vec<Vec<u8>>> = None;
+    let mut before: Option<Vec<Vec<u8>>> = None;
     fields.retain_known(|field, line| {
         match field {
             WellKnown::Connection => nominated.note(line.value()),
-            WellKnown::Via => via.get_or_insert_default().push(line.value().to_owned()),
+            WellKnown::Via => (before.get_or_insert_default()).push(line.value().to_owned()),
             WellKnown::AltSvc => {}
             // The length of what a GET would answer is all that says it here.
             WellKnown::ContentLength => return head_only,
@@ -244,8 +249,8 @@ pub(super) fn to_client(fields: &mut Headers, head_only: bool) {
         false
     });
     nominated.take_off(fields);
-    let via = via.as_ref().map(|via| via.iter().map(Vec::as_slice));
-    add_via(fields, via, Version::Http11);
+    let before = (before.as_ref()).map(|before| before.iter().map(Vec::as_slice));
+    via.add(fields, before, Version::Http11);
 }
 
 /// Whether a name with underscores means one of the fields that are not the client's.
@@ -253,22 +258,6 @@ fn is_alias(name: &[u8]) -> bool {
     let dash = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
     let field = WellKnown::of(&name.iter().map(dash).collect::<Vec<_>>());
     is_of_one_hop(field) || is_about_the_way(field)
-}
-
-/// Adds who relayed the message before, and us.
-fn add_via<'a>(
-    fields: &mut Headers,
-    before: Option<impl Iterator<Item = &'a [u8]>>,
-    version: Version,
-) {
-    let (us, alone) = match version {
-        Version::Http10 => (&b"1.0 squall"[..], VIA_1_0),
-        Version::Http11 => (&b"1.1 squall"[..], VIA_1_1),
-    };
-    match before {
-        None => fields.append_line(alone),
-        Some(before) => add_list(fields, VIA, before.chain([us])),
-    }
 }
 
 /// Whether a list of words has this one.

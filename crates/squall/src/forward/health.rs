@@ -17,6 +17,8 @@ use super::upstreams::Set;
 use crate::client::{AsyncHttpClient, hop};
 use squall_http::server::Exchange;
 
+/// Between two checks: nobody is asked without a pause.
+const SHORTEST: Duration = Duration::from_millis(100);
 /// What is read of an answer to a check, so that its connection can be used again.
 const ANSWER: u64 = 64 << 10;
 
@@ -46,9 +48,9 @@ impl HealthCheck {
         }
     }
 
-    /// How long there is between two checks: default 10 s.
+    /// How long there is between two checks: default 10 s, at least 100 ms.
     pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval;
+        self.every = interval.max(SHORTEST);
         self
     }
 

@@ -19,6 +19,7 @@ mod error;
 mod frames;
 mod headers;
 mod health;
+mod max_forwards;
 mod names;
 mod options;
 mod replay;
@@ -28,6 +29,7 @@ mod tunnel;
 mod upgrade;
 mod upstream;
 mod upstreams;
+mod via;
 
 pub use balance::Balance;
 pub use error::ForwardError;
@@ -54,6 +56,7 @@ use crate::client::{
 use options::Options;
 use replay::Replay;
 use upstream::{InFlight, Upstream};
+use via::Via;
 
 /// How long an upstream may take to agree to a body.
 const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -88,6 +91,9 @@ pub async fn forward(mut request: Request, to: &Forward) -> Result<Response, For
 }
 
 async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardError> {
+    if let Some(answer) = max_forwards::ends_here(request) {
+        return Ok(answer);
+    }
     let protocol = upgrade::wanted(request, to);
     let expects = request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
@@ -95,7 +101,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let onward = Onward::of(request, to)?;
     let mut body = Replay::of(request.take_body(), to.replay_buffer);
     let (method, exchange) = (request.method(), request.exchange());
-    let inform = informs(exchange, request.version());
+    let inform = informs(exchange, request.version(), &to.via);
     let members = to.upstreams.members(&to.client, exchange).await?;
     let mut failures: Option<Box<Failures>> = None;
     loop {
@@ -168,21 +174,22 @@ fn answered(
     if let (Some(upgraded), Some(protocol)) = (answer.upgraded, protocol) {
         return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
     }
-    headers::to_client(&mut fields, *request.method() == Method::HEAD);
+    headers::to_client(&mut fields, &to.via, *request.method() == Method::HEAD);
     let body = in_flight.until_end_of(answer.body);
     Ok(Response::from_parts(status, fields, body))
 }
 
 /// Passes interim answers on. 100 is not among them: whoever reads the body sends it.
-fn informs(
-    exchange: &Exchange,
+fn informs<'a>(
+    exchange: &'a Exchange,
     version: Version,
-) -> impl Fn(StatusCode, &Headers) + Send + Sync + use<'_> {
+    via: &'a Via,
+) -> impl Fn(StatusCode, &Headers) + Send + Sync + use<'a> {
     let knows = version == Version::Http11;
     move |status, fields| {
         if knows && status != StatusCode::CONTINUE {
             let mut fields = fields.clone();
-            headers::to_client(&mut fields, false);
+            headers::to_client(&mut fields, via, false);
             exchange.send_informational(status, &fields);
         }
     }

@@ -12,6 +12,7 @@ use super::rewrite::{Onward, Rewrite};
 use super::target::Mapping;
 use super::upstream::UpstreamStats;
 use super::upstreams::{Set, Upstreams};
+use super::via::Via;
 use crate::client::AsyncHttpClient;
 use crate::web::Needs;
 use crate::{Request, Result};
@@ -42,6 +43,7 @@ pub(super) struct Options {
     pub(super) preserve_host: bool,
     pub(super) underscores: bool,
     pub(super) forwarded: bool,
+    pub(super) via: Via,
     /// What rules an exchange; its `idle` also a tunnel.
     pub(super) limits: ExchangeLimits,
     pub(super) replay_buffer: usize,
@@ -50,7 +52,8 @@ pub(super) struct Options {
 }
 
 impl Forward {
-    /// Forwards to `http://host:port` or `https://…`, or to [`Upstreams`].
+    /// Forwards to `http://host:port`, `https://…` or `unix:/path/of/the/socket`, or to
+    /// [`Upstreams`].
     ///
     /// A path in the address is put before every forwarded one. An address that is none
     /// fails every request with 500.
@@ -70,6 +73,7 @@ impl Forward {
             preserve_host: false,
             underscores: false,
             forwarded: false,
+            via: Via::default(),
             limits: ExchangeLimits {
                 idle: Some(IDLE),
                 ..ExchangeLimits::default()
@@ -124,13 +128,31 @@ impl Forward {
         self
     }
 
-    /// How long nothing may move to or from the upstream: default 60 s. Then 504.
+    /// How long nothing may move to or from the upstream: default 60 s. Then 504. Zero: no
+    /// limit.
     ///
     /// There is no limit on the whole but the deadline of the handler, until its answer
     /// begins: a large body may take as long as it moves. A tunnel in which nothing moves
     /// for so long is closed.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.options().limits.idle = Some(limit).filter(|limit| !limit.is_zero());
+        self
+    }
+
+    /// Who this proxy is in `Via`: default `squall`, as every Squall. A word of letters,
+    /// digits and `-._~`, or a host with its port.
+    ///
+    /// A request that has come by this name before goes in a circle: 508 (RFC 9110 section
+    /// 7.6.3). With the default, which others have too, once it has come by more than eight.
+    ///
+    /// # Errors
+    /// A name that cannot be used fails every request with 500.
+    pub fn via(mut self, name: &str) -> Self {
+        let options = self.options();
+        match Via::named(name) {
+            Ok(via) => options.via = via,
+            Err(why) => options.upstreams = Arc::new(Upstreams::invalid(why).into_set()),
+        }
         self
     }
 

@@ -8,6 +8,7 @@ use squall_http::wire::target::{check_bytes, is_authority};
 
 use super::error::ForwardError;
 use super::headers::{self, Said};
+use super::max_forwards;
 use super::options::Options;
 use crate::{Error, Request, Result};
 
@@ -31,9 +32,10 @@ impl Onward {
         let target = to.mapping.target(request.head().path_and_query());
         let mut onward = Self {
             target: target.map_err(ForwardError::path)?,
-            headers: said.sanitised(to),
+            headers: said.sanitised(to)?,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
         };
+        max_forwards::count(request, &mut onward)?;
         if let Some(rewrite) = &to.rewrite {
             rewrite(request, &mut onward).map_err(ForwardError::rewrite)?;
             headers::take_off_generated(&mut onward.headers);

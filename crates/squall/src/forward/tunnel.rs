@@ -34,7 +34,8 @@ pub(super) struct Tunnel {
     pub(super) exchange: Exchange,
     pub(super) upgraded: Upgraded,
     pub(super) is_websocket: bool,
-    pub(super) idle: Duration,
+    /// How long nothing may move.
+    pub(super) idle: Option<Duration>,
     pub(super) _in_flight: InFlight,
 }
 
@@ -48,7 +49,7 @@ impl Tunnel {
         let watches = self.is_websocket;
         let mut up = Pipe::new(client, &upstream, read_ahead, watches);
         let mut down = Pipe::new(&upstream, client, answered_ahead, watches);
-        let mut silence = Silence::new(self.idle);
+        let mut silence = self.idle.map(Silence::new);
         let mut draining = pin!(self.exchange.draining());
         let mut is_draining = false;
         poll_fn(|cx| {
@@ -62,7 +63,10 @@ impl Tunnel {
             if over {
                 return Poll::Ready(Ok::<_, io::Error>(()));
             }
-            silence.poll(cx, up.moved + down.moved > before).map(Ok)
+            match &mut silence {
+                Some(silence) => silence.poll(cx, up.moved + down.moved > before).map(Ok),
+                None => Poll::Pending,
+            }
         })
         .await
         // A failure of either side is the end of both.

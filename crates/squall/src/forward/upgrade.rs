@@ -46,12 +46,12 @@ pub(super) fn switch(
     if !agreed.is_some_and(|agreed| agreed.eq_ignore_ascii_case(protocol)) {
         return Err(ForwardError::switched());
     }
-    headers::to_client(&mut fields, false);
+    headers::to_client(&mut fields, &forward.via, false);
     let tunnel = Tunnel {
         exchange: request.exchange().clone(),
         upgraded,
         is_websocket: protocol.eq_ignore_ascii_case("websocket"),
-        idle: forward.limits.idle.unwrap_or_default(),
+        idle: forward.limits.idle,
         _in_flight: in_flight,
     };
     Response::switching_protocols(protocol, fields, |client| tunnel.run(client))

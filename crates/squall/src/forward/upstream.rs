@@ -45,7 +45,7 @@ pub(super) struct Upstream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamStats {
-    /// Scheme, host and port.
+    /// Scheme, host and port; or `unix:` and a path.
     pub address: String,
     /// Requests and tunnels whose end is not there yet.
     pub in_flight: usize,

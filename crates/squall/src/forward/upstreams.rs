@@ -58,26 +58,26 @@ enum Members {
 }
 
 impl Upstreams {
-    /// These servers, each `http://host:port` or `https://…`. All have the same path, or
-    /// none; it is put before every forwarded one.
+    /// These servers, each `http://host:port`, `https://…` or `unix:/path/of/the/socket`.
+    /// All have the same path, or none; it is put before every forwarded one.
     pub fn of<A: AsRef<str>>(addresses: impl IntoIterator<Item = A>) -> Self {
         let mut path = None;
         let mut members = Vec::new();
         for address in addresses {
             let origin = match Origin::parse(address.as_ref()) {
                 Ok(origin) => origin,
-                Err(why) => return Self::new(Members::Invalid(why), String::new()),
+                Err(why) => return Self::invalid(why),
             };
             let path = path.get_or_insert_with(|| origin.path().to_owned());
             if path != origin.path() {
                 let why = "the upstreams of a set have different paths".to_owned();
-                return Self::new(Members::Invalid(why), String::new());
+                return Self::invalid(why);
             }
             members.push(Upstream::new(origin));
         }
         if members.is_empty() {
             let why = "a set of upstreams is empty".to_owned();
-            return Self::new(Members::Invalid(why), String::new());
+            return Self::invalid(why);
         }
         Self::new(Members::Fixed(members.into()), path.unwrap_or_default())
     }
@@ -86,12 +86,21 @@ impl Upstreams {
     /// certificates have to be for the name. It is looked up again every 30 s.
     pub fn of_name(address: &str) -> Self {
         match Origin::parse(address) {
+            Ok(origin) if origin.is_socket() => {
+                let why = format!("{address:?} is a socket and not a name");
+                Self::invalid(why)
+            }
             Ok(origin) => {
                 let path = origin.path().to_owned();
                 Self::new(Members::Named(Names::of(origin)), path)
             }
-            Err(why) => Self::new(Members::Invalid(why), String::new()),
+            Err(why) => Self::invalid(why),
         }
+    }
+
+    /// A set that fails every request, and why.
+    pub(super) fn invalid(why: String) -> Self {
+        Self::new(Members::Invalid(why), String::new())
     }
 
     fn new(members: Members, path: String) -> Self {
