@@ -18,7 +18,7 @@ fn fetch(args: &[&str]) -> Command {
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
-    command.env_remove("RUST_LOG");
+    command.env_remove("RUST_LOG").env_remove("SSLKEYLOGFILE");
     command.stdin(Stdio::null());
     command
 }
@@ -505,6 +505,13 @@ fn certificates_are_checked_unless_told_otherwise() {
         (text(&done.stdout), said(&done)),
         ("secret".into(), String::new())
     );
+    // As curl does, for whoever looks at the traffic.
+    let keys = File::new("keys", b"");
+    let mut logged = fetch(&["-k", &url]);
+    let done = logged.env("SSLKEYLOGFILE", keys.path()).output();
+    assert_eq!(text(&done.expect("the program starts").stdout), "secret");
+    let logged = fs::read_to_string(keys.path()).expect("text");
+    assert!(logged.contains("CLIENT_TRAFFIC_SECRET_0 "), "{logged}");
 }
 
 #[test]

@@ -16,7 +16,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, KeyLogFile, RootCertStore,
+    SignatureScheme,
 };
 
 mod by_name;
@@ -45,6 +46,11 @@ pub struct ClientTls {
     pub ca_certs: Option<Arc<[u8]>>,
     /// For servers that ask for a certificate. Default none.
     pub identity: Option<ClientIdentity>,
+    /// Whether the secrets of its connections are appended to the file that `SSLKEYLOGFILE`
+    /// names, if that names one. Default false.
+    ///
+    /// Whoever has them can read what was sent.
+    pub key_log: bool,
 }
 
 /// Who a client says it is: its certificate chain and its private key, both in PEM.
@@ -57,6 +63,7 @@ impl fmt::Debug for ClientTls {
             .field("validate_cert", &self.validate_cert)
             .field("ca_certs", &self.ca_certs.is_some())
             .field("identity", &self.identity.is_some())
+            .field("key_log", &self.key_log)
             .finish()
     }
 }
@@ -67,6 +74,7 @@ impl Default for ClientTls {
             validate_cert: true,
             ca_certs: None,
             identity: None,
+            key_log: false,
         }
     }
 }
@@ -108,6 +116,9 @@ pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigErro
         }
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
+    if tls.key_log {
+        config.key_log = Arc::new(KeyLogFile::new());
+    }
     Ok(Arc::new(config))
 }
 
@@ -312,7 +323,7 @@ mod tests {
                 let nothing = ClientTls {
                     ca_certs: Some(pem.as_bytes().into()),
                     validate_cert,
-                    identity: None,
+                    ..ClientTls::default()
                 };
                 let error = client_config(&nothing).unwrap_err().to_string();
                 assert!(

@@ -50,7 +50,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Status 0: the answer is 2xx or 3xx. 22: it is 4xx or 5xx. 7: no connection could be made.
 /// 28: not done in time. 2: wrong usage. 1: anything else.
 ///
-/// http_proxy, https_proxy, all_proxy and no_proxy are obeyed.
+/// http_proxy, https_proxy, all_proxy and no_proxy are obeyed. The secrets of TLS are appended to
+/// the file that SSLKEYLOGFILE names, if it is set.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The address, http:// unless it says otherwise; user:password@ before the host is
@@ -217,7 +218,10 @@ async fn transfer(options: Options, talk: &Talk) -> Result<u8, Failure> {
         Some(proxy) => proxy.clone(),
         None => Proxy::from_env().map_err(Failure::Usage)?,
     };
-    let client = AsyncHttpClient::builder().proxy(proxy).build();
+    let client = AsyncHttpClient::builder()
+        .proxy(proxy)
+        .key_log(true)
+        .build();
     let meter = Meter::new(options.output.as_deref());
     let request = request(&options, &meter, talk).await?;
     let mut response = client.fetch(request).await?;

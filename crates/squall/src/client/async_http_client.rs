@@ -278,20 +278,21 @@ impl ClientBuilder {
     }
 
     /// How long a connection is kept idle: default 15 s, or a second less than the server
-    /// says with `Keep-Alive: timeout=N`.
+    /// says with `Keep-Alive: timeout=N`. Zero: only where the server says so.
     pub fn keep_idle(mut self, time: Duration) -> Self {
         self.limits.idle_timeout = time;
         self
     }
 
     /// How old a connection gets: default 5 minutes, a tenth more or less, so that a
-    /// change of a name's address is noticed.
+    /// change of a name's address is noticed. Zero: none is used twice.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.limits.max_age = age;
         self
     }
 
-    /// How long a fetch waits for a connection that the limits allow: default 10 s.
+    /// How long a fetch waits for a connection that the limits allow: default 10 s. Zero: no
+    /// limit.
     pub fn pool_timeout(mut self, limit: Duration) -> Self {
         self.defaults.pool_timeout = limit;
         self
@@ -365,6 +366,17 @@ impl ClientBuilder {
     /// [`HttpRequest::client_cert`] for one server's.
     pub fn client_cert(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
         self.tls().identity = Some((chain.as_ref().into(), key.as_ref().into()));
+        self
+    }
+
+    /// Whether the secrets of TLS connections are appended to the file that the environment
+    /// calls `SSLKEYLOGFILE`: default false.
+    ///
+    /// For a look at one's own traffic with a program such as Wireshark. Whoever has that
+    /// file can read everything. Without the variable nothing is written.
+    #[doc(alias = "SSLKEYLOGFILE")]
+    pub fn key_log(mut self, key_log: bool) -> Self {
+        self.tls().key_log = key_log;
         self
     }
 

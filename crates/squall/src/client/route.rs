@@ -56,6 +56,7 @@ impl Detour {
                 validate_cert: self.validate_cert.unwrap_or(route.tls.validate_cert),
                 ca_certs: (self.ca_certs.clone()).or_else(|| route.tls.ca_certs.clone()),
                 identity: (self.identity.clone()).or_else(|| route.tls.identity.clone()),
+                key_log: route.tls.key_log,
             },
             false => route.tls.clone(),
         };
