@@ -179,6 +179,70 @@ fn a_digest_is_given_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_challenge_that_was_met_is_not_waited_for_again() {
+    let (seen, sees) = mpsc::channel();
+    // The second nonce is named in time, the third one when the second is old.
+    let server = script(move |_, mut peer| {
+        let mut nonce = 1;
+        while let Some(head) = peer.head() {
+            let proved = head.contains(&format!("nonce=\"{nonce}\""));
+            let count = head
+                .split_once("nc=")
+                .map(|(_, count)| count[..8].to_owned());
+            let user = head.contains("username=\"u\"").then_some('u');
+            let _ = seen.send((user, proved.then_some(nonce), count));
+            if !proved || head.contains("/old") && nonce == 2 {
+                nonce = if head.contains("/old") { 3 } else { nonce };
+                peer.write(format!(
+                    "HTTP/1.1 401 No\r\nContent-Length: 0\r\nWWW-Authenticate: \
+                     Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\", stale={proved}\r\n\r\n"
+                ));
+                continue;
+            }
+            let mut info = "";
+            if head.contains("/next") {
+                nonce = 2;
+                info = "Authentication-Info: nextnonce=\"2\"\r\n";
+            }
+            peer.write(format!(
+                "HTTP/1.1 200 OK\r\n{info}Content-Length: 0\r\n\r\n"
+            ));
+        }
+    });
+    let base = server.url("");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        for (user, path) in [
+            ("u", "/"),
+            ("u", "/a"),
+            ("u", "/next"),
+            ("u", "/b"),
+            ("u", "/old"),
+            ("v", "/"),
+        ] {
+            let request = HttpRequest::new(format!("{base}{path}")).digest_auth(user, "p");
+            let response = client.fetch(request).await.expect("an answer");
+            assert_eq!(response.code(), 200, "{path}");
+        }
+    });
+    let nth = |user: bool, nonce, count: &str| (user.then_some('u'), nonce, Some(count.to_owned()));
+    let expected = [
+        (None, None, None),
+        nth(true, Some(1), "00000001"),
+        nth(true, Some(1), "00000002"),
+        nth(true, Some(1), "00000003"),
+        nth(true, Some(2), "00000001"),
+        nth(true, Some(2), "00000002"),
+        nth(true, Some(3), "00000001"),
+        // Somebody else has to be asked.
+        (None, None, None),
+        nth(false, Some(3), "00000001"),
+    ];
+    assert_eq!(sees.try_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
 fn a_digest_that_is_wrong_or_cannot_be_given_ends_with_the_401() {
     let server = script(|_, mut peer| {
         while peer.head().is_some() {
@@ -194,7 +258,7 @@ fn a_digest_that_is_wrong_or_cannot_be_given_ends_with_the_401() {
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 401);
     });
-    let (server, _sees) = challenging("Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512-256");
+    let (server, _sees) = challenging("Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"");
     let url = server.url("/");
     on_loop(async move {
         let request = HttpRequest::new(url).digest_auth("u", "p");

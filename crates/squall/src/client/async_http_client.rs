@@ -15,6 +15,7 @@ use squall_loop::IoLoop;
 use super::address::Address;
 use super::connect::Dial;
 use super::cookie_jar::CookieJar;
+use super::digests::Digests;
 use super::error::FetchError;
 use super::fetch;
 use super::pool::{Pool, PoolLimits, PoolStats};
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) defaults: Defaults,
     pub(super) budget: Budget,
     pub(super) unreachable: Unreachable,
+    pub(super) digests: Digests,
     tls_configs: Mutex<HashMap<ClientTls, Arc<ClientConfig>>>,
     warned: Mutex<HashSet<String>>,
 }
@@ -494,6 +496,7 @@ impl ClientBuilder {
             defaults: self.defaults,
             budget: Budget::new(),
             unreachable: Unreachable::default(),
+            digests: Digests::default(),
             tls_configs: Mutex::default(),
             warned: Mutex::default(),
         };

@@ -1,7 +1,8 @@
 //! Digest authentication (RFC 7616): the answer to a server's challenge.
 //!
-//! MD5 and SHA-256, with and without `-sess`; `qop=auth`, or none as in RFC 2069. MD5 is
-//! what most servers still ask for; where they offer both, SHA-256 is taken.
+//! MD5, SHA-256 and SHA-512/256, with and without `-sess`; `qop=auth`, or none as in RFC
+//! 2069. MD5 is what most servers still ask for; where they offer several, the last of these
+//! is taken.
 
 use std::fmt::Write;
 
@@ -19,14 +20,17 @@ pub(super) struct Credentials {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Challenge {
     realm: String,
-    nonce: String,
+    pub(super) nonce: String,
     opaque: Option<String>,
     algorithm: Algorithm,
     /// `algorithm` as the server wrote it.
     named: Option<String>,
+    /// Its secret is made of the first request's `cnonce`.
     session: bool,
-    /// `None`: as before RFC 2617.
+    /// `false`: as before RFC 2617.
     qop: bool,
+    /// The user's name is not to be read on the way.
+    userhash: bool,
     /// The credentials were right, but the nonce was old.
     pub(super) stale: bool,
 }
@@ -36,20 +40,21 @@ enum Algorithm {
     #[default]
     Md5,
     Sha256,
+    Sha512To256,
 }
 
 impl Algorithm {
     fn hex(self, text: &str) -> String {
-        match self {
-            Self::Md5 => format!("{:x}", md5::compute(text)),
-            Self::Sha256 => {
-                let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-                digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
-                    let _ = write!(hex, "{byte:02x}");
-                    hex
-                })
-            }
-        }
+        let algorithm = match self {
+            Self::Md5 => return format!("{:x}", md5::compute(text)),
+            Self::Sha256 => &ring::digest::SHA256,
+            Self::Sha512To256 => &ring::digest::SHA512_256,
+        };
+        let digest = ring::digest::digest(algorithm, text.as_bytes());
+        digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 }
 
@@ -132,6 +137,7 @@ fn understand(params: Vec<(String, String)>) -> Option<Challenge> {
             "nonce" => challenge.nonce = value,
             "opaque" => challenge.opaque = Some(value),
             "stale" => challenge.stale = value.eq_ignore_ascii_case("true"),
+            "userhash" => challenge.userhash = value.eq_ignore_ascii_case("true"),
             "qop" => {
                 let mut offered = value.split(',').map(str::trim);
                 if !offered.any(|offered| offered.eq_ignore_ascii_case("auth")) {
@@ -145,6 +151,7 @@ fn understand(params: Vec<(String, String)>) -> Option<Challenge> {
                 challenge.algorithm = match lower.trim_end_matches("-sess") {
                     "md5" => Algorithm::Md5,
                     "sha-256" => Algorithm::Sha256,
+                    "sha-512-256" => Algorithm::Sha512To256,
                     _ => return None,
                 };
                 challenge.named = Some(value);
@@ -156,13 +163,19 @@ fn understand(params: Vec<(String, String)>) -> Option<Challenge> {
 }
 
 impl Challenge {
-    /// The `Authorization` that answers it, for the first request with its nonce.
+    /// Whether its nonce may be used for another request, too.
+    pub(super) fn lasts(&self) -> bool {
+        !self.session
+    }
+
+    /// The `Authorization` that answers it, for the `count`th request with its nonce.
     pub(super) fn answer(
         &self,
         credentials: &Credentials,
         method: &Method,
         target: &str,
         cnonce: &str,
+        count: u32,
     ) -> String {
         let Credentials { user, password } = credentials;
         let (realm, nonce) = (&self.realm, &self.nonce);
@@ -173,10 +186,16 @@ impl Challenge {
         }
         let asked = hex(format!("{method}:{target}"));
         let response = match self.qop {
-            true => hex(format!("{secret}:{nonce}:{COUNT}:{cnonce}:auth:{asked}")),
+            true => hex(format!(
+                "{secret}:{nonce}:{count:08x}:{cnonce}:auth:{asked}"
+            )),
             false => hex(format!("{secret}:{nonce}:{asked}")),
         };
-        let (user, realm, nonce) = (escape(user), escape(realm), escape(nonce));
+        let user = match self.userhash {
+            true => hex(format!("{user}:{realm}")),
+            false => escape(user),
+        };
+        let (realm, nonce) = (escape(realm), escape(nonce));
         let mut value = format!(
             "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", \
              uri=\"{target}\", response=\"{response}\""
@@ -185,11 +204,14 @@ impl Challenge {
             value.push_str(", algorithm=");
             value.push_str(named);
         }
+        if self.userhash {
+            value.push_str(", userhash=true");
+        }
         if let Some(opaque) = &self.opaque {
             let _ = write!(value, ", opaque=\"{}\"", escape(opaque));
         }
         if self.qop {
-            let _ = write!(value, ", qop=auth, nc={COUNT}, cnonce=\"{cnonce}\"");
+            let _ = write!(value, ", qop=auth, nc={count:08x}, cnonce=\"{cnonce}\"");
         } else if self.session {
             let _ = write!(value, ", cnonce=\"{cnonce}\"");
         }
@@ -197,8 +219,13 @@ impl Challenge {
     }
 }
 
-/// A nonce is used once.
-const COUNT: &str = "00000001";
+/// The nonce that an answer's `Authentication-Info` names for the next request.
+pub(super) fn next_nonce(headers: &Headers) -> Option<String> {
+    let params = challenges(&format!("Digest {}", headers.get("authentication-info")?));
+    let mut params = params.into_iter().flatten();
+    let (_, nonce) = params.find(|(name, nonce)| name == "nextnonce" && !nonce.is_empty())?;
+    Some(nonce)
+}
 
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
@@ -242,6 +269,7 @@ mod tests {
                 &Method::GET,
                 "/dir/index.html",
                 cnonce,
+                1,
             );
             assert!(
                 answer.contains(&format!("response=\"{response}\"")),
@@ -252,12 +280,36 @@ mod tests {
         }
     }
 
+    /// RFC 7616 section 3.9.2. Its own figures are wrong (erratum 4897); Python made these.
+    #[test]
+    fn a_user_whose_name_is_hidden() {
+        let challenge = of(
+            "Digest realm=\"api@example.org\", qop=\"auth\", algorithm=SHA-512-256, \
+             nonce=\"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK\", charset=UTF-8, userhash=true",
+        );
+        let jason = Credentials {
+            user: "J\u{e4}s\u{f8}n Doe".to_owned(),
+            password: "Secret, or not?".to_owned(),
+        };
+        let cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+niz/sm";
+        let answer = challenge
+            .unwrap()
+            .answer(&jason, &Method::GET, "/doe.json", cnonce, 1);
+        for part in [
+            "username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\"",
+            "response=\"7a4e1192babbba02e91182d2895bfdbf7adafc6e48d4e517ca301974843d840c\"",
+            "userhash=true",
+        ] {
+            assert!(answer.contains(part), "{part}: {answer}");
+        }
+    }
+
     #[test]
     fn the_strongest_challenge_that_is_spoken_is_met() {
         let found = of(
             "Basic realm=\"a, b\", Digest realm=\"r\", nonce=\"1\", algorithm=MD5, \
              Digest realm=\"r\", nonce=\"2\", algorithm=SHA-256, qop=auth, \
-             Digest realm=\"r\", nonce=\"3\", algorithm=SHA-512-256",
+             Digest realm=\"r\", nonce=\"3\", algorithm=SHA-3",
         );
         let found = found.unwrap();
         assert_eq!((found.nonce.as_str(), found.qop), ("2", true));
@@ -265,6 +317,11 @@ mod tests {
         assert!(of("Digest realm=\"r\", nonce=\"1\", qop=\"auth-int\"").is_none());
         assert!(of("Digest realm=\"open, nonce=\"1\"").is_none());
         assert!(of("Negotiate abc==").is_none());
+        let mut headers = Headers::new();
+        let info = "qop=auth, rspauth=\"x\", nextnonce=\"4\", nc=00000001";
+        headers.append("Authentication-Info", info).unwrap();
+        assert_eq!(next_nonce(&headers).as_deref(), Some("4"));
+        assert_eq!(next_nonce(&Headers::new()), None);
         let old = of("digest nonce=\"a\\\"b\", stale=TRUE, realm=x").unwrap();
         assert_eq!((old.stale, &*old.nonce), (true, "a\"b"));
     }

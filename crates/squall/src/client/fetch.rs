@@ -19,7 +19,7 @@ use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
 use super::pool::{Acquired, Lease, Turn};
 use super::proxy::Via;
-use super::request::{HttpRequest, Waits};
+use super::request::{HttpRequest, Rare, Waits};
 use super::response::{self, Hop, HttpResponse};
 use super::retry::{self, Retry};
 use super::route::Route;
@@ -47,8 +47,8 @@ async fn run(
     let mut redirects_left = request.redirects(defaults);
     let mut challenges = 0;
     let mut stale = 0;
-    if request.said().is_some_and(|said| said.netrc.is_some()) {
-        Box::pin(log_in(request, url)).await?;
+    if request.said().is_some_and(Rare::logs_in) {
+        Box::pin(log_in(shared, request, url)).await?;
     }
     loop {
         let replay = request.body.try_clone();
@@ -135,12 +135,11 @@ async fn run(
         };
         stale = 0;
 
-        if let Some(proof) = meet_challenge(request, url, &answer.head, challenges)
+        if let Some(proof) = meet_challenge(shared, request, url, &answer.head, challenges)
             && let Some(body) = &replay
             && let Some(body) = body.try_clone()
         {
-            (request.headers.set("Authorization", proof))
-                .map_err(|error| Cause::Invalid(error.to_string()))?;
+            prove(request, &proof)?;
             request.body = body;
             challenges += 1;
             Box::pin(drain(answer)).await;
@@ -287,21 +286,34 @@ pub(super) async fn guard(
     unless_zero(waits.connect, "connect_timeout", looked_up).await
 }
 
-/// Puts the credentials of a `.netrc` file on, if that is asked for.
-async fn log_in(request: &mut HttpRequest, url: &Address) -> Result<(), Cause> {
-    let Some(path) = request.said().and_then(|said| said.netrc.clone()) else {
+/// Puts on what is known before anybody asks: the credentials of a `.netrc` file, the proof
+/// for a challenge that was met before.
+async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Result<(), Cause> {
+    let Some(said) = request
+        .said()
+        .filter(|_| !request.headers.contains("authorization"))
+    else {
         return Ok(());
     };
-    if request.headers.contains("authorization") {
-        return Ok(());
+    let known = |credentials| shared.digests.proof(url, credentials, &request.method);
+    let proof = said.digest.as_ref().and_then(known);
+    if let Some(path) = said.netrc.clone() {
+        let host = url.url().host_str().unwrap_or_default();
+        let found = netrc::look_up(path, host).await;
+        let found = found.map_err(|error| Cause::Invalid(format!("netrc: {error}")))?;
+        if let Some((login, password)) = found {
+            request.put_basic(login.as_bytes(), password.as_bytes());
+        }
     }
-    let host = url.url().host_str().unwrap_or_default();
-    let found = netrc::look_up(path, host).await;
-    let found = found.map_err(|error| Cause::Invalid(format!("netrc: {error}")))?;
-    if let Some((login, password)) = found {
-        request.put_basic(login.as_bytes(), password.as_bytes());
+    match proof {
+        Some(proof) => prove(request, &proof),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn prove(request: &mut HttpRequest, proof: &str) -> Result<(), Cause> {
+    let set = request.headers.set("Authorization", proof);
+    set.map_err(|error| Cause::Invalid(error.to_string()))
 }
 
 /// Whether the answer was on its way when the request was sent: some servers say goodbye
@@ -312,21 +324,24 @@ fn is_late(head: &ResponseHead) -> bool {
 
 /// The proof that a 401 asks for. A second one only where the first was late, not wrong.
 fn meet_challenge(
+    shared: &Shared,
     request: &HttpRequest,
     url: &Address,
     head: &ResponseHead,
     met: u32,
 ) -> Option<String> {
     let credentials = request.said()?.digest.as_ref()?;
-    if head.status != StatusCode::UNAUTHORIZED || met > 1 {
+    let digests = &shared.digests;
+    if head.status != StatusCode::UNAUTHORIZED {
+        digests.note(url, credentials, &head.headers);
         return None;
     }
+    digests.forget(url, credentials);
     let challenge = digest::challenge(&head.headers)?;
-    if met > 0 && !challenge.stale {
+    if met > 1 || (met > 0 && !challenge.stale) {
         return None;
     }
-    let cnonce = squall_http::wire::multipart::random_boundary().ok()?;
-    Some(challenge.answer(credentials, &request.method, url.target(), &cnonce))
+    digests.meet(url, credentials, &request.method, challenge)
 }
 
 /// The error of a client whose settings cannot be used.

@@ -24,6 +24,7 @@ mod cookie_jar;
 #[cfg(feature = "compression")]
 mod decode;
 mod digest;
+mod digests;
 #[cfg(feature = "hickory")]
 mod dns_resolver;
 mod error;

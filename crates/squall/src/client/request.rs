@@ -81,6 +81,13 @@ pub(super) struct Rare {
     pub(super) first_byte_timeout: Option<Duration>,
 }
 
+impl Rare {
+    /// Whether it may know who it is before anybody asks.
+    pub(super) fn logs_in(&self) -> bool {
+        self.netrc.is_some() || self.digest.is_some()
+    }
+}
+
 impl fmt::Debug for Rare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rare")

@@ -24,10 +24,11 @@ impl HttpRequest {
         self.authorize(&format!("Basic {token}"));
     }
 
-    /// Digest authentication (RFC 7616): MD5 or SHA-256, `qop=auth`.
+    /// Digest authentication (RFC 7616): MD5, SHA-256 or SHA-512/256, `qop=auth`.
     ///
-    /// The request is sent without it first, and again once the server has said what it
-    /// wants to be proved. A body that cannot be sent twice ends with that first 401.
+    /// The first request to an origin is sent without it, and again once the server has said
+    /// what it wants to be proved. The client remembers that for the requests after it, until
+    /// the server asks anew. A body that cannot be sent twice ends with the 401.
     #[doc(alias = "auth_mode")]
     pub fn digest_auth(mut self, user: &str, password: &str) -> Self {
         self.rare().digest = Some(Credentials {
