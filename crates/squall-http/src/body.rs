@@ -14,8 +14,10 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::StatusCode;
 
+use crate::chunk::Chunk;
 use crate::memory::Piece;
 use crate::server::Takeover;
+use crate::stream::Stream as Connection;
 use crate::wire::chunked::ChunkError;
 use crate::wire::coding::CodingError;
 use crate::wire::headers::Headers;
@@ -52,6 +54,18 @@ pub trait BodyStream: Send + 'static {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>>;
+
+    /// The next chunk, for whoever passes it on without looking at it.
+    ///
+    /// Bytes that go from one plain TCP connection to another need not be copied on Linux. A
+    /// stream that wraps another one and changes nothing asks that one for it; whatever
+    /// makes chunks of its own leaves this as it is.
+    fn poll_unseen(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        self.poll_chunk(cx).map_ok(Chunk::from)
+    }
 
     /// How many bytes are still to come, if that is known exactly.
     fn remaining(&self) -> Option<u64> {
@@ -219,6 +233,26 @@ impl Body {
                 };
                 Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)))
             }
+        }
+    }
+
+    /// Asks for the next chunk without wanting to see it, see [`BodyStream::poll_unseen`].
+    pub fn poll_unseen(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
+        match &mut self.kind {
+            Kind::Stream(stream) => stream.as_mut().poll_unseen(cx),
+            _ => self.poll_chunk(cx).map_ok(Chunk::from),
+        }
+    }
+
+    /// Asks for the next chunk in whichever shape it is best written to `to`.
+    pub(crate) fn poll_for(
+        &mut self,
+        to: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        match to.takes_pipes() {
+            true => self.poll_unseen(cx),
+            false => self.poll_chunk(cx).map_ok(Chunk::from),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod body;
+mod chunk;
 pub mod client;
 pub mod memory;
 pub mod server;
@@ -15,6 +16,7 @@ pub mod tls;
 pub mod wire;
 
 pub use body::{Body, BodyError, BodyStream};
+pub use chunk::Chunk;
 pub use socket::Socket;
 pub use stream::Stream;
 pub use wire::headers::Headers;

@@ -75,6 +75,14 @@ impl Socket {
         either!(self, socket => socket.try_write(buf))
     }
 
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Tcp(socket) => Some(socket),
+            #[cfg(unix)]
+            Kind::Unix(_) => None,
+        }
+    }
+
     /// Ends both directions now; with a reset where closing would be one.
     pub(crate) fn abort(&self) {
         let ended = match &self.0 {

@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
-use squall_loop::net::TcpStream;
 #[cfg(unix)]
 use squall_loop::net::UnixStream;
+use squall_loop::net::{Piped, TcpStream};
 
 use crate::socket::Socket;
 use crate::tls::{TlsInfo, TlsStream};
@@ -169,6 +169,44 @@ impl Stream {
         match &self.0 {
             Kind::Plain(socket) => socket.try_write(buf),
             Kind::Tls(tls) => tls.try_write(buf),
+        }
+    }
+
+    /// Whether what is in a pipe can be written to it, and what it receives can be read
+    /// into one.
+    pub(crate) fn takes_pipes(&self) -> bool {
+        cfg!(target_os = "linux") && self.tcp().is_some()
+    }
+
+    /// Reads into a pipe, see [`TcpStream::poll_read_piped`].
+    pub(crate) fn poll_read_piped(
+        &self,
+        cx: &Context<'_>,
+        limit: usize,
+    ) -> Poll<io::Result<Option<Piped>>> {
+        match self.tcp() {
+            Some(tcp) => tcp.poll_read_piped(cx, limit),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Writes what fits of what is in a pipe.
+    pub(crate) fn poll_write_piped(
+        &self,
+        cx: &Context<'_>,
+        piped: &mut Piped,
+    ) -> Poll<io::Result<usize>> {
+        match self.tcp() {
+            Some(tcp) => tcp.poll_write_piped(cx, piped),
+            None => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// The connection, if it is one of TCP and not encrypted.
+    fn tcp(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Plain(socket) => socket.tcp(),
+            Kind::Tls(_) => None,
         }
     }
 

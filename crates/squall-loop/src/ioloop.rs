@@ -289,6 +289,7 @@ impl IoLoop {
                     handoffs: lane.handoffs.load(Ordering::Relaxed),
                     stuck: Duration::from_micros(lane.stuck_micros.load(Ordering::Relaxed)),
                     queued: lane.queue.len(),
+                    spliced: lane.spliced.load(Ordering::Relaxed),
                 })
                 .collect(),
             threads: ThreadStats {

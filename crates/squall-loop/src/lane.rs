@@ -17,6 +17,7 @@ use crate::atomics::{AtomicBool, Mutex};
 use crate::doze::Doze;
 use crate::gate::Gate;
 use crate::handoff::Claim;
+use crate::net::Pipes;
 use crate::post::Post;
 use crate::queue::Queue;
 use crate::reactor::{Reactor, Source};
@@ -41,6 +42,10 @@ pub(crate) struct Lane {
     pub(crate) stuck_micros: AtomicU64,
     /// Long-lived tasks placed here: connections.
     pub(crate) load: AtomicUsize,
+    /// Between two of its sockets, or of one and another lane's.
+    pub(crate) pipes: Pipes,
+    /// Bytes that went into them.
+    pub(crate) spliced: AtomicU64,
     pub(crate) stopping: AtomicBool,
     /// No carrier will come any more.
     drained: AtomicBool,
@@ -75,6 +80,8 @@ impl Lane {
             handoffs: AtomicU64::new(0),
             stuck_micros: AtomicU64::new(0),
             load: AtomicUsize::new(0),
+            pipes: Pipes::default(),
+            spliced: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             watches: Mutex::default(),

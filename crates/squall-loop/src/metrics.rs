@@ -31,6 +31,11 @@ impl Stats {
     pub fn handoffs(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.handoffs).sum()
     }
+
+    /// Bytes of all lanes that went on without being copied.
+    pub fn spliced(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.spliced).sum()
+    }
 }
 
 /// One lane.
@@ -48,6 +53,9 @@ pub struct LaneStats {
     pub stuck: Duration,
     /// Tasks that wait to be polled.
     pub queued: usize,
+    /// Bytes that its sockets have received for others to send on without copying them, see
+    /// [`Piped`](crate::net::Piped).
+    pub spliced: u64,
 }
 
 /// What the loop's threads do.

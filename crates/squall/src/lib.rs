@@ -39,7 +39,7 @@ pub use file_body::file_body;
 pub use http::{Method, StatusCode, Uri};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
-pub use squall_http::{Body, BodyError, BodyStream, Headers, Peer, TrustedPeers};
+pub use squall_http::{Body, BodyError, BodyStream, Chunk, Headers, Peer, TrustedPeers};
 #[cfg(unix)]
 pub use squall_loop::process;
 pub use squall_loop::{

@@ -17,6 +17,7 @@ use super::busy::{Busy, Tools};
 use super::connection::Home;
 use super::h1::ExchangeLimits;
 use crate::body::{Body, BodyError, BodyStream};
+use crate::chunk::{Chunk, piped_at_most};
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
 use crate::wire::headers::Headers;
@@ -184,42 +185,96 @@ impl<H: Home> Incoming<H> {
             let Some(link) = &mut self.link else {
                 return Poll::Ready(Ok(taken));
             };
-            let busy = &mut link.busy;
             if taken.is_some() {
-                busy.desk.idle.reset();
+                link.busy.desk.idle.reset();
                 return Poll::Ready(Ok(taken));
             }
-            let before = busy.desk.upload.written();
-            let _ = busy.poll_send(cx);
-            let Tools { upload, idle, .. } = &mut *busy.desk;
-            if let Some(error) = upload.take_broken() {
-                return Poll::Ready(Err(BodyError::other(error)));
+            let step = self.step;
+            match ready!(link.poll_more(cx, |busy, cx| busy.poll_fill(cx, step)))? {
+                0 => return Poll::Ready(self.ended()),
+                read if read < step / 4 => self.step = BODY_BUFFER[0],
+                read if read < step => {}
+                _ => self.step = (step * 2).min(BODY_BUFFER[1]),
             }
-            if upload.written() > before {
-                idle.reset();
+        }
+    }
+
+    /// The same for whoever does not look at it: in a pipe, if it may be had so.
+    fn poll_next_unseen(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>, BodyError>> {
+        if let (Some(most), Some(link)) = (self.piped_at_most(), &mut self.link)
+            && let Some(piped) = ready!(link.poll_more(cx, |busy, cx| busy.poll_piped(cx, most)))?
+        {
+            if piped.is_empty() {
+                return Poll::Ready(self.ended());
             }
-            let starved = upload.is_starved();
-            match busy.poll_fill(cx, self.step) {
-                // Its own body is late, and the answer may well depend on it.
-                Poll::Pending if starved => return Poll::Pending,
-                Poll::Pending => {
-                    let (limit, _) = ready!(busy.desk.idle.poll(cx));
-                    return Poll::Ready(Err(BodyError::TimedOut { limit }));
-                }
-                Poll::Ready(Ok(0)) => {
-                    let end = matches!(self.length, Length::UntilClose);
-                    self.link = None;
-                    return Poll::Ready(end.then_some(None).ok_or(BodyError::Incomplete));
-                }
-                Poll::Ready(Ok(read)) if read < self.step / 4 => self.step = BODY_BUFFER[0],
-                Poll::Ready(Ok(read)) if read < self.step => {}
-                Poll::Ready(Ok(_)) => self.step = (self.step * 2).min(BODY_BUFFER[1]),
-                // An encrypted stream that was cut off.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Poll::Ready(Err(BodyError::Incomplete));
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(BodyError::Io(error))),
+            link.busy.desk.idle.reset();
+            if let Length::Fixed(left) = &mut self.length {
+                *left = left.saturating_sub(piped.len() as u64);
             }
+            return Poll::Ready(Ok(Some(Chunk::Piped(piped))));
+        }
+        self.poll_next(cx).map_ok(|next| next.map(Chunk::from))
+    }
+
+    fn piped_at_most(&self) -> Option<usize> {
+        let busy = &self.link.as_ref()?.busy;
+        let left = match self.length {
+            Length::Fixed(left) => left,
+            // Who has sent much at once sends much.
+            Length::UntilClose if self.step > BODY_BUFFER[0] => u64::MAX,
+            _ => return None,
+        };
+        piped_at_most(&busy.connection.stream, left).filter(|_| busy.desk.input.is_empty())
+    }
+
+    /// The stream has ended.
+    fn ended<T>(&mut self) -> Result<Option<T>, BodyError> {
+        self.link = None;
+        match self.length {
+            Length::UntilClose => Ok(None),
+            _ => Err(BodyError::Incomplete),
+        }
+    }
+
+    /// After an error the connection is of no use.
+    fn passed_on<T>(&mut self, next: Result<Option<T>, BodyError>) -> Option<Result<T, BodyError>> {
+        if next.is_err() {
+            self.link = None;
+        }
+        next.transpose()
+    }
+}
+
+impl<H> Link<H> {
+    /// Goes on in both directions until `fill` has read something of the body.
+    fn poll_more<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        fill: impl FnOnce(&mut Busy, &Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<Result<T, BodyError>> {
+        let busy = &mut self.busy;
+        let before = busy.desk.upload.written();
+        let _ = busy.poll_send(cx);
+        let Tools { upload, idle, .. } = &mut *busy.desk;
+        if let Some(error) = upload.take_broken() {
+            return Poll::Ready(Err(BodyError::other(error)));
+        }
+        if upload.written() > before {
+            idle.reset();
+        }
+        let starved = upload.is_starved();
+        match fill(busy, cx) {
+            // Its own body is late, and the answer may well depend on it.
+            Poll::Pending if starved => Poll::Pending,
+            Poll::Pending => {
+                let (limit, _) = ready!(busy.desk.idle.poll(cx));
+                Poll::Ready(Err(BodyError::TimedOut { limit }))
+            }
+            // An encrypted stream that was cut off.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Err(BodyError::Incomplete))
+            }
+            read => read.map_err(BodyError::Io),
         }
     }
 }
@@ -232,10 +287,16 @@ impl<H: Home> BodyStream for Incoming<H> {
         // Nothing here is pinned by its own contents.
         let this = self.get_mut();
         let next = ready!(this.poll_next(cx));
-        if next.is_err() {
-            this.link = None;
-        }
-        Poll::Ready(next.transpose())
+        Poll::Ready(this.passed_on(next))
+    }
+
+    fn poll_unseen(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        let this = self.get_mut();
+        let next = ready!(this.poll_next_unseen(cx));
+        Poll::Ready(this.passed_on(next))
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::task::{Context, Poll, ready};
 
+use squall_loop::net::Piped;
 use squall_loop::time::now;
 
 use super::connection::{Connection, Home};
@@ -57,6 +58,18 @@ impl Busy {
     pub(super) fn poll_fill(&mut self, cx: &Context<'_>, size: usize) -> Poll<io::Result<usize>> {
         let input = &mut self.desk.input;
         let read = ready!(input.poll_fill(&self.connection.stream, cx, size));
+        self.connection.heard = now();
+        Poll::Ready(read)
+    }
+
+    /// Reads more into a pipe, past the input, which is empty.
+    pub(super) fn poll_piped(
+        &mut self,
+        cx: &Context<'_>,
+        most: usize,
+    ) -> Poll<io::Result<Option<Piped>>> {
+        self.desk.input.clear();
+        let read = ready!(self.connection.stream.poll_read_piped(cx, most));
         self.connection.heard = now();
         Poll::Ready(read)
     }

@@ -13,11 +13,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use squall_loop::Sleep;
 
 use super::error::ExchangeError;
 use crate::body::Body;
+use crate::chunk::Chunk;
 use crate::stream::Stream;
 use crate::wire::chunked;
 
@@ -29,7 +30,7 @@ pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
     at: usize,
-    chunk: Bytes,
+    chunk: Chunk,
     /// What ends the chunk.
     tail: &'static [u8],
     body: Body,
@@ -103,7 +104,7 @@ impl Upload {
                     self.failed = Some(Box::new(error));
                 }
                 self.body = Body::empty();
-                self.chunk = Bytes::new();
+                self.chunk = Chunk::default();
                 Poll::Ready(())
             }
         }
@@ -119,14 +120,9 @@ impl Upload {
             let waits = self.chunk.is_empty()
                 && self.tail.is_empty()
                 && self.stage == Stage::Body
-                && self.poll_chunk(cx)?.is_pending();
+                && self.poll_chunk(stream, cx)?.is_pending();
             if self.has_output() {
-                let written = ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
-                if written == 0 {
-                    return Poll::Ready(Err(ExchangeError::Write(io::ErrorKind::WriteZero.into())));
-                }
-                self.written += written as u64;
-                self.advance(written);
+                ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
                 continue;
             }
             if waits {
@@ -144,13 +140,17 @@ impl Upload {
     }
 
     /// Takes the body's next chunk and puts its framing around it.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+    fn poll_chunk(
+        &mut self,
+        stream: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ExchangeError>> {
         if let Some(hold) = &mut self.hold {
             ready!(Pin::new(&mut **hold).poll(cx));
             self.hold = None;
         }
         let chunk = loop {
-            match ready!(self.body.poll_chunk(cx)) {
+            match ready!(self.body.poll_for(stream, cx)) {
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => break chunk,
                 Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
@@ -191,13 +191,36 @@ impl Upload {
         Ok(())
     }
 
-    fn poll_write(&self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+    /// Writes what is next, and takes that off.
+    fn poll_write(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let framing = self.framing.get(self.at..).unwrap_or_default();
-        if self.chunk.is_empty() && self.tail.is_empty() {
-            return stream.poll_write(cx, framing);
+        let written = match &mut self.chunk {
+            // By itself, between what is before it and what ends it.
+            Chunk::Piped(piped) if framing.is_empty() => {
+                ready!(stream.poll_write_piped(cx, piped))?
+            }
+            chunk => {
+                let written = match chunk {
+                    Chunk::Bytes(bytes) if !bytes.is_empty() || !self.tail.is_empty() => {
+                        let slices = [framing, &bytes[..], self.tail].map(IoSlice::new);
+                        stream.poll_write_vectored(cx, &slices)
+                    }
+                    _ => stream.poll_write(cx, framing),
+                };
+                let written = ready!(written)?;
+                self.advance(written);
+                written
+            }
+        };
+        if self.chunk.is_empty() {
+            // Nothing is held for it while the next one is awaited.
+            self.chunk = Chunk::default();
         }
-        let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
-        stream.poll_write_vectored(cx, &slices)
+        self.written += written as u64;
+        Poll::Ready(match written {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            _ => Ok(()),
+        })
     }
 
     fn has_output(&self) -> bool {
@@ -212,7 +235,9 @@ impl Upload {
             self.at = 0;
         }
         let chunk = (written - framing).min(self.chunk.len());
-        self.chunk.advance(chunk);
+        if let Chunk::Bytes(bytes) = &mut self.chunk {
+            bytes.advance(chunk);
+        }
         let tail = written - framing - chunk;
         self.tail = self.tail.get(tail..).unwrap_or_default();
     }

@@ -23,6 +23,7 @@ use super::phase::{Phase, Turn};
 use super::read::ReadSide;
 use super::recycle;
 use crate::alarm::nanos;
+use crate::chunk::Chunk;
 use crate::stream::Stream;
 use crate::wire::Peer;
 use crate::wire::headers::Headers;
@@ -375,8 +376,12 @@ impl Conn {
     }
 
     /// Writes past the buffer, which must be empty.
-    pub(super) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.stream.poll_write(cx, bytes))?;
+    pub(super) fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        piece: &mut Chunk,
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(piece.poll_write(&self.stream, cx))?;
         self.out().sent += written as u64;
         Poll::Ready(Ok(written))
     }

@@ -12,6 +12,7 @@ use super::patience::{Patience, Slow};
 use super::phase::Phase;
 use crate::alarm::Alarm;
 use crate::body::{BodyError, BodyStream};
+use crate::chunk::Chunk;
 use crate::wire::headers::Headers;
 
 /// The interim answer that lets a client send its body.
@@ -36,13 +37,13 @@ impl Incoming {
             alarm: Alarm::roaming(),
         }
     }
-}
 
-impl BodyStream for Incoming {
-    fn poll_chunk(
-        mut self: Pin<&mut Self>,
+    /// Asks the connection for what comes next, as long as its client may take for that.
+    fn poll_next<T>(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        read: impl FnOnce(&Conn, &Context<'_>) -> Poll<Option<Result<T, BodyError>>>,
+    ) -> Poll<Option<Result<T, BodyError>>> {
         if self.conn.number() != self.number {
             return Poll::Ready(Some(Err(BodyError::Gone)));
         }
@@ -53,11 +54,10 @@ impl BodyStream for Incoming {
                 return Poll::Ready(Some(Err(error.into())));
             }
         }
-        let this = &mut *self;
-        let (conn, settings) = (&this.conn, &this.conn.server.settings);
-        let piece = (conn.read()).poll_body(&conn.stream, cx, settings.max_body_size);
+        let conn = &self.conn;
+        let piece = read(conn, cx);
         if piece.is_ready() {
-            this.patience.rest();
+            self.patience.rest();
             conn.set_clock(coarse_nanos());
             return piece;
         }
@@ -65,16 +65,38 @@ impl BodyStream for Incoming {
         if let Poll::Ready(Err(error)) = conn.poll_flush(cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
-        let pace = settings.body_pace();
+        let pace = conn.server.settings.body_pace();
         let taken = conn.read().taken();
-        let slow = this.patience.poll(&mut this.alarm, cx, taken, pace);
-        conn.set_clock(this.patience.until());
+        let slow = self.patience.poll(&mut self.alarm, cx, taken, pace);
+        conn.set_clock(self.patience.until());
         let slow = ready!(slow);
         conn.read().give_up();
         Poll::Ready(Some(Err(match slow {
             Slow::Silent => BodyError::TimedOut { limit: pace.limit },
             Slow::Dripping => BodyError::TooSlow { rate: pace.rate },
         })))
+    }
+}
+
+impl BodyStream for Incoming {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.poll_next(cx, |conn, cx| {
+            let limit = conn.server.settings.max_body_size;
+            conn.read().poll_body(&conn.stream, cx, limit)
+        })
+    }
+
+    fn poll_unseen(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        self.poll_next(cx, |conn, cx| {
+            let limit = conn.server.settings.max_body_size;
+            conn.read().poll_unseen(&conn.stream, cx, limit)
+        })
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::recycle;
 use crate::body::BodyError;
+use crate::chunk::{Chunk, piped_at_most};
 use crate::memory::Pooled;
 use crate::stream::Stream;
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
@@ -229,10 +230,7 @@ impl ReadSide {
                 Ok(Step::Piece(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(Step::End) => return Poll::Ready(None),
                 Ok(Step::Starved) => {}
-                Err(error) => {
-                    self.body = Coming::Broken;
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Err(error) => return Poll::Ready(Some(Err(self.broken(error)))),
             }
             let read = match self.read_large(stream, cx) {
                 Some(read) => ready!(read).map(Some),
@@ -247,22 +245,64 @@ impl ReadSide {
                 Ok(Some(_)) => BodyError::Incomplete,
                 Err(error) => BodyError::Io(error),
             };
-            self.body = Coming::Broken;
-            return Poll::Ready(Some(Err(error)));
+            return Poll::Ready(Some(Err(self.broken(error))));
+        }
+    }
+
+    /// The same for whoever does not look at it: in a pipe, if it may be had so.
+    pub(super) fn poll_unseen(
+        &mut self,
+        stream: &Stream,
+        cx: &Context<'_>,
+        limit: u64,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        let most = match self.body {
+            Coming::Fixed(left) if !self.has_buffered() => piped_at_most(stream, left),
+            _ => None,
+        };
+        let piped = match most {
+            Some(most) => ready!(stream.poll_read_piped(cx, most)),
+            None => Ok(None),
+        };
+        Poll::Ready(Some(match piped {
+            Ok(Some(piped)) if !piped.is_empty() => {
+                self.has_taken(piped.len());
+                Ok(Chunk::Piped(piped))
+            }
+            Ok(Some(_)) => Err(self.broken(BodyError::Incomplete)),
+            Err(error) => Err(self.broken(BodyError::Io(error))),
+            Ok(None) => return self.poll_body(stream, cx, limit).map_ok(Chunk::from),
+        }))
+    }
+
+    /// The body has failed.
+    fn broken(&mut self, error: BodyError) -> BodyError {
+        self.body = Coming::Broken;
+        error
+    }
+
+    /// So much of it is handed out.
+    fn has_taken(&mut self, len: usize) {
+        self.taken += len as u64;
+        if let Coming::Fixed(left) = &mut self.body {
+            *left = left.saturating_sub(len as u64);
+            if *left == 0 {
+                self.body = Coming::Nothing;
+            }
         }
     }
 
     /// Reads a long counted body straight into pieces, past the buffer.
     fn read_large(&mut self, stream: &Stream, cx: &Context<'_>) -> Option<Poll<io::Result<Bytes>>> {
-        let Coming::Fixed(left) = &mut self.body else {
+        let Coming::Fixed(left) = self.body else {
             return None;
         };
-        if *left < recycle::BUFFER as u64 || self.end > self.start {
+        if left < recycle::BUFFER as u64 || self.has_buffered() {
             return None;
         }
         // Pieces grow while the peer fills them, so that slow bodies stay small.
         let room = self.piece.clamp(SMALLEST_PIECE, LARGEST_PIECE);
-        let room = usize::try_from(*left).unwrap_or(room).min(room);
+        let room = usize::try_from(left).unwrap_or(room).min(room);
         // No memory is held for what may come.
         if stream.poll_readable(cx).is_pending() {
             return Some(Poll::Pending);
@@ -274,11 +314,7 @@ impl ReadSide {
             Poll::Pending => return Some(Poll::Pending),
         };
         self.piece = if read == room { room * 2 } else { read };
-        *left -= read as u64;
-        self.taken += read as u64;
-        if *left == 0 {
-            self.body = Coming::Nothing;
-        }
+        self.has_taken(read);
         Some(Poll::Ready(Ok(piece.share(read))))
     }
 
@@ -321,16 +357,10 @@ impl ReadSide {
                     Err(error) => return Err(BodyError::Malformed(error)),
                 },
             };
-            self.taken += data as u64;
             let piece = buffered.get(skip..skip + data).unwrap_or_default();
             let piece = Bytes::copy_from_slice(piece);
             self.consume(skip + data);
-            if let Coming::Fixed(left) = &mut self.body {
-                *left -= data as u64;
-                if *left == 0 {
-                    self.body = Coming::Nothing;
-                }
-            }
+            self.has_taken(data);
             return Ok(Step::Piece(piece));
         }
     }

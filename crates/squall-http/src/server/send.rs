@@ -19,6 +19,7 @@ use super::message::Response;
 use super::upgraded::Takeover;
 use super::waits::Waits;
 use crate::body::Body;
+use crate::chunk::Chunk;
 use crate::memory::give_fields;
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
 use crate::wire::head::Version;
@@ -190,7 +191,7 @@ async fn stream_body(
     loop {
         // What was written goes out while the next piece is awaited.
         let piece = poll_fn(|cx| {
-            if let Poll::Ready(piece) = body.poll_chunk(cx) {
+            if let Poll::Ready(piece) = body.poll_for(&conn.stream, cx) {
                 return Poll::Ready(Ok(piece));
             }
             let gone = match conn.poll_flush(cx) {
@@ -224,12 +225,14 @@ async fn stream_body(
             }
         }
         let chunked = framing == Framing::Chunked;
-        if piece.len() <= INLINE_BODY {
+        if let Chunk::Bytes(piece) = &piece
+            && piece.len() <= INLINE_BODY
+        {
             let buffered = conn.write(|out| {
                 if chunked {
                     encode_chunk_header(piece.len(), out);
                 }
-                out.extend_from_slice(&piece);
+                out.extend_from_slice(piece);
                 if chunked {
                     out.extend_from_slice(b"\r\n");
                 }
@@ -243,7 +246,7 @@ async fn stream_body(
             conn.write(|out| encode_chunk_header(piece.len(), out));
         }
         // A large piece is not copied: the buffer goes first, then the piece.
-        if !flush(conn, waits).await || !write_all(conn, waits, &piece).await {
+        if !flush(conn, waits).await || !write_all(conn, waits, piece).await {
             return Streamed::Stuck;
         }
         if chunked {
@@ -275,16 +278,15 @@ pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
     flushed
 }
 
-async fn write_all(conn: &Arc<Conn>, waits: &mut Waits, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        let written = poll_fn(|cx| match conn.poll_write(cx, bytes) {
-            Poll::Ready(result) => Poll::Ready(result.ok()),
-            Poll::Pending => waits.poll_writing(conn, cx).map(|()| None),
+async fn write_all(conn: &Arc<Conn>, waits: &mut Waits, mut piece: Chunk) -> bool {
+    while !piece.is_empty() {
+        let written = poll_fn(|cx| match conn.poll_write(cx, &mut piece) {
+            Poll::Ready(result) => Poll::Ready(result.is_ok_and(|written| written > 0)),
+            Poll::Pending => waits.poll_writing(conn, cx).map(|()| false),
         })
         .await;
-        match written {
-            Some(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
-            _ => return false,
+        if !written {
+            return false;
         }
     }
     waits.written();

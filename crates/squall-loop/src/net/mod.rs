@@ -18,6 +18,7 @@
 
 #[cfg(unix)]
 mod pipe;
+mod piped;
 mod registered;
 mod resolve;
 mod stream;
@@ -27,6 +28,8 @@ mod unix;
 
 #[cfg(unix)]
 pub use pipe::{PipeReader, PipeWriter};
+pub use piped::Piped;
+pub(crate) use piped::Pipes;
 #[cfg(target_os = "linux")]
 pub(crate) use registered::Registered;
 #[cfg(unix)]

@@ -88,6 +88,22 @@ impl<Io: event::Source> Registered<Io> {
         self.source
             .poll_attempt(cx, direction, || operation(&self.io))
     }
+
+    /// Moves bytes by an operation that does not tell whether there are more, or room for
+    /// more: the next attempt does.
+    pub(super) fn poll_move(
+        &self,
+        cx: &Context<'_>,
+        direction: Direction,
+        operation: impl FnMut(&Io) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = self.poll_io(cx, direction, operation);
+        if let Poll::Ready(Ok(moved)) = &moved {
+            budget::spend(*moved);
+            self.source.keep(direction);
+        }
+        moved
+    }
 }
 
 impl<Io: event::Source> Drop for Registered<Io> {

@@ -25,10 +25,15 @@ mod pidfd;
 #[cfg(target_os = "linux")]
 pub(crate) use pidfd::PidFd;
 
+#[cfg(target_os = "linux")]
+mod pipe;
+#[cfg(target_os = "linux")]
+pub(crate) use pipe::Pipe;
+
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Alarm, Inspector, inspect, thread_cpu_time, thread_id};
+pub(crate) use portable::{Alarm, Inspector, Pipe, inspect, thread_cpu_time, thread_id};
 
 #[cfg(unix)]
 mod descriptors;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use squall_http::{Body, BodyError, BodyStream, Headers};
+use squall_http::{Body, BodyError, BodyStream, Chunk, Headers};
 
 use crate::client::Replayable;
 
@@ -147,6 +147,20 @@ impl BodyStream for Reader {
             state.kept.clear();
         }
         Poll::Ready(piece)
+    }
+
+    fn poll_unseen(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        let mut state = lock(&self.shared);
+        // What is kept has to be seen.
+        if !state.records && state.kept.len() <= self.at {
+            state.kept.clear();
+            return state.source.poll_unseen(cx);
+        }
+        drop(state);
+        self.poll_chunk(cx).map_ok(Chunk::from)
     }
 
     fn remaining(&self) -> Option<u64> {

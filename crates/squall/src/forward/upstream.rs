@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use squall_http::{Body, BodyError, BodyStream, Headers};
+use squall_http::{Body, BodyError, BodyStream, Chunk, Headers};
 use squall_loop::IoLoop;
 use squall_loop::time::coarse_nanos;
 
@@ -226,6 +226,13 @@ impl BodyStream for Counted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.body.poll_chunk(cx)
+    }
+
+    fn poll_unseen(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        self.body.poll_unseen(cx)
     }
 
     fn remaining(&self) -> Option<u64> {

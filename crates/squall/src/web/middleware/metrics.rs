@@ -53,7 +53,7 @@ const METHODS: [Method; 7] = [
 /// | `squall_requests_total` | `route`, `method`, `status` |
 /// | `squall_request_duration_seconds` (histogram: until the handler has answered) | `route`, `method` |
 /// | `squall_requests_in_flight`, `squall_requests_shed_total`, `squall_late_answers_total` | |
-/// | `squall_lane_connections`, `squall_lane_queued`, `squall_lane_polls_total`, `squall_lane_handoffs_total`, `squall_lane_stuck_seconds_total` | `lane` |
+/// | `squall_lane_connections`, `squall_lane_queued`, `squall_lane_polls_total`, `squall_lane_handoffs_total`, `squall_lane_stuck_seconds_total`, `squall_lane_spliced_bytes_total` | `lane` |
 /// | `squall_threads` | `kind` |
 /// | `squall_threads_cap`, `squall_blocked_now`, `squall_learned_routes`, `squall_uptime_seconds` | |
 ///
@@ -318,6 +318,12 @@ fn loop_figures(app: &AppHandle, page: &mut Page) {
         "counter",
         "How long it stood still before hand-offs.",
         &|at| of(at, |lane| lane.stuck.as_secs_f64()),
+    );
+    lanes(
+        "squall_lane_spliced_bytes_total",
+        "counter",
+        "Bytes passed on without being copied.",
+        &|at| of(at, |lane| lane.spliced as f64),
     );
     let threads = io_loop.threads;
     page.about("squall_threads", "gauge", "Threads of the loop.");
