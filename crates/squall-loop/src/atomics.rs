@@ -22,10 +22,17 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(not(all(test, loom)))]
 mod bed {
+    use std::hint;
     use std::thread::{self, Thread};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use parking_lot::Mutex;
+
+    /// How long a thread sits before it lies down: what it costs, about, to go to sleep
+    /// and to be woken, in both threads.
+    const SIT: Duration = Duration::from_micros(10);
+    /// Looks between two at the clock.
+    const LOOKS: usize = 8;
 
     /// Where the thread sleeps that made it. A ring before the sleep ends the next one.
     #[derive(Debug, Default)]
@@ -35,6 +42,19 @@ mod bed {
         /// The calling thread will sleep here.
         pub(crate) fn make(&self) {
             *self.0.lock() = Some(thread::current());
+        }
+
+        /// Keeps its CPU until `over`, or for a moment.
+        pub(crate) fn sit(&self, over: impl Fn() -> bool) {
+            let begin = Instant::now();
+            while begin.elapsed() < SIT {
+                for _ in 0..LOOKS {
+                    if over() {
+                        return;
+                    }
+                    hint::spin_loop();
+                }
+            }
         }
 
         /// Sleeps until it is rung for, or for so long. It may end early.

@@ -13,6 +13,7 @@ use crate::monitor;
 use crate::post::Post;
 use crate::time::Clock;
 use crate::timer::{Due, Nanos};
+use crate::vigil::Vigil;
 
 /// Polls before the reactor and the timers are looked at again.
 const BATCH: usize = 128;
@@ -25,6 +26,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
     lane.doze.man();
     let mut wakers = Vec::new();
     let mut due = Vec::new();
+    let mut vigil = Vigil::default();
     let mut taken_over = claim.generation() != 0;
     loop {
         lane.post.no_task();
@@ -34,7 +36,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
         }
         // Before all else, also on a lane that was just taken over: it ends with
         // `awake`, and from then on the monitor looks.
-        let now = wait(&shared.clock, lane, &mut wakers, &mut due);
+        let now = wait(&shared.clock, lane, &mut vigil, &mut wakers, &mut due);
         if shared.monitor.gate.asks(now) {
             (shared.monitor.gate).vouch(now, &shared.lanes, || shared.threads.is_at_ease());
         }
@@ -96,26 +98,39 @@ pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
 pub(crate) fn wait(
     clock: &Clock,
     lane: &Lane,
+    vigil: &mut Vigil,
     wakers: &mut Vec<Waker>,
     due: &mut Vec<Due>,
 ) -> Nanos {
-    lane.doze.about_to_sleep();
-    let timeout = if lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst) {
-        lane.timers
-            .next()
-            .map_or_else(|| None, |next| clock.until(next))
+    let stays_up = vigil.begins();
+    if stays_up {
+        lane.doze.about_to_stay_up();
     } else {
-        Some(Duration::ZERO)
+        lane.doze.about_to_sleep();
+    }
+    // Whoever arms an earlier one from here on rouses the carrier.
+    let next = lane.timers.next();
+    let idle = lane.queue.is_empty() && !lane.stopping.load(Ordering::SeqCst);
+    let mut timeout = match idle {
+        true => next.and_then(|next| clock.until(next)),
+        false => Some(Duration::ZERO),
     };
+    let sleeps = timeout != Some(Duration::ZERO);
+    if stays_up && sleeps && vigil.ended(lane.doze.stay_up()) {
+        timeout = Some(Duration::ZERO);
+    }
     match timeout {
         timeout if lane.reactor.has_sockets() => lane.reactor.wait(timeout, wakers),
         Some(Duration::ZERO) => {}
         timeout => lane.doze.park(timeout.map(whole_millis)),
     }
     let now = clock.now();
-    lane.awake(now);
+    let roused = lane.awake(now);
+    if sleeps {
+        vigil.woke(roused);
+    }
     lane.coarse_now.store(now, Ordering::Relaxed);
-    if lane.timers.next().is_some_and(|next| next <= now) {
+    if roused || next.is_some_and(|next| next <= now) {
         lane.timers.take_due(now, due);
     }
     now

@@ -7,14 +7,16 @@
 //! came first, the look finds it.
 //!
 //! ```text
-//!            about_to_sleep              park
-//!   AWAKE -------------------> DROWSY ---------> PARKED
-//!     ^        rouse, awake       |                 |
-//!     +---------------------------+-----------------+
+//!         about_to_stay_up       stay_up, in vain         park
+//!   AWAKE ----------------> UP ------------------> DROWSY ------> PARKED
+//!         ---------------------------------------> (about_to_sleep)
+//!
+//!   any of them ---- rouse, awake ----> AWAKE
 //! ```
 //!
 //! A drowsy carrier waits in the reactor, or will. A lane without a socket has nothing
-//! to wait for there: its carrier **parks**, which costs it and its wakers less.
+//! to wait for there: its carrier **parks**, which costs it and its wakers less. A carrier
+//! that **stays up** looks at the state alone: whoever brings work has nobody to wake.
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::atomics::{AtomicU8, Bed, Ordering};
 const AWAKE: u8 = 0;
 const DROWSY: u8 = 1;
 const PARKED: u8 = 2;
+const UP: u8 = 3;
 
 /// Whether a lane's carrier sleeps, or is about to.
 #[derive(Debug, Default)]
@@ -43,6 +46,18 @@ impl Doze {
         self.state.store(DROWSY, Ordering::SeqCst);
     }
 
+    /// The same, and for a moment it will stay up before it sleeps.
+    pub(crate) fn about_to_stay_up(&self) {
+        self.state.store(UP, Ordering::SeqCst);
+    }
+
+    /// Stays up for a moment. True: somebody has roused the carrier; else it is drowsy.
+    pub(crate) fn stay_up(&self) -> bool {
+        self.bed.sit(|| !self.is_asleep());
+        let sleeps = (self.state).compare_exchange(UP, DROWSY, Ordering::SeqCst, Ordering::SeqCst);
+        sleeps.is_err()
+    }
+
     /// Sleeps outside of the reactor, unless somebody has roused the carrier meanwhile.
     pub(crate) fn park(&self, timeout: Option<Duration>) {
         let parks =
@@ -52,10 +67,10 @@ impl Doze {
         }
     }
 
-    /// The carrier is up.
+    /// The carrier is up. True: somebody has roused it.
     #[inline]
-    pub(crate) fn awake(&self) {
-        self.state.store(AWAKE, Ordering::SeqCst);
+    pub(crate) fn awake(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::SeqCst) == AWAKE
     }
 
     /// There is something to do. True: the caller must end the carrier's wait in the

@@ -137,10 +137,11 @@ impl Lane {
         registered
     }
 
-    /// The carrier is up.
-    pub(crate) fn awake(&self, now: Nanos) {
-        self.doze.awake();
+    /// The carrier is up. True: somebody has roused it.
+    pub(crate) fn awake(&self, now: Nanos) -> bool {
+        let roused = self.doze.awake();
         self.gate.carrier_woke(self.id, now);
+        roused
     }
 
     pub(crate) fn arm(&self, deadline: Nanos, due: Due) -> TimerKey {

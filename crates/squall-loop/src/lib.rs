@@ -62,6 +62,7 @@ mod threads;
 pub mod time;
 mod timer;
 mod tokio_compat;
+mod vigil;
 mod watch;
 
 pub use blame::{Blamed, Frame, Stack};

@@ -171,7 +171,9 @@ fn a_monitor_that_is_parked_again_hears_of_the_next_wake() {
                         other.stop();
                         gate.open();
                     }
-                    false => other.awake(0),
+                    false => {
+                        other.awake(0);
+                    }
                 }
             });
             // It looks at what moves, rests, and gets up again.

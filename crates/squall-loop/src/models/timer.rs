@@ -7,6 +7,7 @@ use loom::thread;
 use super::{check, clock, lane};
 use crate::carrier;
 use crate::timer::Due;
+use crate::vigil::Vigil;
 
 fn wake() -> Due {
     Due::Wake(Waker::noop().clone())
@@ -30,7 +31,13 @@ fn a_new_earliest_timer_fires() {
         let clock = clock();
         let mut due = Vec::new();
         while due.is_empty() {
-            carrier::wait(&clock, &lane, &mut Vec::new(), &mut due);
+            carrier::wait(
+                &clock,
+                &lane,
+                &mut Vigil::default(),
+                &mut Vec::new(),
+                &mut due,
+            );
         }
         assert_eq!(due.len(), 1, "only what is due");
         for thread in threads {

@@ -7,6 +7,7 @@ use loom::thread;
 
 use super::{check, clock, lane, task};
 use crate::carrier;
+use crate::vigil::Vigil;
 
 /// Every task that is brought runs, whatever the carrier is about to do.
 ///
@@ -14,7 +15,7 @@ use crate::carrier;
 /// `awake` before the wait; a cleared flag without a wake.
 #[test]
 fn no_wake_is_lost() {
-    every_task_runs(true);
+    every_task_runs(true, false);
 }
 
 /// The same on a lane without a socket, whose carrier parks.
@@ -23,10 +24,20 @@ fn no_wake_is_lost() {
 /// parked carrier for one in the reactor.
 #[test]
 fn no_wake_of_a_parked_carrier_is_lost() {
-    every_task_runs(false);
+    every_task_runs(false, false);
 }
 
-fn every_task_runs(sockets: bool) {
+/// The same with a carrier that stays up before it sleeps, in the reactor or parked.
+///
+/// Catches: a vigil whose end does not look whether the carrier was roused; a wait that
+/// sleeps although it was.
+#[test]
+fn no_wake_of_a_carrier_that_stays_up_is_lost() {
+    every_task_runs(true, true);
+    every_task_runs(false, true);
+}
+
+fn every_task_runs(sockets: bool, stays_up: bool) {
     check(4, move || {
         let (lane, _gate) = lane();
         lane.reactor.set_sockets(sockets);
@@ -45,7 +56,9 @@ fn every_task_runs(sockets: bool) {
                 run += 1;
             }
             if run < fates.len() {
-                carrier::wait(&clock, &lane, &mut Vec::new(), &mut Vec::new());
+                let mut vigil = Vigil::default();
+                vigil.woke(stays_up);
+                carrier::wait(&clock, &lane, &mut vigil, &mut Vec::new(), &mut Vec::new());
             }
         }
         for thread in threads {
@@ -79,7 +92,13 @@ fn the_first_socket_ends_the_parking() {
         });
         let clock = clock();
         while !arrived.load(Ordering::Acquire) {
-            carrier::wait(&clock, &lane, &mut Vec::new(), &mut Vec::new());
+            carrier::wait(
+                &clock,
+                &lane,
+                &mut Vigil::default(),
+                &mut Vec::new(),
+                &mut Vec::new(),
+            );
         }
         comes.join().expect("came");
     });
