@@ -102,12 +102,15 @@ impl Shared {
     /// The lane with the fewest connections among those that move; the current one
     /// when they are equal.
     pub(crate) fn least_loaded(self: &Arc<Self>) -> Arc<Lane> {
-        let here = Context::with(|shared, lane| Arc::ptr_eq(shared, self).then_some(lane.id))
-            .flatten()
+        let here = Context::with(|shared, lane| Arc::ptr_eq(shared, self).then_some(lane.id));
+        let here = here.flatten();
+        let turn = here
             .unwrap_or_else(|| self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len());
         let best = (self.lanes.iter()).min_by_key(|lane| {
-            let stuck = lane.suspect.load(Ordering::Relaxed);
-            (stuck, lane.load.load(Ordering::Relaxed), lane.id != here)
+            // Whoever asks moves again, though the monitor may not have seen it yet: after
+            // a pause a whole backlog is accepted in that moment.
+            let stuck = lane.suspect.load(Ordering::Relaxed) && here != Some(lane.id);
+            (stuck, lane.load.load(Ordering::Relaxed), lane.id != turn)
         });
         // A loop has at least one lane.
         best.unwrap_or(&self.lanes[0]).clone()
@@ -348,4 +351,32 @@ impl Timeout {
 /// The error of using the loop where there is none.
 pub(crate) fn no_loop() -> io::Error {
     io::Error::other("no IoLoop on this thread: call this from a task or a callback")
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "miri has no timer descriptors")]
+    fn a_suspect_is_avoided_by_others_but_not_by_itself() {
+        let io_loop = (IoLoop::builder().lanes(2).monitor(false).build()).expect("a loop");
+        let placed = io_loop.run(async {
+            let shared = IoLoop::current().shared().clone();
+            let here = Context::with(|_, lane| lane.id).expect("on a lane");
+            let suspect = |id: usize| &shared.lanes[id].suspect;
+            suspect(here).store(true, Ordering::Relaxed);
+            let by_itself = shared.least_loaded().id;
+            let there = shared.clone();
+            let outside = std::thread::spawn(move || there.least_loaded().id);
+            let by_others = outside.join().expect("no panic");
+            suspect(here).store(false, Ordering::Relaxed);
+            suspect(1 - here).store(true, Ordering::Relaxed);
+            shared.lanes[here].load.store(1, Ordering::Relaxed);
+            let beside_a_suspect = shared.least_loaded().id;
+            [by_itself, by_others, beside_a_suspect].map(|id| id == here)
+        });
+        assert_eq!(placed.expect("ran"), [true, false, true]);
+        io_loop.stop();
+    }
 }
