@@ -22,7 +22,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::atomics::{AtomicBool, AtomicU64, Mutex, Ordering};
+use crate::atomics::{AtomicBool, AtomicU8, AtomicU64, Mutex, Ordering};
 use crate::handoff::Seen;
 use crate::lane::Lane;
 use crate::sys::Alarm;
@@ -37,18 +37,14 @@ const NEVER: Nanos = Nanos::MAX;
 #[derive(Debug)]
 pub(crate) struct Gate {
     parked: AtomicBool,
+    /// The monitor's chair. Written under the lock of `seat`, which is held while an
+    /// alarm is set: too long for who only asks.
+    chair: AtomicU8,
     /// When a carrier vouches next. Written under the lock of `seat`.
     vouch_at: AtomicU64,
     alarms: [Alarm; CHAIRS],
-    seat: Mutex<Seat>,
-}
-
-#[derive(Debug, Default)]
-struct Seat {
-    /// The monitor's chair.
-    chair: usize,
     /// None: the monitor is up.
-    rest: Option<Rest>,
+    seat: Mutex<Option<Rest>>,
 }
 
 /// One rest of the monitor: what it was told, and what it is told afterwards.
@@ -99,6 +95,7 @@ impl Gate {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             parked: AtomicBool::new(false),
+            chair: AtomicU8::default(),
             vouch_at: AtomicU64::new(NEVER),
             alarms: [Alarm::new()?, Alarm::new()?],
             seat: Mutex::default(),
@@ -116,12 +113,11 @@ impl Gate {
     #[cold]
     fn end_parking(&self, lane: Option<usize>, now: Nanos) {
         // The first one only: later ones would put the alarm off.
-        if self.parked.swap(false, Ordering::SeqCst) {
-            let Seat { chair, rest } = &mut *self.seat.lock();
-            if let Some(rest) = rest {
-                rest.first = lane.map(|lane| (lane, Instant::now()));
-                self.set_alarm(*chair, rest, now);
-            }
+        if self.parked.swap(false, Ordering::SeqCst)
+            && let Some(rest) = &mut *self.seat.lock()
+        {
+            rest.first = lane.map(|lane| (lane, Instant::now()));
+            self.set_alarm(rest, now);
         }
     }
 
@@ -134,23 +130,31 @@ impl Gate {
     /// A carrier, which moves, looks whether the others do.
     #[cold]
     pub(crate) fn vouch(&self, now: Nanos, lanes: &[Arc<Lane>], at_ease: impl FnOnce() -> bool) {
-        let Seat { chair, rest } = &mut *self.seat.lock();
-        let Some(rest) = rest.as_mut().filter(|_| self.asks(now)) else {
+        let mut seat = self.seat.lock();
+        let Some(rest) = seat.as_mut().filter(|_| self.asks(now)) else {
             return; // The monitor is up, or another carrier has just been here.
         };
         if rest.finds_a_suspect(lanes) {
             self.vouch_at.store(NEVER, Ordering::Relaxed);
-            self.alarms[*chair].set(Duration::ZERO);
+            self.alarm().set(Duration::ZERO);
         } else if !at_ease() {
             self.vouch_at.store(NEVER, Ordering::Relaxed);
         } else {
             rest.look(lanes);
-            self.set_alarm(*chair, rest, now);
+            self.set_alarm(rest, now);
         }
     }
 
-    fn set_alarm(&self, chair: usize, rest: &Rest, now: Nanos) {
-        self.alarms[chair].set(rest.delay);
+    fn chair(&self) -> usize {
+        usize::from(self.chair.load(Ordering::SeqCst))
+    }
+
+    fn alarm(&self) -> &Alarm {
+        &self.alarms[self.chair()]
+    }
+
+    fn set_alarm(&self, rest: &Rest, now: Nanos) {
+        self.alarm().set(rest.delay);
         let next = match rest.vouched {
             true => now.saturating_add(u64::try_from(rest.delay.as_nanos() / 2).unwrap_or(NEVER)),
             false => NEVER,
@@ -167,7 +171,7 @@ impl Gate {
 
     /// Whether who sits here is the monitor.
     pub(crate) fn is_monitors(&self, chair: usize) -> bool {
-        self.seat.lock().chair == chair
+        self.chair() == chair
     }
 
     /// Rests until the alarm that a carrier sets when it wakes, unless `still_idle` says
@@ -178,7 +182,7 @@ impl Gate {
         rest: Rest,
         still_idle: impl Fn() -> bool,
     ) -> Option<Rest> {
-        self.seat.lock().rest = Some(rest);
+        *self.seat.lock() = Some(rest);
         self.parked.store(true, Ordering::SeqCst);
         if still_idle() {
             self.alarms[chair].wait();
@@ -189,7 +193,7 @@ impl Gate {
     /// Rests while lanes move.
     pub(crate) fn nap(&self, chair: usize, rest: Rest, now: Nanos) -> Option<Rest> {
         let mut seat = self.seat.lock();
-        self.set_alarm(chair, seat.rest.insert(rest), now);
+        self.set_alarm(seat.insert(rest), now);
         drop(seat);
         self.alarms[chair].wait();
         self.rise(chair)
@@ -211,9 +215,11 @@ impl Gate {
         still_idle: impl Fn() -> bool,
     ) {
         let mut seat = self.seat.lock();
+        // First: whoever takes the free chair is not to think it the monitor's.
+        let other = 1 - self.chair.load(Ordering::SeqCst);
+        self.chair.store(other, Ordering::SeqCst);
         left();
-        seat.chair = (seat.chair + 1) % CHAIRS;
-        seat.rest = Some(rest);
+        *seat = Some(rest);
         self.parked.store(true, Ordering::SeqCst);
         drop(seat);
         if !still_idle() {
@@ -232,16 +238,15 @@ impl Gate {
         if self.parked.load(Ordering::SeqCst) {
             return;
         }
-        let mut guard = self.seat.lock();
-        let Seat { chair, rest } = &mut *guard;
-        let Some(rest) = rest.as_mut().filter(|_| still_idle()) else {
+        let mut seat = self.seat.lock();
+        let Some(rest) = seat.as_mut().filter(|_| still_idle()) else {
             return;
         };
         rest.look(lanes);
-        self.alarms[*chair].clear();
+        self.alarm().clear();
         self.vouch_at.store(NEVER, Ordering::Relaxed);
         self.parked.store(true, Ordering::SeqCst);
-        drop(guard);
+        drop(seat);
         // Also a stop, whose alarm has been cleared.
         if !still_idle() {
             self.end_parking(None, now);
@@ -250,12 +255,12 @@ impl Gate {
 
     fn rise(&self, chair: usize) -> Option<Rest> {
         let mut seat = self.seat.lock();
-        if seat.chair != chair {
+        if !self.is_monitors(chair) {
             return None;
         }
         self.parked.store(false, Ordering::SeqCst);
         self.vouch_at.store(NEVER, Ordering::Relaxed);
-        seat.rest.take()
+        seat.take()
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! No signal is sent and nothing is traced: a process may read its own threads.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -50,7 +49,7 @@ pub(crate) fn inspect(thread: u64) -> Option<Activity> {
 /// Looks at threads again and again. Opening the kernel's file on a thread is most of
 /// what a look costs, so the files of the last few stay open.
 #[derive(Default)]
-pub(crate) struct Inspector(HashMap<u64, File>);
+pub(crate) struct Inspector(Vec<(u64, File)>);
 
 impl Inspector {
     /// Files that stay open.
@@ -73,15 +72,18 @@ impl Inspector {
     }
 
     fn syscall<'a>(&mut self, thread: u64, buffer: &'a mut [u8]) -> Option<&'a str> {
-        if let Some(length) = self.0.get(&thread).and_then(|file| start(file, buffer)) {
-            return str::from_utf8(&buffer[..length]).ok();
+        if let Some(place) = self.0.iter().position(|(id, _)| *id == thread) {
+            if let Some(length) = start(&self.0[place].1, buffer) {
+                return str::from_utf8(&buffer[..length]).ok();
+            }
+            self.0.swap_remove(place); // That thread is gone.
         }
         let file = open(thread, "syscall")?;
         let length = start(&file, buffer)?;
         if self.0.len() >= Self::FEW {
             self.0.clear();
         }
-        self.0.insert(thread, file);
+        self.0.push((thread, file));
         str::from_utf8(&buffer[..length]).ok()
     }
 
