@@ -106,9 +106,11 @@ const CASES: [Case; 11] = [
             ("late_p99.9_ms", "… p99.9 ms"),
             ("late_max_ms", "… max ms"),
             (
-                "lag_p99.9_ms",
-                "… a thread that sleeps meanwhile: p99.9 late, ms",
+                "floor_p50_ms",
+                "… a thread that only sleeps to them meanwhile: p50 ms",
             ),
+            ("floor_p99.9_ms", "… … p99.9 ms"),
+            ("floor_max_ms", "… … max ms"),
             ("disorder", "… fired after a later one"),
         ],
     ),
