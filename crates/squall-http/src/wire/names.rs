@@ -79,6 +79,79 @@ impl WellKnown {
     }
 }
 
+/// A name that many heads have: it is found without a search for its end.
+struct Usual {
+    /// Its letters in lower case, and a colon.
+    line: u128,
+    /// The bytes of these.
+    mask: u128,
+    /// The bit that makes its letters small; nothing else there is in two cases.
+    case: u128,
+    len: usize,
+    known: WellKnown,
+}
+
+impl Usual {
+    const fn new(lower: &str) -> Self {
+        let name = lower.as_bytes();
+        let (mut line, mut mask, mut case) = ([0; 16], [0; 16], [0; 16]);
+        let mut at = 0;
+        while at < name.len() {
+            (line[at], mask[at]) = (name[at], 0xff);
+            case[at] = if name[at] == b'-' { 0 } else { 0x20 };
+            at += 1;
+        }
+        (line[at], mask[at]) = (b':', 0xff);
+        Self {
+            line: u128::from_le_bytes(line),
+            mask: u128::from_le_bytes(mask),
+            case: u128::from_le_bytes(case),
+            len: name.len(),
+            known: WellKnown::of(name),
+        }
+    }
+}
+
+/// Which field a line begins with and how long its name is, if that is one of those that
+/// many heads have, and a colon is behind it.
+#[inline]
+pub(super) fn usual(line: &[u8]) -> Option<(WellKnown, usize)> {
+    const A: [Usual; 4] = [
+        Usual::new("accept"),
+        Usual::new("accept-encoding"),
+        Usual::new("accept-language"),
+        Usual::new("accept-ranges"),
+    ];
+    const C: [Usual; 5] = [
+        Usual::new("content-type"),
+        Usual::new("content-length"),
+        Usual::new("connection"),
+        Usual::new("cache-control"),
+        Usual::new("cookie"),
+    ];
+    const D: [Usual; 1] = [Usual::new("date")];
+    const E: [Usual; 1] = [Usual::new("etag")];
+    const H: [Usual; 1] = [Usual::new("host")];
+    const L: [Usual; 2] = [Usual::new("last-modified"), Usual::new("location")];
+    const S: [Usual; 2] = [Usual::new("server"), Usual::new("set-cookie")];
+    const U: [Usual; 1] = [Usual::new("user-agent")];
+    let begin = line.first_chunk()?;
+    let names: &[Usual] = match begin[0] | 0x20 {
+        b'a' => &A,
+        b'c' => &C,
+        b'd' => &D,
+        b'e' => &E,
+        b'h' => &H,
+        b'l' => &L,
+        b's' => &S,
+        b'u' => &U,
+        _ => return None,
+    };
+    let begin = u128::from_le_bytes(*begin);
+    let name = (names.iter()).find(|it| (begin | it.case) & it.mask == it.line)?;
+    Some((name.known, name.len))
+}
+
 /// The name of a field, checked when the program is compiled.
 ///
 /// ```
@@ -214,5 +287,44 @@ mod tests {
         ] {
             assert_eq!(WellKnown::of(name.as_bytes()), known, "{name}");
         }
+    }
+
+    #[test]
+    fn usual_names_are_known_and_nothing_that_is_written_otherwise() {
+        for name in [
+            "Accept",
+            "Accept-Encoding",
+            "Accept-Language",
+            "Accept-Ranges",
+            "Cache-Control",
+            "Connection",
+            "Content-Length",
+            "Content-Type",
+            "Cookie",
+            "Date",
+            "ETag",
+            "Host",
+            "Last-Modified",
+            "Location",
+            "Server",
+            "Set-Cookie",
+            "User-Agent",
+        ] {
+            let found = Some((WellKnown::of(name.as_bytes()), name.len()));
+            let line = format!("{name}: a value of it");
+            for line in [line.to_lowercase(), line.to_uppercase(), line] {
+                assert_eq!(usual(line.as_bytes()), found, "{line}");
+                for at in 0..=name.len() {
+                    let mut other = line.clone().into_bytes();
+                    for byte in 0..=255_u8 {
+                        other[at] = byte;
+                        let same = byte.eq_ignore_ascii_case(&line.as_bytes()[at]);
+                        assert_eq!(usual(&other) == found, same, "{line} {at} {byte}");
+                    }
+                }
+            }
+        }
+        assert_eq!(usual(b"Host: a\r\n\r\n"), None, "no room for a look");
+        assert_eq!(usual(b""), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Heads are mostly such text, so this is what reading one costs. A look is a function of
 //! its own, and no part of a loop, because that is what compilers make a few instructions
-//! of that compare sixteen bytes each.
+//! of that compare sixteen bytes each. Less is looked at as two halves that overlap.
 
 /// So many bytes are looked at together.
 const STEP: usize = 16;
@@ -10,31 +10,49 @@ const STEP: usize = 16;
 /// How many bytes there are in front of the first control; a tab is one.
 #[inline]
 pub(super) fn text_len(text: &[u8]) -> usize {
-    find(text, is_control, controls)
+    find(text, is_control, to_control)
 }
 
 /// How many letters and hyphens there are in front of the first other byte.
 #[inline]
 pub(super) fn word_len(text: &[u8]) -> usize {
-    find(text, is_not_of_words, not_of_words)
+    find(text, is_not_of_words, to_not_of_words)
 }
 
-/// How many bytes there are in front of the first of a kind, which a look marks.
+/// How many bytes there are in front of the first of a kind.
 #[inline(always)]
-fn find(text: &[u8], is: impl Fn(u8) -> bool, look: impl Fn(&[u8; STEP]) -> u128) -> usize {
+fn find(text: &[u8], is: impl Fn(u8) -> bool, look: impl Fn(&[u8; STEP]) -> usize) -> usize {
     let (mut rest, mut len) = (text, 0);
     while let Some((step, behind)) = rest.split_first_chunk() {
-        let marks = look(step);
-        let (low, high) = (marks as u64, (marks >> 64) as u64);
-        if low != 0 {
-            return len + low.trailing_zeros() as usize / 8;
-        }
-        if high != 0 {
-            return len + 8 + high.trailing_zeros() as usize / 8;
+        let at = look(step);
+        if at < STEP {
+            return len + at;
         }
         (rest, len) = (behind, len + STEP);
     }
-    len + (rest.iter().position(|byte| is(*byte))).unwrap_or(rest.len())
+    len + find_in_less(rest, is, look)
+}
+
+/// The same in less than a step.
+#[inline(always)]
+fn find_in_less(
+    text: &[u8],
+    is: impl Fn(u8) -> bool,
+    look: impl Fn(&[u8; STEP]) -> usize,
+) -> usize {
+    const HALF: usize = STEP / 2;
+    let (Some(first), Some(last)) = (text.first_chunk::<HALF>(), text.last_chunk::<HALF>()) else {
+        return (text.iter().position(|byte| is(*byte))).unwrap_or(text.len());
+    };
+    let mut step = [0; STEP];
+    let (low, high) = step.split_at_mut(HALF);
+    low.copy_from_slice(first);
+    high.copy_from_slice(last);
+    match look(&step) {
+        at @ ..HALF => at,
+        // In the last half; or nowhere, and then this is the length of the text.
+        at => text.len() - (STEP - at),
+    }
 }
 
 #[inline(always)]
@@ -47,18 +65,29 @@ fn is_not_of_words(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') > 25 && byte != b'-'
 }
 
-/// All ones for each control; the first byte is the lowest.
+/// How many bytes of a step are in front of the first control.
+#[inline(always)]
+fn to_control(step: &[u8; STEP]) -> usize {
+    first(controls(step))
+}
+
+/// Likewise for what is neither a letter nor a hyphen.
+#[inline(always)]
+fn to_not_of_words(step: &[u8; STEP]) -> usize {
+    first(not_of_words(step))
+}
+
 #[inline(never)]
 fn controls(step: &[u8; STEP]) -> u128 {
     mark(step, is_control)
 }
 
-/// Likewise for what is neither a letter nor a hyphen.
 #[inline(never)]
 fn not_of_words(step: &[u8; STEP]) -> u128 {
     mark(step, is_not_of_words)
 }
 
+/// All ones for each byte of a kind; the first byte is the lowest.
 #[inline(always)]
 fn mark(step: &[u8; STEP], is: impl Fn(u8) -> bool) -> u128 {
     let mut marks = [0; STEP];
@@ -66,6 +95,12 @@ fn mark(step: &[u8; STEP], is: impl Fn(u8) -> bool) -> u128 {
         *mark = if is(*byte) { 0xff } else { 0 };
     }
     u128::from_le_bytes(marks)
+}
+
+/// How many bytes are in front of the first that is marked.
+#[inline(always)]
+fn first(marks: u128) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use super::Known;
 use crate::wire::field::token_len;
 use crate::wire::headers::Headers;
-use crate::wire::names::WellKnown;
+use crate::wire::names::{WellKnown, usual};
 use crate::wire::steps::text_len;
 
 /// Method and target of an HTTP/1.1 request, and the length of its line. What the target
@@ -45,27 +45,30 @@ pub(super) fn fields(section: &[u8], most: usize, out: &mut Headers) -> Option<(
     let mut known = Known::default();
     let mut rest = section;
     out.begin_parsed();
-    for index in 0..=most {
+    for index in 0..most.saturating_add(1) {
         let at = section.len() - rest.len();
         if let [b'\r', b'\n', ..] = rest {
             out.end_parsed(section.get(..at + 2)?);
             return Some((known, at + 2));
         }
-        let (name, behind) = rest.split_at_checked(token_len(rest))?;
-        let [b':', b' ', text @ ..] = behind else {
-            return None;
-        };
+        let (field, name_len) = usual(rest).or_else(|| named(rest))?;
+        let text = rest.get(name_len..)?.strip_prefix(b": ")?;
         let (value, behind) = text.split_at_checked(text_len(text))?;
         let [b'\r', b'\n', next @ ..] = behind else {
             return None;
         };
-        if name.is_empty() || matches!(value, [b' ', ..] | [.., b' ']) {
+        if matches!(value, [b' ', ..] | [.., b' ']) {
             return None;
         }
-        let field = WellKnown::of(name);
         known.note(field, index);
-        out.push_line(field, at, name.len(), value.len());
+        out.push_line(field, at, name_len, value.len());
         rest = next;
     }
     None
+}
+
+/// Which field a line is, and how long its name is.
+fn named(line: &[u8]) -> Option<(WellKnown, usize)> {
+    let name = line.get(..token_len(line))?;
+    (!name.is_empty()).then(|| (WellKnown::of(name), name.len()))
 }
