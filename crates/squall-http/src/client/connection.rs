@@ -9,8 +9,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::stream::Stream;
-use crate::wire::headers::Headers;
-use crate::wire::names::WellKnown;
+use crate::wire::head::ResponseHead;
 
 /// A connection to an origin that carries one exchange after another.
 #[derive(Debug)]
@@ -98,11 +97,11 @@ impl Connection {
     }
 
     /// Notes what an answer's head says about the time between exchanges.
-    pub(super) fn note(&mut self, headers: &Headers) {
-        if !headers.has(WellKnown::KeepAlive) {
+    pub(super) fn note(&mut self, head: &ResponseHead) {
+        if !head.known().keep_alive() {
             return;
         }
-        let seconds = headers.tokens("keep-alive").find_map(|token| {
+        let seconds = head.headers.tokens("keep-alive").find_map(|token| {
             let (name, value) = token.split_once('=')?;
             if !name.trim_end().eq_ignore_ascii_case("timeout") {
                 return None;

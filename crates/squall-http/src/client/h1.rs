@@ -222,7 +222,7 @@ impl Waiting {
         let Self { mut busy, .. } = self;
         let head = std::mem::take(&mut busy.desk.head);
         let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
-        busy.connection.note(&head.headers);
+        busy.connection.note(&head);
         let peer = busy.connection.peer_addr();
         let (body, upgraded) = match head.status {
             StatusCode::SWITCHING_PROTOCOLS => {

@@ -150,6 +150,12 @@ impl Headers {
         self.get_all(name).next()
     }
 
+    /// The same for whoever looks for a well-known field.
+    pub fn get_known(&self, known: WellKnown) -> Option<&[u8]> {
+        let field = self.fields.iter().find(|field| field.known == known)?;
+        Some(self.value_of(field))
+    }
+
     /// Every value of `name`, one per field line, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.fields
@@ -198,6 +204,8 @@ impl Headers {
     }
 
     /// The same for a name that was checked when the program was compiled.
+    // Which then copies it without a call.
+    #[inline(always)]
     pub fn append_named(
         &mut self,
         name: FieldName,
@@ -461,6 +469,7 @@ impl Headers {
         }
     }
 
+    #[inline(always)]
     fn push(&mut self, known: WellKnown, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
         let start = self.block.len();
         let end = start + name.len() + value.len() + 4;

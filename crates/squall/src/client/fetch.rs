@@ -115,7 +115,7 @@ async fn run(
             Err(error)
                 if reused
                     && stale < SAFE_REPEATS
-                    && trace.may_repeat(&error, repeatable, replay.is_some()) =>
+                    && may_repeat(&error, &trace.progress, repeatable, replay.is_some()) =>
             {
                 request.body = replay.unwrap_or_default();
                 stale += 1;
@@ -351,7 +351,7 @@ pub(super) fn refused(what: String) -> FetchError {
 
 /// Where a fetch is, and how it got there.
 pub(super) struct Trace {
-    phase: Phase,
+    pub(super) phase: Phase,
     pub(super) marks: Marks,
     pub(super) progress: Progress,
     /// A server has had the request already, and answered with a redirect or a challenge.
@@ -385,19 +385,6 @@ impl Trace {
         self.marks.again()
     }
 
-    /// Whether the server closed an idle connection just then, and repeating is safe.
-    pub(super) fn may_repeat(
-        &self,
-        error: &ExchangeError,
-        repeatable: bool,
-        replayable: bool,
-    ) -> bool {
-        error.is_disconnect()
-            && self.progress.sent != Sent::Yes
-            && replayable
-            && (repeatable || self.progress.sent == Sent::No)
-    }
-
     pub(super) fn error(&self, cause: Cause, url: String) -> FetchError {
         let phase = match &cause {
             Cause::Exchange(ExchangeError::Target(_)) | Cause::Config(_) => Phase::Request,
@@ -420,6 +407,19 @@ impl Trace {
         };
         FetchError::new(url, phase, sent, time_info, cause)
     }
+}
+
+/// Whether the server closed an idle connection just then, and repeating is safe.
+pub(super) fn may_repeat(
+    error: &ExchangeError,
+    progress: &Progress,
+    repeatable: bool,
+    replayable: bool,
+) -> bool {
+    error.is_disconnect()
+        && progress.sent != Sent::Yes
+        && replayable
+        && (repeatable || progress.sent == Sent::No)
 }
 
 /// A place in the pool, asked for at `since`; and when it was there.

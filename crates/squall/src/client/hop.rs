@@ -7,9 +7,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use squall_http::client::{Answer, Connection, ExchangeLimits, Outgoing, exchange};
+use squall_http::client::{Answer, Connection, ExchangeLimits, Outgoing, Progress, exchange};
 use squall_http::{Body, Headers};
 use squall_loop::coarse_remaining;
 use squall_loop::time::now;
@@ -17,7 +17,7 @@ use squall_loop::time::now;
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{SAFE_REPEATS, Trace, guard, open, place};
+use super::fetch::{SAFE_REPEATS, Trace, guard, may_repeat, open, place};
 use super::pool::Lease;
 use super::proxy::Via;
 use super::request::Waits;
@@ -193,21 +193,60 @@ pub(crate) fn hop<'a>(
         shared,
         to: origin,
         route: origin.route(&shared.defaults),
-        limits,
-        idempotent,
     };
     async move {
-        // Apart, so that a handler that forwards stays small enough for quick memory.
-        let mut trace = Box::new(Trace::begin(now()));
-        let sent = match (hop.shared.check(), hop.route.relay(&hop.to.url)) {
-            (Err(what), _) => Err(Cause::Invalid(what)),
-            (Ok(()), None) => hop.send(outgoing, body, &mut trace).await,
-            (Ok(()), Some(via)) => Box::pin(hop.by_proxy(via, outgoing, body, &mut trace)).await,
+        let mut course = Course::begin();
+        let defaults = &hop.shared.defaults;
+        let checked = hop.shared.check().map_err(Cause::Invalid);
+        checked.map_err(|cause| course.failed(&hop, outgoing, cause))?;
+        let relayed = match hop.route.relay(&hop.to.url) {
+            None => None,
+            Some(via) => {
+                let relayed = Box::pin(hop.by_proxy(via, outgoing, &mut course)).await;
+                Some(relayed.map_err(|cause| course.failed(&hop, outgoing, cause))?)
+            }
         };
-        sent.map_err(|cause| {
-            let path = outgoing.target.split('?').next().unwrap_or_default();
-            trace.error(cause, format!("{}{path}", hop.to.as_str()))
-        })
+        let changed = (relayed.as_ref()).map(|relayed| Box::new(relayed.outgoing(outgoing)));
+        let mut stale = 0;
+        loop {
+            course.enter(Phase::Queue);
+            let mut played = body.play();
+            let since = match stale {
+                0 if !defaults.public_only => course.begun,
+                _ => now(),
+            };
+            let limit = Waits::of(defaults).pool;
+            let place = place(hop.shared, limit, &hop.to.url, &hop.route, since).await;
+            let (lease, queued) = place.map_err(|cause| course.failed(&hop, outgoing, cause))?;
+            // A request that could not be repeated asks the system whether the line is up.
+            let repeatable = idempotent && body.can_play();
+            let idle = match stale {
+                0 => lease.take_idle(queued, !repeatable),
+                _ => None,
+            };
+            let connection = match idle {
+                Some(connection) => connection,
+                None => {
+                    let opened = Box::pin(hop.open(&lease, &mut course)).await;
+                    opened.map_err(|cause| course.failed(&hop, outgoing, cause))?
+                }
+            };
+            let reused = connection.is_used();
+            course.enter(Phase::Write);
+            let sent = changed.as_deref().unwrap_or(outgoing);
+            let progress = &mut course.progress;
+            match exchange(connection, lease, sent, &mut played, limits, progress).await {
+                Ok(answer) => return Ok(answer),
+                Err(error)
+                    if reused
+                        && stale < SAFE_REPEATS
+                        && may_repeat(&error, &course.progress, idempotent, body.can_play()) =>
+                {
+                    stale += 1;
+                }
+                Err(error) => return Err(course.failed(&hop, outgoing, Cause::Exchange(error))),
+            }
+        }
     }
 }
 
@@ -216,93 +255,76 @@ struct Hop<'a> {
     shared: &'a Shared,
     to: &'a Origin,
     route: Arc<Route>,
-    limits: &'a ExchangeLimits,
-    idempotent: bool,
 }
 
 impl Hop<'_> {
+    /// What the proxy on the way is sent, if it may be asked for the host.
     async fn by_proxy(
         &self,
         via: &Via,
         outgoing: &Outgoing<'_>,
-        body: &mut impl Replayable,
-        trace: &mut Trace,
-    ) -> Result<Answer, Cause> {
-        let defaults = &self.shared.defaults;
-        let relayed = Relayed::by(via, self.to, outgoing)?;
-        let outgoing = Outgoing {
-            target: &relayed.target,
-            headers: &relayed.headers,
-            ..*outgoing
-        };
-        if defaults.public_only {
-            guard(self.shared, &Waits::of(defaults), &self.to.url, trace).await?;
-        }
-        self.send(&outgoing, body, trace).await
-    }
-
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async function would hold its parameters twice"
-    )]
-    fn send<'a>(
-        &'a self,
-        outgoing: &'a Outgoing<'a>,
-        body: &'a mut impl Replayable,
-        trace: &'a mut Trace,
-    ) -> impl Future<Output = Result<Answer, Cause>> + Send + 'a {
-        async move {
-            let defaults = &self.shared.defaults;
-            let mut stale = 0;
-            loop {
-                trace.enter(Phase::Queue);
-                let mut played = body.play();
-                let since = match stale {
-                    0 if !defaults.public_only => trace.marks.begun,
-                    _ => now(),
-                };
-                let limit = Waits::of(defaults).pool;
-                let place = place(self.shared, limit, &self.to.url, &self.route, since);
-                let (lease, queued) = place.await?;
-                // A request that could not be repeated asks the system whether the line is up.
-                let repeatable = self.idempotent && body.can_play();
-                let idle = match stale {
-                    0 => lease.take_idle(queued, !repeatable),
-                    _ => None,
-                };
-                let connection = match idle {
-                    Some(connection) => connection,
-                    None => Box::pin(self.open(&lease, trace)).await?,
-                };
-                let reused = connection.is_used();
-                trace.enter(Phase::Write);
-                let progress = &mut trace.progress;
-                let sent = exchange(
-                    connection,
-                    lease,
-                    outgoing,
-                    &mut played,
-                    self.limits,
-                    progress,
-                );
-                match sent.await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error)
-                        if reused
-                            && stale < SAFE_REPEATS
-                            && trace.may_repeat(&error, self.idempotent, body.can_play()) =>
-                    {
-                        stale += 1;
-                    }
-                    Err(error) => return Err(Cause::Exchange(error)),
-                }
-            }
-        }
-    }
-
-    async fn open(&self, lease: &Lease, trace: &mut Trace) -> Result<Box<Connection>, Cause> {
+        course: &mut Course,
+    ) -> Result<Box<Relayed>, Cause> {
         let waits = Waits::of(&self.shared.defaults);
-        open(self.shared, &waits, &self.to.url, &self.route, lease, trace).await
+        let relayed = Relayed::by(via, self.to, outgoing)?;
+        if self.shared.defaults.public_only {
+            let trace = course.trace();
+            let guarded = guard(self.shared, &waits, &self.to.url, trace).await;
+            course.phase = trace.phase;
+            guarded?;
+        }
+        Ok(Box::new(relayed))
+    }
+
+    async fn open(&self, lease: &Lease, course: &mut Course) -> Result<Box<Connection>, Cause> {
+        let waits = Waits::of(&self.shared.defaults);
+        let trace = course.trace();
+        let opened = open(self.shared, &waits, &self.to.url, &self.route, lease, trace).await;
+        course.phase = trace.phase;
+        opened
+    }
+}
+
+/// How far a hop has come. Most need no more than that: what tells of a new connection is
+/// made when one is opened.
+struct Course {
+    begun: Instant,
+    phase: Phase,
+    progress: Progress,
+    trace: Option<Box<Trace>>,
+}
+
+impl Course {
+    fn begin() -> Self {
+        Self {
+            begun: now(),
+            phase: Phase::Request,
+            progress: Progress::default(),
+            trace: None,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if phase == Phase::Queue {
+            self.progress = Progress::default();
+        }
+        self.phase = phase;
+    }
+
+    fn trace(&mut self) -> &mut Trace {
+        let begun = self.begun;
+        let trace = (self.trace).get_or_insert_with(|| Box::new(Trace::begin(begun)));
+        trace.enter(self.phase);
+        trace
+    }
+
+    #[cold]
+    fn failed(&mut self, hop: &Hop<'_>, outgoing: &Outgoing<'_>, cause: Cause) -> FetchError {
+        let progress = self.progress;
+        let trace = self.trace();
+        trace.progress = progress;
+        let path = outgoing.target.split('?').next().unwrap_or_default();
+        trace.error(cause, format!("{}{path}", hop.to.as_str()))
     }
 }
 
@@ -330,5 +352,13 @@ impl Relayed {
             target: format!("{}{}", to.url.origin(), outgoing.target),
             headers,
         })
+    }
+
+    fn outgoing<'a>(&'a self, outgoing: &Outgoing<'a>) -> Outgoing<'a> {
+        Outgoing {
+            target: &self.target,
+            headers: &self.headers,
+            ..*outgoing
+        }
     }
 }

@@ -114,7 +114,8 @@ impl<'a> Said<'a> {
             peer: peer.ip(),
             client: told.as_ref().and_then(|told| told.client.ip()),
             https: https.unwrap_or_else(|| request.exchange().is_tls()),
-            host: (host.or_else(|| request.headers().get_bytes("host"))).unwrap_or_default(),
+            host: (host.or_else(|| request.headers().get_known(WellKnown::Host)))
+                .unwrap_or_default(),
         }
     }
 
@@ -185,12 +186,15 @@ impl<'a> Said<'a> {
         let peer = self.peer.map(AddressText::of);
         let peer = peer.as_ref().map_or(&b"unknown"[..], AddressText::as_bytes);
         let client = client.as_ref().map(AddressText::as_bytes);
-        let chain = believed
-            .into_iter()
-            .flat_map(|it| it.get_all("x-forwarded-for"));
-        add_list(fields, X_FORWARDED_FOR, chain.chain(client).chain([peer]));
+        match believed {
+            None if client.is_none() => add(fields, X_FORWARDED_FOR, peer),
+            believed => {
+                let chain = (believed.into_iter()).flat_map(|it| it.get_all("x-forwarded-for"));
+                add_list(fields, X_FORWARDED_FOR, chain.chain(client).chain([peer]));
+            }
+        }
         if !self.host.is_empty() {
-            add_list(fields, X_FORWARDED_HOST, [self.host]);
+            add(fields, X_FORWARDED_HOST, self.host);
         }
         fields.append_line(match self.https {
             true => X_FORWARDED_HTTPS,
@@ -264,6 +268,12 @@ fn is_alias(name: &[u8]) -> bool {
 fn has_word(value: &[u8], word: &[u8]) -> bool {
     let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     words.any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// Adds a field, whose value comes out of another one or is an address.
+#[inline(always)] // See `append_named`.
+fn add(fields: &mut Headers, name: FieldName, value: &[u8]) {
+    let _ = fields.append_named(name, value);
 }
 
 /// Adds a list. What is made of field values and of our own words is a field value.

@@ -55,7 +55,7 @@ use crate::client::{
 };
 use options::Options;
 use replay::Replay;
-use upstream::{InFlight, Upstream};
+use upstream::Upstream;
 use via::Via;
 
 /// How long an upstream may take to agree to a body.
@@ -118,7 +118,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         let upstream = in_flight.upstream();
         let outgoing = Outgoing {
             method,
-            target: &onward.target,
+            target: (onward.target.as_deref()).unwrap_or(request.head().path_and_query()),
             host: (onward.host.as_deref()).unwrap_or(upstream.origin.authority()),
             headers: &onward.headers,
             user_agent: None,
@@ -133,10 +133,22 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         let (client, origin, limits) = (&to.client, &upstream.origin, &to.limits);
         let sent = hop(client, origin, &outgoing, &mut body, limits, idempotent);
         let error = match sent.await {
-            Ok(answer) => {
+            Ok(Answer {
+                head,
+                body,
+                upgraded,
+                ..
+            }) => {
                 upstream.has_answered();
                 give_fields(onward.headers);
-                return answered(request, to, protocol, answer, in_flight);
+                if let (Some(upgraded), Some(protocol)) = (upgraded, protocol) {
+                    let fields = head.headers;
+                    return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
+                }
+                let mut fields = head.headers;
+                headers::to_client(&mut fields, &to.via, *request.method() == Method::HEAD);
+                let body = in_flight.until_end_of(body);
+                return Ok(Response::from_parts(head.status, fields, body));
             }
             Err(error) => error,
         };
@@ -160,23 +172,6 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
 struct Failures {
     tried: Vec<Arc<Upstream>>,
     last: Option<FetchError>,
-}
-
-/// The upstream's answer as the client gets it.
-fn answered(
-    request: &Request,
-    to: &Options,
-    protocol: Option<&str>,
-    answer: Answer,
-    in_flight: InFlight,
-) -> Result<Response, ForwardError> {
-    let (status, mut fields) = (answer.head.status, answer.head.headers);
-    if let (Some(upgraded), Some(protocol)) = (answer.upgraded, protocol) {
-        return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
-    }
-    headers::to_client(&mut fields, &to.via, *request.method() == Method::HEAD);
-    let body = in_flight.until_end_of(answer.body);
-    Ok(Response::from_parts(status, fields, body))
 }
 
 /// Passes interim answers on. 100 is not among them: whoever reads the body sends it.

@@ -1,5 +1,6 @@
 //! `Onward`: a request on its way to the upstream, as a program may change it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ pub(super) type Rewrite = Arc<dyn Fn(&Request, &mut Onward) -> Result<()> + Send
 /// and `Upgrade` are generated when the request is sent.
 pub struct Onward {
     pub(super) headers: Headers,
-    pub(super) target: String,
+    /// `None`: the request's own. It is there for a program.
+    pub(super) target: Option<String>,
     pub(super) host: Option<Box<str>>,
 }
 
@@ -30,8 +32,10 @@ impl Onward {
     pub(super) fn of(request: &Request, to: &Options) -> Result<Self, ForwardError> {
         let said = Said::of(request);
         let target = to.mapping.target(request.head().path_and_query());
+        let target = target.map_err(ForwardError::path)?;
+        let is_own = matches!(target, Cow::Borrowed(_)) && to.rewrite.is_none();
         let mut onward = Self {
-            target: target.map_err(ForwardError::path)?,
+            target: (!is_own).then(|| target.into_owned()),
             headers: said.sanitised(to)?,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
         };
@@ -55,7 +59,7 @@ impl Onward {
 
     /// Path and query, percent-encoded, as the upstream gets them.
     pub fn target(&self) -> &str {
-        &self.target
+        self.target.as_deref().unwrap_or_default()
     }
 
     /// Asks the upstream for another path and query, percent-encoded.
@@ -68,7 +72,7 @@ impl Onward {
             return Err(Error::internal(format!("the target {target:?} is no path")));
         }
         check_bytes(&target)?;
-        self.target = target;
+        self.target = Some(target);
         Ok(())
     }
 

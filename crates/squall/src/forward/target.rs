@@ -1,5 +1,7 @@
 //! `Mapping`: how the path of a request becomes the upstream's.
 
+use std::borrow::Cow;
+
 use squall_http::wire::uri;
 
 /// Takes a prefix off every path, and puts another one before it.
@@ -26,11 +28,11 @@ impl Mapping {
     /// The upstream's target for a path and query, which keep their bytes.
     ///
     /// Dot segments would lead out of a mapped path at the upstream, so they are refused.
-    pub(super) fn target(&self, whole: &str) -> Result<String, &'static str> {
+    pub(super) fn target<'a>(&self, whole: &'a str) -> Result<Cow<'a, str>, &'static str> {
         let is_mapped = !self.base.is_empty() || !self.strip.is_empty();
         let has_path = !whole.is_empty() && !whole.starts_with('?');
         if !is_mapped && has_path {
-            return Ok(whole.to_owned());
+            return Ok(Cow::Borrowed(whole));
         }
         let (path, query) = whole.split_at(whole.find('?').unwrap_or(whole.len()));
         let path = if has_path { path } else { "/" };
@@ -45,7 +47,7 @@ impl Mapping {
             true => "/",
             false => "",
         };
-        Ok([&self.base, stripped, slash, query].concat())
+        Ok(Cow::Owned([&self.base, stripped, slash, query].concat()))
     }
 }
 

@@ -9,22 +9,23 @@ use crate::wire::names::{WellKnown, is};
 /// them, is framed without another look at its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Known {
-    seen: u8,
-    pub(super) repeated: u8,
+    seen: u16,
+    pub(super) repeated: u16,
     pub(super) host_index: u32,
     connection_index: u32,
     length_index: u32,
 }
 
 impl Known {
-    pub(super) const HOST: u8 = 1;
-    pub(super) const CONTENT_LENGTH: u8 = 2;
-    pub(super) const TRANSFER_ENCODING: u8 = 4;
-    pub(super) const CONNECTION: u8 = 8;
-    pub(super) const EXPECT: u8 = 16;
-    pub(super) const UPGRADE: u8 = 32;
-    pub(super) const CONTENT_TYPE: u8 = 64;
-    pub(super) const ACCEPT: u8 = 128;
+    pub(super) const HOST: u16 = 1;
+    pub(super) const CONTENT_LENGTH: u16 = 2;
+    pub(super) const TRANSFER_ENCODING: u16 = 4;
+    pub(super) const CONNECTION: u16 = 8;
+    pub(super) const EXPECT: u16 = 16;
+    pub(super) const UPGRADE: u16 = 32;
+    pub(super) const CONTENT_TYPE: u16 = 64;
+    pub(super) const ACCEPT: u16 = 128;
+    pub(super) const KEEP_ALIVE: u16 = 256;
 
     /// Whether there was a `Host` field.
     pub fn host(self) -> bool {
@@ -44,6 +45,11 @@ impl Known {
     /// Whether there was a `Connection` field.
     pub fn connection(self) -> bool {
         self.seen & Self::CONNECTION != 0
+    }
+
+    /// Whether there was a `Keep-Alive` field.
+    pub fn keep_alive(self) -> bool {
+        self.seen & Self::KEEP_ALIVE != 0
     }
 
     /// Whether there was an `Expect` field.
@@ -112,6 +118,7 @@ impl Known {
             }
             WellKnown::Accept => Self::ACCEPT,
             WellKnown::Expect => Self::EXPECT,
+            WellKnown::KeepAlive => Self::KEEP_ALIVE,
             WellKnown::Upgrade => Self::UPGRADE,
             WellKnown::ContentType => Self::CONTENT_TYPE,
             WellKnown::TransferEncoding => Self::TRANSFER_ENCODING,
