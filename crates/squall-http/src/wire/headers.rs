@@ -336,14 +336,14 @@ impl Headers {
         let Self { block, fields, .. } = self;
         let mut kept = 0;
         for at in 0..fields.len() {
-            let Some(field) = fields.get(at).copied() else {
+            let Some(field) = fields.get(at) else {
                 break;
             };
-            if !keep(field.known, Line(block, &field)) {
+            if !keep(field.known, Line(block, field)) {
                 continue;
             }
-            if let Some(place) = fields.get_mut(kept) {
-                *place = field;
+            if kept < at {
+                fields.swap(kept, at);
             }
             kept += 1;
         }

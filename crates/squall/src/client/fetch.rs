@@ -17,7 +17,7 @@ use super::address::Address;
 use super::async_http_client::Shared;
 use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
-use super::pool::{Acquired, Lease, Turn};
+use super::pool::{Acquired, Lease, Turn, Waiting};
 use super::proxy::Via;
 use super::request::{HttpRequest, Rare, Waits};
 use super::response::{self, Hop, HttpResponse};
@@ -63,8 +63,14 @@ async fn run(
             trace.enter(Phase::Queue);
             since = now();
         }
-        let limit = request.waits(defaults).pool;
-        let (lease, queued) = place(shared, limit, url, &route, since).await?;
+        let (lease, queued) = match place(shared, url, &route)? {
+            Acquired::Now(lease) => (lease, since),
+            Acquired::Later(waiting) => {
+                let limit = request.waits(defaults).pool;
+                // On the heap, so that a fetch that finds room stays small.
+                Box::pin(in_line(waiting, limit)).await?
+            }
+        };
         trace.marks.queued(queued);
 
         // A request that could not be repeated asks the system whether the line is up.
@@ -422,26 +428,19 @@ pub(super) fn may_repeat(
         && (repeatable || progress.sent == Sent::No)
 }
 
-/// A place in the pool, asked for at `since`; and when it was there.
-pub(super) async fn place(
-    shared: &Shared,
-    limit: Duration,
-    url: &Address,
-    route: &Arc<Route>,
-    since: Instant,
-) -> Result<(Lease, Instant), Cause> {
+/// A place in the pool, or the wait for one.
+pub(super) fn place(shared: &Shared, url: &Address, route: &Arc<Route>) -> Result<Acquired, Cause> {
     // A proxy's connections are for every host.
     let origin = route.relay(url).map_or(url.origin(), Via::name);
-    match shared.pool.acquire(origin, route) {
-        Ok(Acquired::Now(lease)) => Ok((lease, since)),
-        Ok(Acquired::Later(waiting)) => {
-            let waited = async { Ok(waiting.await) };
-            // On the heap, so that a fetch that finds room stays small.
-            let lease = Box::pin(unless_zero(limit, "pool_timeout", waited)).await?;
-            Ok((lease, now()))
-        }
-        Err(limit) => Err(Cause::PoolFull { limit }),
-    }
+    let acquired = shared.pool.acquire(origin, route);
+    acquired.map_err(|limit| Cause::PoolFull { limit })
+}
+
+/// Waits for a place; and when it was there.
+pub(super) async fn in_line(waiting: Waiting, limit: Duration) -> Result<(Lease, Instant), Cause> {
+    let waited = async { Ok(waiting.await) };
+    let lease = unless_zero(limit, "pool_timeout", waited).await?;
+    Ok((lease, now()))
 }
 
 /// Awaits, but not longer than a limit that has a name; a setting of zero is none.

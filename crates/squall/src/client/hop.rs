@@ -17,8 +17,8 @@ use squall_loop::time::now;
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{SAFE_REPEATS, Trace, guard, may_repeat, open, place};
-use super::pool::Lease;
+use super::fetch::{SAFE_REPEATS, Trace, guard, in_line, may_repeat, open, place};
+use super::pool::{Acquired, Lease};
 use super::proxy::Via;
 use super::request::Waits;
 use super::route::Route;
@@ -215,9 +215,14 @@ pub(crate) fn hop<'a>(
                 0 if !defaults.public_only => course.begun,
                 _ => now(),
             };
-            let limit = Waits::of(defaults).pool;
-            let place = place(hop.shared, limit, &hop.to.url, &hop.route, since).await;
-            let (lease, queued) = place.map_err(|cause| course.failed(&hop, outgoing, cause))?;
+            let placed = match place(hop.shared, &hop.to.url, &hop.route) {
+                Ok(Acquired::Now(lease)) => Ok((lease, since)),
+                Ok(Acquired::Later(waiting)) => {
+                    Box::pin(in_line(waiting, Waits::of(defaults).pool)).await
+                }
+                Err(cause) => Err(cause),
+            };
+            let (lease, queued) = placed.map_err(|cause| course.failed(&hop, outgoing, cause))?;
             // A request that could not be repeated asks the system whether the line is up.
             let repeatable = idempotent && body.can_play();
             let idle = match stale {

@@ -35,6 +35,13 @@ struct Node {
     rests: Vec<(Shape, u32)>,
 }
 
+impl Node {
+    /// Whether all that goes on from here is the rest of the path, or its end.
+    fn takes_only_rests(&self) -> bool {
+        self.literals.longest == 0 && self.shaped.is_empty() && self.plain.is_none()
+    }
+}
+
 impl Default for Tree {
     fn default() -> Self {
         Self {
@@ -120,9 +127,13 @@ impl Tree {
 
     /// Goes on at `from`, where a segment begins.
     fn walk(&self, node: &Node, path: &str, from: usize, spans: &mut Spans) -> Option<u32> {
+        let rest = path.as_bytes().get(from..)?;
+        if node.takes_only_rests() && !matches!(rest, [] | [b'/', ..]) {
+            return self.take_rest(node, path, from, spans);
+        }
         let mut hash = Hash::new();
         let (mut end, mut encoded) = (from, false);
-        for byte in path.as_bytes().get(from..)? {
+        for byte in rest {
             match byte {
                 b'/' => break,
                 b'%' => encoded = true,
@@ -229,6 +240,8 @@ struct Literals {
     /// A power of two of them, or none.
     slots: Vec<Option<(Box<str>, u32)>>,
     len: usize,
+    /// The length of the longest.
+    longest: usize,
 }
 
 impl Literals {
@@ -256,6 +269,7 @@ impl Literals {
 
     fn insert(&mut self, text: &str, child: u32) {
         self.len += 1;
+        self.longest = self.longest.max(text.len());
         if self.len * 2 > self.slots.len() {
             let larger = (self.slots.len() * 2).max(4);
             let old = std::mem::replace(&mut self.slots, vec![None; larger]);
