@@ -68,6 +68,8 @@ mod web_answers;
 mod web_cookies;
 mod web_deadlines;
 mod web_extract;
+#[cfg(target_os = "linux")]
+mod web_few_threads;
 mod web_learned;
 mod web_middleware;
 mod web_offload;

@@ -230,7 +230,7 @@ impl Duty {
             return Next::Leave(rest(), lane, claim);
         }
         let relief_polls = self.reliefs.values().any(Option::is_some);
-        if shared.all_asleep() && !relief_polls && !shared.threads.has_queued() {
+        if shared.all_asleep() && !relief_polls && !shared.threads.is_to_recover() {
             let rest = rest();
             if !self.storm.rages(now) {
                 self.inspector.rest();

@@ -311,8 +311,12 @@ impl Threads {
     pub(crate) fn recover(&self, shared: &Weak<Shared>) -> Option<io::Error> {
         let mut state = self.state.lock();
         if (state.refused_until).is_some_and(|until| Instant::now() >= until) {
-            state.refused_until = None;
-            self.settle(&state);
+            drop(state);
+            // A thread tells; what is let in on trust alone could take the last one.
+            if let Some(slot) = self.start_if(shared, |state| state.total() < self.cap) {
+                self.give_back(Reserved(slot));
+            }
+            state = self.state.lock();
         }
         let refusal = state.refusal.take();
         if !state.queued.is_empty() && self.has_room_for_work(&state, self.free(&state)) {
@@ -325,9 +329,10 @@ impl Threads {
         refusal
     }
 
-    /// Whether work waits for a thread.
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.state.lock().queued.is_empty()
+    /// Whether [`recover`](Self::recover) has something to do before anybody comes.
+    pub(crate) fn is_to_recover(&self) -> bool {
+        let state = self.state.lock();
+        !state.queued.is_empty() || state.refused_until.is_some()
     }
 
     /// Whether the monitor's regular looks have nothing to do here.
@@ -386,9 +391,17 @@ impl Threads {
     /// Starts a thread. None at the cap, or when the system gives none: then it is
     /// not asked again for a while.
     fn start(&self, shared: &Weak<Shared>) -> Option<Arc<Slot>> {
+        self.start_if(shared, |state| state.total() < self.most(state))
+    }
+
+    fn start_if(
+        &self,
+        shared: &Weak<Shared>,
+        may: impl FnOnce(&State) -> bool,
+    ) -> Option<Arc<Slot>> {
         {
             let mut state = self.state.lock();
-            if state.total() >= self.most(&state) {
+            if !may(&state) {
                 return None;
             }
             state.starting += 1;
@@ -411,6 +424,7 @@ impl Threads {
         let started = match spawned {
             Ok(_) => {
                 state.running.push(slot.clone());
+                state.refused_until = None;
                 Some(slot)
             }
             Err(error) => {
