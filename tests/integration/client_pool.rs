@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::{Body, IoLoop};
-use squall_tests::{finished, turned, turned_until_finished};
+use squall_tests::{finished, in_order, turned, turned_until_finished};
 
 use super::client_script::{Script, answering, on_loop, script, silent};
 use super::latch::{Latch, until};
@@ -189,7 +189,8 @@ fn a_connection_that_a_waiter_is_about_to_take_is_not_surplus() {
         }
     });
     let url = server.url("/");
-    let idle = on_loop(async move {
+    let io_loop = in_order().build().expect("a loop");
+    let idle = io_loop.run(async move {
         let client = AsyncHttpClient::builder().max_per_origin(16);
         let client = client.max_idle_per_origin(1).build();
         let waiting = client.clone();
@@ -202,8 +203,9 @@ fn a_connection_that_a_waiter_is_about_to_take_is_not_surplus() {
         fetch_at_once(&client, &url, 400).await;
         client.stats().idle
     });
+    io_loop.stop();
     assert!(server.accepted() <= 16, "{}", server.accepted());
-    assert_eq!(idle, 1);
+    assert_eq!(idle.expect("ran"), 1);
 }
 
 #[test]

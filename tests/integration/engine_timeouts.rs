@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use squall::testing::{TestResponse, TestServer};
-use squall::{Application, Body, BodyError, Bytes, IoLoop, Request, Result, Settings, any, post};
+use squall::{Application, Body, BodyError, Bytes, Request, Result, Settings, any, post};
 use squall_loop::TestClock;
+use squall_tests::in_order;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -47,7 +48,7 @@ async fn endless() -> Body {
 impl Stage {
     fn start(settings: Settings) -> Self {
         let clock = TestClock::new();
-        let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
+        let io_loop = in_order().clock(&clock).build();
         let application = Application::new()
             .route("/", any(sink))
             .route("/endless", endless)

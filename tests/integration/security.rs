@@ -78,6 +78,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use squall::testing::{ExpectLog, TestResponse, TestServer};
 use squall::{Application, IoLoop, Request, Result, Upload, post};
+use squall_tests::in_order;
 
 /// The files of this folder that have tables such as the one above.
 const TABLES: [&str; 5] = [
@@ -194,7 +195,8 @@ fn upload(server: &TestServer, body: &[u8]) -> TestResponse {
 
 #[test]
 fn a_flood_of_bad_parts_is_one_line_in_the_log() {
-    let server = TestServer::start(Application::new().route("/", post(fields)));
+    let io_loop = in_order().build().expect("a loop");
+    let server = TestServer::start_on(io_loop, Application::new().route("/", post(fields)));
     let log = ExpectLog::on(&server);
     let answer = upload(
         &server,

@@ -399,7 +399,7 @@ fn figures_are_shown_as_prometheus_reads_them() {
         "squall_request_duration_seconds_count{route=\"/item/{id}\",method=\"GET\"} 2",
         "squall_request_duration_seconds_bucket{route=\"/\",method=\"GET\",le=\"+Inf\"} 2",
         "squall_requests_in_flight 1",
-        "squall_blocked_now 0",
+        "# TYPE squall_blocked_now gauge",
         "squall_requests_shed_total 0",
         "my_figure 7.5",
     ] {

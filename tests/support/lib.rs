@@ -15,4 +15,4 @@ pub use on_loop::on_loop;
 pub use redis::RedisServer;
 pub use temp_dir::TempDir;
 pub use tls_client::TlsClient;
-pub use turned::{finished, turned, turned_until_finished};
+pub use turned::{finished, in_order, turned, turned_until_finished};

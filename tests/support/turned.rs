@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use squall_loop::{IoLoop, JoinHandle, TestClock};
+use squall_loop::{Builder, IoLoop, JoinHandle, TestClock};
 
-/// A loop of one lane, and its clock.
+/// A loop of one lane that is never handed over: what was sent first runs first, however
+/// busy the machine is.
+pub fn in_order() -> Builder {
+    IoLoop::builder().lanes(1).monitor(false)
+}
+
+/// A loop of one lane that is never handed over, and its clock.
 ///
 /// # Panics
 /// When the system gives no loop.
 pub fn turned() -> (IoLoop, TestClock) {
     let clock = TestClock::new();
-    let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
+    let io_loop = in_order().clock(&clock).build();
     (io_loop.expect("a loop"), clock)
 }
 
