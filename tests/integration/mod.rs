@@ -26,6 +26,7 @@ mod engine_limits;
 mod engine_timeouts;
 mod engine_wire;
 mod forward;
+mod forward_framing;
 mod forward_splice;
 #[cfg(unix)]
 mod forward_unix;

@@ -43,11 +43,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use squall_http::Headers;
 use squall_http::client::{Answer, Outgoing};
 use squall_http::memory::give_fields;
 use squall_http::server::{Exchange, Response};
 use squall_http::wire::head::Version;
+use squall_http::wire::names::WellKnown;
+use squall_http::{Body, Headers};
 
 use crate::Request;
 use crate::client::{
@@ -146,8 +147,13 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                     return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
                 }
                 let mut fields = head.headers;
-                headers::to_client(&mut fields, &to.via, *request.method() == Method::HEAD);
-                let body = in_flight.until_end_of(body);
+                let is_head = *request.method() == Method::HEAD;
+                headers::to_client(&mut fields, &to.via, is_head);
+                let body = match is_head && !fields.has(WellKnown::ContentLength) {
+                    // Nobody has said how long it would be, and no body at all would say 0.
+                    true => Body::from_fn(async || None),
+                    false => in_flight.until_end_of(body),
+                };
                 return Ok(Response::from_parts(head.status, fields, body));
             }
             Err(error) => error,
