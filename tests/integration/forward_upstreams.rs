@@ -10,7 +10,7 @@ use std::time::Duration;
 use squall::AsyncHttpClient;
 use squall::forward::{Balance, Forward, HealthCheck, UpstreamState, Upstreams};
 use squall::testing::{ExpectLog, TestServer};
-use squall::{Application, any};
+use squall::{Application, StatusCode, any};
 
 use super::client_script::{Script, answering, script};
 use super::forward::{proxy, raw, until};
@@ -148,6 +148,59 @@ fn only_what_is_harmless_is_sent_twice() {
         let answer = server.send(method, "/f/x", headers, b"the body");
         assert_eq!(answer.status, status, "{method} {headers:?}");
     }
+}
+
+#[test]
+fn a_status_that_declines_leads_to_another_upstream() {
+    let declining = || {
+        script(|_, mut peer| {
+            while let Some(head) = peer.head() {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Content-Length: "));
+                peer.read(length.map_or(0, |length| length.parse().expect("a number")));
+                peer.write("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+            }
+        })
+    };
+    let busy = StatusCode::SERVICE_UNAVAILABLE;
+    let (declines, working) = (declining(), named("a"));
+    let both = || set([&declines, &working]).balance(Balance::round_robin());
+    for (method, upstreams, expected) in [
+        ("GET", both().retry_statuses([busy]), ["a", "a"]),
+        ("PUT", both().retry_statuses([busy]), ["a", "a"]),
+        // What may have been done is not done again.
+        ("POST", both().retry_statuses([busy]), ["busy", "a"]),
+        ("GET", both(), ["busy", "a"]),
+        (
+            "GET",
+            both().retry_statuses([StatusCode::BAD_GATEWAY]),
+            ["busy", "a"],
+        ),
+        (
+            "GET",
+            both().retry_statuses([busy]).retries(0),
+            ["busy", "a"],
+        ),
+    ] {
+        let server = proxy(Forward::to(upstreams));
+        let answers = [(); 2].map(|()| server.send(method, "/f/x", &[], b"body").text());
+        assert_eq!(answers, expected, "{method}");
+    }
+    // Where all decline, the last one's answer is passed on.
+    let second = declining();
+    let all = set([&declines, &second]).retry_statuses([busy]);
+    let answer = proxy(Forward::to(all)).get("/f/x");
+    assert_eq!((answer.status, answer.text().as_str()), (503, "busy"));
+    assert_eq!(second.accepted(), 1);
+    // It is a failure like others.
+    let ejecting = both()
+        .retry_statuses([busy])
+        .eject_after(2, Duration::from_secs(3600));
+    let forward = Forward::to(ejecting);
+    let server = proxy(forward.clone());
+    assert_eq!(answers(&server, 8), "a".repeat(8));
+    assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
 }
 
 #[test]

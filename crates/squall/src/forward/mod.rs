@@ -134,6 +134,15 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         let (client, origin, limits) = (&to.client, &upstream.origin, &to.limits);
         let sent = hop(client, origin, &outgoing, &mut body, limits, idempotent);
         let error = match sent.await {
+            Ok(answer)
+                if to.upstreams.is_declined(answer.head.status)
+                    && idempotent
+                    && body.can_play()
+                    && Failures::leave(&mut failures, upstream, to, &members) =>
+            {
+                to.upstreams.has_failed(&members, upstream);
+                continue;
+            }
             Ok(Answer {
                 head,
                 body,
@@ -178,6 +187,21 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
 struct Failures {
     tried: Vec<Arc<Upstream>>,
     last: Option<FetchError>,
+}
+
+impl Failures {
+    /// Notes an upstream; whether another one is to be asked instead.
+    fn leave(
+        failures: &mut Option<Box<Self>>,
+        upstream: &Arc<Upstream>,
+        to: &Options,
+        members: &[Arc<Upstream>],
+    ) -> bool {
+        let tried = &mut failures.get_or_insert_default().tried;
+        tried.push(upstream.clone());
+        to.upstreams.has_another(members, tried)
+            && (to.upstreams).may_retry(tried.len(), members.len())
+    }
 }
 
 /// Passes interim answers on. 100 is not among them: whoever reads the body sends it.

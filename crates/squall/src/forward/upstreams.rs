@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::balance::{Balance, Turn};
 use super::error::ForwardError;
 use super::health::{Checks, HealthCheck};
@@ -42,6 +44,8 @@ pub(super) struct Set {
     max_in_flight: usize,
     ejection: Ejection,
     retries: usize,
+    /// With which an upstream has declined.
+    declines: Vec<StatusCode>,
     check: Option<Arc<Checks>>,
     turn: Turn,
     /// In fifths of one.
@@ -114,6 +118,7 @@ impl Upstreams {
                 base: Duration::from_secs(10),
             },
             retries: 1,
+            declines: Vec::new(),
             check: None,
             turn: Turn::default(),
             budget: AtomicU32::new(RETRIES.0),
@@ -145,10 +150,30 @@ impl Upstreams {
         self
     }
 
+    /// With which statuses one says that another one should be asked, such as 502, 503 and
+    /// 504: default none, any status is the answer.
+    ///
+    /// Only for idempotent requests whose body is still there, within [`retries`](Self::retries);
+    /// whoever is left for another one has failed. Where there is no other, the answer is
+    /// passed on.
+    ///
+    /// ```
+    /// use squall::StatusCode;
+    /// use squall::forward::Upstreams;
+    ///
+    /// let upstreams = Upstreams::of(["http://10.0.0.1:8080", "http://10.0.0.2:8080"])
+    ///     .retry_statuses([StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE]);
+    /// ```
+    pub fn retry_statuses(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.0.declines = statuses.into_iter().collect();
+        self
+    }
+
     /// After how many failures in a row one is left alone, and for how long at first:
     /// default 5 and 10 s, and twice as long with each time, up to 5 minutes. Zero: never.
     ///
-    /// A failure is no connection, no answer, or one that is malformed; a status is none.
+    /// A failure is no connection, no answer, or one that is malformed; a status is none, but
+    /// for the [`retry_statuses`](Self::retry_statuses).
     /// Half of a set stays in it at least.
     pub fn eject_after(mut self, failures: u32, time: Duration) -> Self {
         self.0.ejection = Ejection {
@@ -248,11 +273,7 @@ impl Set {
         key: Option<u64>,
     ) -> Result<InFlight, ForwardError> {
         let limit = self.max_in_flight;
-        let works = |upstream: &&Arc<Upstream>| {
-            upstream.in_flight() < limit
-                && upstream.state() == UpstreamState::Up
-                && !tried.iter().any(|other| Arc::ptr_eq(upstream, other))
-        };
+        let works = |upstream: &&Arc<Upstream>| self.may_be_asked(upstream, tried);
         let chosen = match members {
             [only] => Some(only).filter(works),
             _ => {
@@ -265,6 +286,23 @@ impl Set {
         };
         (chosen.and_then(|upstream| InFlight::begin(upstream, limit)))
             .ok_or_else(|| self.why_none(members))
+    }
+
+    /// Whether it works, has room, and was not tried.
+    fn may_be_asked(&self, upstream: &Arc<Upstream>, tried: &[Arc<Upstream>]) -> bool {
+        upstream.in_flight() < self.max_in_flight
+            && upstream.state() == UpstreamState::Up
+            && !tried.iter().any(|other| Arc::ptr_eq(upstream, other))
+    }
+
+    /// Whether a status says that another one should be asked.
+    pub(super) fn is_declined(&self, status: StatusCode) -> bool {
+        !self.declines.is_empty() && self.declines.contains(&status)
+    }
+
+    /// Whether there is another one to ask.
+    pub(super) fn has_another(&self, members: &[Arc<Upstream>], tried: &[Arc<Upstream>]) -> bool {
+        (members.iter()).any(|upstream| self.may_be_asked(upstream, tried))
     }
 
     /// Whether one more may be tried instead of one that has failed.
