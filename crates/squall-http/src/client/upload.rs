@@ -13,8 +13,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use squall_loop::Sleep;
+use squall_loop::net::Piped;
 
 use super::error::ExchangeError;
 use crate::body::Body;
@@ -30,7 +31,9 @@ pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
     at: usize,
-    chunk: Chunk,
+    chunk: Bytes,
+    /// Stands in for the chunk: it is written by itself, behind its framing.
+    piped: Option<Piped>,
     /// What ends the chunk.
     tail: &'static [u8],
     body: Body,
@@ -104,7 +107,8 @@ impl Upload {
                     self.failed = Some(Box::new(error));
                 }
                 self.body = Body::empty();
-                self.chunk = Chunk::default();
+                self.chunk = Bytes::new();
+                self.piped = None;
                 Poll::Ready(())
             }
         }
@@ -120,9 +124,15 @@ impl Upload {
             let waits = self.chunk.is_empty()
                 && self.tail.is_empty()
                 && self.stage == Stage::Body
+                && self.piped.is_none()
                 && self.poll_chunk(stream, cx)?.is_pending();
             if self.has_output() {
-                ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
+                let written = ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
+                if written == 0 {
+                    return Poll::Ready(Err(ExchangeError::Write(io::ErrorKind::WriteZero.into())));
+                }
+                self.written += written as u64;
+                self.advance(written);
                 continue;
             }
             if waits {
@@ -139,7 +149,9 @@ impl Upload {
         }
     }
 
-    /// Takes the body's next chunk and puts its framing around it.
+    /// Takes the body's next chunk and puts its framing around it. Never inlined: a request
+    /// without a body would pay for its registers.
+    #[inline(never)]
     fn poll_chunk(
         &mut self,
         stream: &Stream,
@@ -170,7 +182,10 @@ impl Upload {
                 self.tail = b"\r\n";
             }
         }
-        self.chunk = chunk;
+        match chunk {
+            Chunk::Bytes(bytes) => self.chunk = bytes,
+            Chunk::Piped(piped) => self.piped = Some(piped),
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -191,40 +206,27 @@ impl Upload {
         Ok(())
     }
 
-    /// Writes what is next, and takes that off.
-    fn poll_write(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what is next. What was in a pipe is taken off already.
+    fn poll_write(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<usize>> {
         let framing = self.framing.get(self.at..).unwrap_or_default();
-        let written = match &mut self.chunk {
-            // By itself, between what is before it and what ends it.
-            Chunk::Piped(piped) if framing.is_empty() => {
-                ready!(stream.poll_write_piped(cx, piped))?
-            }
-            chunk => {
-                let written = match chunk {
-                    Chunk::Bytes(bytes) if !bytes.is_empty() || !self.tail.is_empty() => {
-                        let slices = [framing, &bytes[..], self.tail].map(IoSlice::new);
-                        stream.poll_write_vectored(cx, &slices)
-                    }
-                    _ => stream.poll_write(cx, framing),
-                };
-                let written = ready!(written)?;
-                self.advance(written);
-                written
-            }
-        };
-        if self.chunk.is_empty() {
-            // Nothing is held for it while the next one is awaited.
-            self.chunk = Chunk::default();
+        if let Some(piped) = &mut self.piped {
+            return match framing {
+                [] => stream.poll_write_piped(cx, piped),
+                framing => stream.poll_write(cx, framing),
+            };
         }
-        self.written += written as u64;
-        Poll::Ready(match written {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            _ => Ok(()),
-        })
+        if self.chunk.is_empty() && self.tail.is_empty() {
+            return stream.poll_write(cx, framing);
+        }
+        let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
+        stream.poll_write_vectored(cx, &slices)
     }
 
     fn has_output(&self) -> bool {
-        self.at < self.framing.len() || !self.chunk.is_empty() || !self.tail.is_empty()
+        self.at < self.framing.len()
+            || !self.chunk.is_empty()
+            || !self.tail.is_empty()
+            || self.piped.is_some()
     }
 
     fn advance(&mut self, written: usize) {
@@ -234,10 +236,16 @@ impl Upload {
             self.framing.clear();
             self.at = 0;
         }
-        let chunk = (written - framing).min(self.chunk.len());
-        if let Chunk::Bytes(bytes) = &mut self.chunk {
-            bytes.advance(chunk);
+        if framing == 0
+            && let Some(piped) = &self.piped
+        {
+            if piped.is_empty() {
+                self.piped = None;
+            }
+            return;
         }
+        let chunk = (written - framing).min(self.chunk.len());
+        self.chunk.advance(chunk);
         let tail = written - framing - chunk;
         self.tail = self.tail.get(tail..).unwrap_or_default();
     }

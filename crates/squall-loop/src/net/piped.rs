@@ -22,14 +22,13 @@ use crate::lane::Lane;
 use crate::reactor::Direction;
 use crate::sys::Pipe;
 
-/// A pipe's room. It has one place for each page of it, and each holds what a segment has
-/// brought or a part of that, so a smaller one is full after a few segments.
-const ROOM: usize = 256 << 10;
-/// What is moved into a pipe at a time, at most.
-const LARGEST: usize = 512 << 10;
-/// Pipes that a lane has at a time. All of them hold half of what Linux lets a user have who
-/// is not root, with two lanes (`pipe-user-pages-soft`).
-const MOST: usize = 64;
+/// A pipe's room, and what is moved into it at a time, at most. It has a place for each page
+/// of that, which may hold no more than one segment has brought. Half of it costs a quarter
+/// more, twice as much saves nothing.
+const ROOM: usize = 512 << 10;
+/// Pipes that a lane has at a time. Those of two lanes together have half of the pages that
+/// Linux leaves to a user who is not root (`fs.pipe-user-pages-soft`).
+const MOST: usize = 32;
 /// Pipes that a lane keeps.
 const SPARE: usize = 8;
 
@@ -65,7 +64,7 @@ impl Piped {
         let Some(pipe) = from.lane().pipes.take() else {
             return Poll::Ready(Ok(None));
         };
-        let limit = limit.min(LARGEST);
+        let limit = limit.min(ROOM);
         let filled = from.poll_move(cx, Direction::Read, |io| pipe.fill(io, limit));
         let mut piped = Self {
             pipe: Some(pipe),

@@ -194,7 +194,7 @@ impl TcpStream {
     /// Reads what is there, at most `limit` bytes, into a pipe, for whoever only passes it
     /// on; an empty one is the end. `None`: there is no pipe to be had, so read it.
     ///
-    /// On Linux such bytes are not copied. A lane has up to 64 pipes; elsewhere there is
+    /// On Linux such bytes are not copied. A lane has up to 32 pipes; elsewhere there is
     /// none.
     pub fn poll_read_piped(
         &self,
