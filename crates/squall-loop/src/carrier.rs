@@ -61,6 +61,7 @@ pub(crate) fn drive(shared: &Arc<Shared>, lane: &Arc<Lane>, mut claim: Claim) {
                 break;
             };
             if !lane.post.poll(&mut claim, runnable) {
+                lane.polled_beside();
                 return shared.monitor.stuck.released();
             }
         }
@@ -80,13 +81,8 @@ pub(crate) fn relieve(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post) {
     while !lane.stopping.load(Ordering::SeqCst)
         && let Some(runnable) = lane.queue.pop()
     {
-        // A drain that came after the pop has not dropped this task, and nobody else may
-        // wake it any more.
-        let waker = runnable.waker();
         let ours = post.poll(&mut claim, runnable);
-        if lane.stopping.load(Ordering::SeqCst) {
-            waker.wake();
-        }
+        lane.polled_beside();
         if !ours {
             return shared.monitor.stuck.released();
         }

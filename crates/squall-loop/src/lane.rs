@@ -249,9 +249,18 @@ impl Lane {
         }
     }
 
+    /// Behind a poll by a thread that does not drive the lane (any more): a drain that came
+    /// after the task had left the queue, and before it was polled, has not dropped it.
+    pub(crate) fn polled_beside(&self) {
+        if self.drained.load(Ordering::SeqCst) {
+            self.drain();
+        }
+    }
+
     fn drop_all(&self) {
         loop {
-            let wakers: Vec<Waker> = self.tasks.lock().drain().collect();
+            // They stay in the books until their futures are gone.
+            let wakers: Vec<Waker> = self.tasks.lock().iter().map(|(_, it)| it.clone()).collect();
             for waker in wakers {
                 waker.wake();
             }
