@@ -98,10 +98,9 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let protocol = upgrade::wanted(request, to);
     let expects = request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
-    let key = to.upstreams.key(request);
     let onward = Onward::of(request, to)?;
     let mut body = Replay::of(request.take_body(), to.replay_buffer);
-    let (method, exchange) = (request.method(), request.exchange());
+    let exchange = request.exchange();
     let inform = informs(exchange, request.version(), &to.via);
     let members = to.upstreams.members(&to.client, exchange).await?;
     let mut failures: Option<Box<Failures>> = None;
@@ -109,7 +108,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         let tried = failures
             .as_ref()
             .map_or(&[][..], |failures| &failures.tried);
-        let in_flight = match to.upstreams.pick(&members, tried, key) {
+        let in_flight = match to.upstreams.pick(&members, tried, request) {
             Ok(in_flight) => in_flight,
             Err(none) => {
                 let last = failures.and_then(|failures| failures.last);
@@ -118,7 +117,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         };
         let upstream = in_flight.upstream();
         let outgoing = Outgoing {
-            method,
+            method: request.method(),
             target: (onward.target.as_deref()).unwrap_or(request.head().path_and_query()),
             host: (onward.host.as_deref()).unwrap_or(upstream.origin.authority()),
             headers: &onward.headers,

@@ -260,17 +260,12 @@ impl Set {
             .collect()
     }
 
-    /// What the request hashes to, where that decides who gets it.
-    pub(super) fn key(&self, request: &Request) -> Option<u64> {
-        self.balance.key(request)
-    }
-
     /// One of the members that works, has room, and was not tried.
     pub(super) fn pick(
         &self,
         members: &[Arc<Upstream>],
         tried: &[Arc<Upstream>],
-        key: Option<u64>,
+        request: &Request,
     ) -> Result<InFlight, ForwardError> {
         let limit = self.max_in_flight;
         let works = |upstream: &&Arc<Upstream>| self.may_be_asked(upstream, tried);
@@ -280,7 +275,10 @@ impl Set {
                 let working = members.iter().filter(works);
                 match working.clone().count() {
                     0 => None,
-                    count => self.balance.choose(working, count, key, &self.turn),
+                    count => {
+                        let key = self.balance.key(request);
+                        self.balance.choose(working, count, key, &self.turn)
+                    }
                 }
             }
         };
