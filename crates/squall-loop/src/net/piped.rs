@@ -164,6 +164,10 @@ mod tests {
     fn a_lane_has_so_many_and_keeps_a_few() {
         let pipes = Pipes::default();
         let mut held: Vec<Pipe> = std::iter::from_fn(|| pipes.take()).collect();
+        if held.len() < MOST && Pipe::open(ROOM).is_err() {
+            eprintln!("skipped: the system gives this user no more pipes");
+            return;
+        }
         assert_eq!(held.len(), MOST);
         pipes.give(held.pop().expect("a pipe"), false);
         assert_eq!(pipes.0.lock().open, MOST - 1);
