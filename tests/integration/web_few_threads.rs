@@ -125,11 +125,17 @@ fn a_system_without_threads_has_load_shed() {
     let mut shed = 0;
     while shed < SHED {
         begun.push(begin(address, "/block"));
+        let mut stuck = 0;
         // The server tells, all the time.
         until("the request has come", || {
             shed = count(address, "shed");
-            count(address, "begun") + shed >= begun.len() as u64
+            stuck = count(address, "begun");
+            stuck + shed >= begun.len() as u64
         });
+        if stuck > u64::from(THREADS) {
+            answer(begin(address, "/open"));
+            return eprintln!("skipped: this system gives a user more threads than the limit");
+        }
         assert!(
             begun.len() < 2 * SHED as usize,
             "no end of threads: {shed} shed"
