@@ -225,8 +225,8 @@ fn a_request_that_is_shorter_than_it_said_takes_the_upstream_along() {
     assert_spliced(&server, 0, body.len());
 }
 
-#[test]
-fn a_client_that_leaves_in_the_middle_takes_the_upstream_along() {
+/// An upstream that never gets to the end of its answer; it says whether it was let go.
+fn never_done() -> (Script, mpsc::Receiver<bool>) {
     let (gone, is_gone) = mpsc::channel();
     let upstream = script(move |_, mut peer| {
         peer.head();
@@ -234,6 +234,12 @@ fn a_client_that_leaves_in_the_middle_takes_the_upstream_along() {
         peer.write(pattern(64 * MIB));
         let _ = gone.send(peer.is_closed());
     });
+    (upstream, is_gone)
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_takes_the_upstream_along() {
+    let (upstream, is_gone) = never_done();
     let forward = to(&upstream);
     let server = proxy(forward.clone());
     let mut tcp = server.connect();
@@ -295,13 +301,7 @@ fn a_client_that_takes_its_answer_bit_by_bit_is_waited_for() {
 
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
-    let (gone, is_gone) = mpsc::channel();
-    let upstream = script(move |_, mut peer| {
-        peer.head();
-        peer.write(answer_head(1 << 30));
-        peer.write(pattern(64 * MIB));
-        let _ = gone.send(peer.is_closed());
-    });
+    let (upstream, is_gone) = never_done();
     let stage = Stage::start(to(&upstream));
     let mut tcp = stage.server.connect();
     ask(&mut tcp, 0);

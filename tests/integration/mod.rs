@@ -1,5 +1,6 @@
 //! One file per room of the house.
 
+mod asked;
 mod blame;
 mod chaos;
 mod client_answers;

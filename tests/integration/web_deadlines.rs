@@ -13,6 +13,7 @@ use squall::{
 };
 use squall_loop::TestClock;
 
+use super::asked::begin;
 use super::client_script::{Script, script};
 use super::latch::{Hears, Latch, Told, told, until};
 
@@ -26,14 +27,7 @@ fn start(application: Application) -> (TestServer, TestClock) {
     (server, clock)
 }
 
-/// Sends a GET and leaves its answer on the wire.
-fn begin(server: &TestServer, path: &str) -> TcpStream {
-    let mut tcp = server.connect();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    tcp.write_all(request.as_bytes()).expect("sent");
-    tcp
-}
-
+/// The answer; a reset may come behind it.
 fn answer(mut tcp: TcpStream) -> TestResponse {
     let mut bytes = Vec::new();
     let read = tcp.read_to_end(&mut bytes);
@@ -111,7 +105,7 @@ fn a_routes_own_deadline_is_answered_while_the_handler_is_stuck() {
             .route("/", get(blocks).timeout(LIMIT).offload(offload))
             .state(stage);
         let (server, clock) = start(application);
-        let tcp = begin(&server, "/");
+        let tcp = begin(server.address(), "/");
         assert_eq!(hears.next(), "begun");
         clock.advance(LIMIT);
         let answer = answer(tcp);
@@ -237,7 +231,7 @@ fn a_client_that_goes_away_cancels_its_handler() {
             .route("/", handler.offload(offload))
             .state(stage);
         let server = TestServer::start(application);
-        let tcp = begin(&server, "/");
+        let tcp = begin(server.address(), "/");
         assert_eq!(hears.next(), "begun");
         drop(tcp);
         if blocking {
@@ -258,9 +252,9 @@ fn a_handler_that_runs_to_completion_outlives_client_and_deadline() {
             let handler = handler.offload(offload).timeout(LIMIT).run_to_completion();
             let application = Application::new().route("/", handler).state(stage);
             let (server, clock) = start(application);
-            let gone = begin(&server, "/");
+            let gone = begin(server.address(), "/");
             assert_eq!(hears.next(), "begun");
-            let waiting = begin(&server, "/");
+            let waiting = begin(server.address(), "/");
             assert_eq!(hears.next(), "begun");
             drop(gone);
             assert_eq!(hears.next(), "gone");
@@ -295,7 +289,7 @@ fn a_shutdown_waits_for_what_runs_to_completion() {
     let handler = get(waits_unseen).run_to_completion();
     let application = Application::new().route("/", handler).state(stage.clone());
     let mut server = TestServer::start(application);
-    let tcp = begin(&server, "/");
+    let tcp = begin(server.address(), "/");
     assert_eq!(hears.next(), "begun");
     drop(tcp);
     assert_eq!(hears.next(), "gone");
@@ -373,7 +367,7 @@ fn a_fetch_ends_in_time_for_its_handler_to_answer() {
     let (upstream, latch, asked) = slow();
     let url = upstream.url("/");
     let (server, clock) = start(fetching(move || HttpRequest::get(&url)));
-    let tcp = begin(&server, "/");
+    let tcp = begin(server.address(), "/");
     assert_eq!(asked.next(), "asked");
     clock.advance(LIMIT - Duration::from_millis(50));
     let answer = answer(tcp);
@@ -395,7 +389,7 @@ fn a_fetch_keeps_its_own_limit_where_that_is_less() {
     let (server, clock) = start(fetching(move || {
         HttpRequest::get(&url).request_timeout(own)
     }));
-    let tcp = begin(&server, "/");
+    let tcp = begin(server.address(), "/");
     assert_eq!(asked.next(), "asked");
     clock.advance(own);
     let text = answer(tcp).text();
@@ -413,7 +407,7 @@ fn a_fetch_may_ignore_the_deadline() {
     let (server, clock) = start(fetching(move || {
         HttpRequest::get(&url).inherit_deadline(false)
     }));
-    let tcp = begin(&server, "/");
+    let tcp = begin(server.address(), "/");
     assert_eq!(asked.next(), "asked");
     clock.advance(LIMIT - Duration::from_millis(50));
     latch.open();
@@ -429,7 +423,7 @@ fn a_forward_ends_in_time_for_its_handler_to_answer() {
         async move { Result::<Response>::Ok(forward(request, &upstream).await?) }
     };
     let (server, clock) = start(Application::new().route("/", any(relay).timeout(LIMIT)));
-    let tcp = begin(&server, "/");
+    let tcp = begin(server.address(), "/");
     assert_eq!(asked.next(), "asked");
     clock.advance(LIMIT - Duration::from_millis(50));
     let answer = answer(tcp);

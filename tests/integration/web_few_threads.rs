@@ -4,18 +4,18 @@
 //! it must be root who runs the tests.
 #![allow(clippy::print_stdout)] // The address is for the test that started it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use squall::testing::{TestResponse, TestServer};
+use squall::testing::TestServer;
 use squall::{AppHandle, Application, IoLoop, Json, Offload, Pressure, State, get};
 
+use super::asked::{answer, begin};
 use super::latch::{Latch, until};
 
 const ALONE: &str = "SQUALL_FEW_THREADS";
@@ -24,7 +24,6 @@ const TEST: &str = "integration::web_few_threads::a_system_without_threads_has_l
 const USERS: u32 = 1_000_000;
 /// What such a user may have. The cap of the loop is far away.
 const THREADS: u32 = 20;
-const PATIENCE: Duration = Duration::from_secs(30);
 /// So many take longer than it takes the loop to ask for a thread again, and again.
 const SHED: u64 = 300;
 
@@ -61,20 +60,6 @@ fn serve() {
     let server = TestServer::start(application);
     println!("\nlistening on {}", server.address());
     let _ = std::io::stdin().read(&mut [0]);
-}
-
-fn begin(address: SocketAddr, path: &str) -> TcpStream {
-    let mut tcp = TcpStream::connect(address).expect("it listens");
-    tcp.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    tcp.write_all(request.as_bytes()).expect("sent");
-    tcp
-}
-
-fn answer(mut tcp: TcpStream) -> TestResponse {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("an answer");
-    TestResponse::parse(&bytes)
 }
 
 fn figure(address: SocketAddr, name: &str) -> Value {

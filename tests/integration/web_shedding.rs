@@ -1,12 +1,10 @@
 //! Shedding: with too few threads some are refused, the health check is not, and
 //! afterwards all is well again.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use squall::testing::{TestResponse, TestServer};
+use squall::testing::TestServer;
 use squall::{Application, IoLoop, Offload, Pressure, State, get};
 
+use super::asked::{answer, begin};
 use super::latch::{Latch, until};
 
 const CAP: usize = 16;
@@ -37,19 +35,6 @@ fn server(offload: Offload, executor_queue: usize, latch: &Latch) -> TestServer 
     TestServer::start_on(io_loop, application)
 }
 
-fn begin(server: &TestServer, path: &str) -> TcpStream {
-    let mut tcp = server.connect();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    tcp.write_all(request.as_bytes()).expect("sent");
-    tcp
-}
-
-fn answer(mut tcp: TcpStream) -> TestResponse {
-    let mut bytes = Vec::new();
-    tcp.read_to_end(&mut bytes).expect("an answer");
-    TestResponse::parse(&bytes)
-}
-
 /// Blocks as much as can be, and looks at what is answered then and afterwards.
 fn storm(offload: Offload, executor_queue: usize, settings: &[&str]) {
     let latch = Latch::default();
@@ -57,7 +42,7 @@ fn storm(offload: Offload, executor_queue: usize, settings: &[&str]) {
     let mut begun = Vec::new();
     while server.app().stats().shed < SHED {
         let before = server.app().stats();
-        let tcp = begin(&server, "/block");
+        let tcp = begin(server.address(), "/block");
         until("the request has come", || {
             server.app().stats().requests > before.requests
         });
