@@ -367,3 +367,24 @@ fn idle_connections_are_reaped_by_the_clock() {
     assert!(turned >= 15, "reaped after {turned} s, before keep_idle");
     io_loop.stop();
 }
+
+#[test]
+fn a_connection_gets_only_so_old() {
+    let server = answering(OK);
+    let url = server.url("/");
+    let (io_loop, clock) = turned();
+    let client = AsyncHttpClient::builder()
+        .keep_idle(Duration::from_secs(3600))
+        .max_age(Duration::from_secs(300))
+        .build();
+    // A tenth more or less, so that what was opened together is not closed together.
+    for (seconds, reused) in [(0, false), (269, true), (62, false)] {
+        clock.advance(Duration::from_secs(seconds));
+        let (client, url) = (client.clone(), url.clone());
+        let fetched = io_loop.run(async move { client.fetch(url).await });
+        let response = fetched.expect("ran").expect("an answer");
+        assert_eq!(response.reused(), reused, "after {seconds} s more");
+    }
+    assert_eq!(server.accepted(), 2);
+    io_loop.stop();
+}

@@ -143,6 +143,16 @@ fn a_certificate_is_for_its_names_only() {
 }
 
 #[test]
+fn another_name_is_asked_for_where_the_request_says_so() {
+    let named = fetch(identity(&["other.test"]), 1, |url, cert| {
+        (HttpRequest::post(url).body("x"))
+            .ca_certs(cert)
+            .server_name("other.test")
+    });
+    assert_eq!(named.expect("trusted"), (1, true));
+}
+
+#[test]
 fn bodies_go_both_ways_in_bulk() {
     const BODY: usize = 3 << 20;
     let result = fetch(identity(&["localhost"]), BODY, |url, cert| {

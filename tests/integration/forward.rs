@@ -63,9 +63,13 @@ fn relayed_by(server: impl FnOnce(&Script) -> TestServer, request: &str) -> Stri
             peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    raw(&server(&upstream), request);
+    let answer = raw(&server(&upstream), request);
     let host = upstream.address().to_string();
-    sees.recv().expect("a request").replace(&host, "UPSTREAM")
+    // What was passed on was seen before it was answered.
+    match sees.try_recv() {
+        Ok(head) => head.replace(&host, "UPSTREAM"),
+        Err(_) => panic!("{request:?} was not passed on, but answered: {answer:?}"),
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod client_answers;
 mod client_blocking;
 mod client_churn;
 mod client_cookies;
+mod client_dial;
 mod client_events;
 mod client_guard;
 mod client_multipart;
