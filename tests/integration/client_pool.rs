@@ -1,11 +1,13 @@
 //! The pool: reuse, the safe retry, limits, waiters, cancellation.
 
+use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
+use squall::net::{ReadStream, UnixStream, WriteStream};
 use squall::{Body, IoLoop};
-use squall_tests::{finished, in_order, turned, turned_until_finished};
+use squall_tests::{TempDir, finished, in_order, turned, turned_until_finished};
 
 use super::client_script::{Script, answering, on_loop, script, silent};
 use super::latch::{Latch, until};
@@ -176,6 +178,66 @@ fn connections_are_capped_and_the_others_wait_in_order() {
         assert_eq!((stats.open, stats.waiting), (stats.idle, 0));
     });
     assert!(server.accepted() <= 2, "{}", server.accepted());
+}
+
+/// A request and the answer to another one come in the same turn of the loop, the request
+/// first. On Unix sockets, for what is written there has come.
+#[cfg(unix)]
+#[test]
+fn a_connection_that_comes_free_in_the_same_turn_spares_a_dial() {
+    let folder = TempDir::create();
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("it is free");
+    let (asked, asks) = mpsc::channel();
+    let (go, goes) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().expect("a connection");
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while matches!(peer.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+            if head.ends_with(b"\r\n\r\n") {
+                head.clear();
+                asked.send(()).expect("the test waits");
+                goes.recv().expect("the test lets it go");
+                peer.write_all(OK.as_bytes()).expect("written");
+                done.send(()).expect("the test waits");
+            }
+        }
+    });
+    let io_loop = in_order().build().expect("a loop");
+    let second = io_loop.run(async move {
+        let client = AsyncHttpClient::builder().build();
+        let fetch = move || {
+            let (client, path) = (client.clone(), path.clone());
+            async move {
+                let request = HttpRequest::new("http://localhost/").unix_socket(path);
+                let mut response = client.fetch(request).await.expect("an answer");
+                response.bytes().await.expect("a body");
+                response.reused()
+            }
+        };
+        let (bell, heard) = UnixStream::pair().expect("a pair");
+        let first = IoLoop::current().spawn(fetch());
+        let second = IoLoop::current().spawn(async move {
+            heard.read(&mut [0]).await.expect("rung");
+            fetch().await
+        });
+        while asks.try_recv().is_err() {
+            squall::yield_now().await;
+        }
+        // The loop looks at its sockets, of which one tells that the request was read.
+        squall::sleep(Duration::from_millis(1)).await;
+        // Nothing else runs here until both have come.
+        bell.try_write(b"x").expect("written");
+        go.send(()).expect("the server waits");
+        is_done.recv().expect("it has answered");
+        go.send(()).expect("the server goes on");
+        first.await.expect("no panic");
+        second.await.expect("no panic")
+    });
+    io_loop.stop();
+    assert!(second.expect("ran"), "it waited for the first one's");
 }
 
 #[test]
