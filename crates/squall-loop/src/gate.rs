@@ -63,11 +63,19 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    pub(crate) fn new(delay: Duration, vouched: bool, lanes: &[Arc<Lane>]) -> Self {
+    /// `seen` is of an earlier rest, or empty.
+    pub(crate) fn new(
+        mut seen: Vec<Seen>,
+        delay: Duration,
+        vouched: bool,
+        lanes: &[Arc<Lane>],
+    ) -> Self {
+        seen.clear();
+        seen.extend(words(lanes));
         Self {
             delay,
             vouched,
-            seen: words(lanes).collect(),
+            seen,
             since: Instant::now(),
             first: None,
         }
@@ -281,7 +289,7 @@ mod tests {
         let gate = Arc::new(Gate::new().expect("a gate"));
         let lanes = lanes(&gate);
         let mut claim = lanes[1].post.ownership.resume();
-        let begun = Rest::new(LONG, true, &lanes);
+        let begun = Rest::new(Vec::new(), LONG, true, &lanes);
         let since = begun.since;
         let rested = std::thread::scope(|scope| {
             let monitor = scope.spawn(|| gate.nap(0, begun, 0));
@@ -309,7 +317,7 @@ mod tests {
         let gate = Arc::new(Gate::new().expect("a gate"));
         let lanes = lanes(&gate);
         std::thread::scope(|scope| {
-            scope.spawn(|| gate.nap(0, Rest::new(LONG, true, &lanes), 0));
+            scope.spawn(|| gate.nap(0, Rest::new(Vec::new(), LONG, true, &lanes), 0));
             while !gate.asks(HALF) {
                 std::thread::yield_now();
             }

@@ -168,6 +168,7 @@ impl Lane {
     }
 
     /// Starts a task before all that waits here, and lets it go on unobserved.
+    #[cold]
     pub(crate) fn spawn_first(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) {
         let (runnable, handle) = self.task(future, None);
         drop(handle);

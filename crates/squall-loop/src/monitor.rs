@@ -27,8 +27,8 @@ use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::post::Post;
 use crate::stuck::{Stuck, StuckList};
-use crate::suspect::{CALM, Caught, Look, Pace, STORM, Suspect, blocks_since, look};
-use crate::sys::{self, Inspector};
+use crate::suspect::{CALM, Caught, Eye, Look, Pace, STORM, Suspect, blocks_since, look};
+use crate::sys;
 use crate::threads::{Job, Pressure, RESERVE};
 use crate::watch::Blocked;
 use parking_lot::Mutex;
@@ -70,7 +70,7 @@ pub(crate) fn sit(shared: &Arc<Shared>, chair: usize) -> Option<(Arc<Lane>, Clai
         }
         let mut on_duty = duty.lock();
         if let Some(rest) = rested.take() {
-            on_duty.resume(&rest, &shared.lanes);
+            on_duty.resume(rest, &shared.lanes);
         }
         let next = on_duty.look_around(shared);
         drop(on_duty);
@@ -144,11 +144,13 @@ impl Storm {
 struct Duty {
     suspects: Vec<Option<Suspect>>,
     reliefs: HashMap<u64, Option<Suspect>>,
-    inspector: Inspector,
+    eye: Eye,
     storm: Storm,
     troubles: Troubles,
     /// When it looked last, or was told to.
     last: Instant,
+    /// What the last rest was told in, for the next one.
+    seen: Vec<Seen>,
 }
 
 impl Duty {
@@ -156,18 +158,20 @@ impl Duty {
         Self {
             suspects: Vec::new(),
             reliefs: HashMap::new(),
-            inspector: Inspector::default(),
+            eye: Eye::default(),
             storm: Storm::default(),
             troubles: Troubles::default(),
             last: Instant::now(),
+            seen: Vec::new(),
         }
     }
 
     /// Takes over what was seen meanwhile.
-    fn resume(&mut self, rest: &Rest, lanes: &[Arc<Lane>]) {
+    fn resume(&mut self, rest: Rest, lanes: &[Arc<Lane>]) {
         self.suspects.clear();
-        (self.suspects).extend(lanes.iter().map(|lane| blocks_since(lane, rest)));
+        (self.suspects).extend(lanes.iter().map(|lane| blocks_since(lane, &rest)));
         self.last = Instant::now();
+        self.seen = rest.seen;
     }
 
     /// Looks at all that moves.
@@ -175,6 +179,9 @@ impl Duty {
         let weak = Arc::downgrade(shared);
         let now = Instant::now();
         let pace = self.storm.pace(now);
+        if !self.storm.rages(now) {
+            self.eye.doubt();
+        }
         self.suspects.resize(shared.lanes.len(), None);
         if now.duration_since(self.last) > pace.tick * 8 {
             // The monitor itself did not run: what it measured means nothing.
@@ -185,12 +192,13 @@ impl Duty {
         let mut again = pace.tick;
         let mut own = None;
         for (lane, suspect) in shared.lanes.iter().zip(&mut self.suspects) {
-            match look(&lane.post, suspect, &mut self.inspector, now, pace) {
+            let alone = suspect.is_some() && own.is_none() && moves_alone(shared, lane);
+            let believe = alone && !shared.monitor.blame.is_on();
+            match look(&lane.post, suspect, &mut self.eye, now, pace, believe) {
                 Look::Fine => {}
                 Look::Suspicious => again = pace.waits,
                 Look::Blocks(caught) => {
                     let waiting = lane.queue.len();
-                    let alone = own.is_none() && moves_alone(shared, lane);
                     let handed_over = if alone && shared.threads.reserve_monitor() {
                         own = take_over(shared, lane, &caught);
                         own.is_some()
@@ -225,7 +233,9 @@ impl Duty {
         let stands = self.suspects.iter().flatten().any(|it| it.since < now);
         let calm = !self.storm.rages(now) && again == CALM.tick && !stands;
         let vouched = calm && shared.threads.is_at_ease();
-        let rest = || Rest::new(self.storm.pace(now).tick, vouched, &shared.lanes);
+        let tick = self.storm.pace(now).tick;
+        let seen = std::mem::take(&mut self.seen);
+        let rest = || Rest::new(seen, tick, vouched, &shared.lanes);
         if let Some((lane, claim)) = own {
             return Next::Leave(rest(), lane, claim);
         }
@@ -233,7 +243,7 @@ impl Duty {
         if shared.all_asleep() && !relief_polls && !shared.threads.is_to_recover() {
             let rest = rest();
             if !self.storm.rages(now) {
-                self.inspector.rest();
+                self.eye.rest();
             }
             return Next::Park(rest);
         }
@@ -253,7 +263,7 @@ impl Duty {
         }
         for (slot, lane) in reliefs {
             let suspect = self.reliefs.entry(slot.post.thread()).or_default();
-            if let Look::Blocks(caught) = look(&slot.post, suspect, &mut self.inspector, now, pace)
+            if let Look::Blocks(caught) = look(&slot.post, suspect, &mut self.eye, now, pace, false)
                 && take(shared, &lane, &slot.post, &caught).is_some()
             {
                 *suspect = None;
@@ -275,6 +285,7 @@ pub(crate) fn asleep(lane: &Lane) -> bool {
 }
 
 /// Gives a stuck lane to a spare. False: there is none, or the poll is over.
+#[inline(never)]
 fn hand_over(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> bool {
     let weak = Arc::downgrade(shared);
     let Some(spare) = shared.threads.reserve(&weak) else {
@@ -306,7 +317,7 @@ fn take_lane(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> Option<
     lane.polls_before
         .fetch_add(caught.seen.polls(), Ordering::Relaxed);
     lane.handoffs.fetch_add(1, Ordering::Relaxed);
-    let stood = u64::try_from(caught.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let stood = u64::try_from(caught.after.as_micros()).unwrap_or(u64::MAX);
     lane.stuck_micros.fetch_add(stood, Ordering::Relaxed);
     // The next carrier looks at the reactor before all else, and wakes as from a sleep.
     lane.doze.about_to_sleep();
@@ -315,40 +326,35 @@ fn take_lane(shared: &Arc<Shared>, lane: &Arc<Lane>, caught: &Caught) -> Option<
 
 /// Takes a post from the thread that is stuck there, and tells whoever wants to know.
 fn take(shared: &Arc<Shared>, lane: &Arc<Lane>, post: &Post, caught: &Caught) -> Option<Claim> {
-    let watch = lane.watch(post.current());
-    let blocked = Arc::new(Blocked {
-        label: watch
-            .as_ref()
-            .map_or_else(|| "a task".to_owned(), |watch| watch.label()),
-        after: caught.since.elapsed(),
-        syscall: caught.syscall,
-        on_cpu: caught.on_cpu,
-        explicit: caught.explicit,
-        thread: caught.thread,
-        lane: lane.id,
-    });
-    let stuck = Stuck::new(caught.since, blocked.clone(), watch.clone());
-    let claim = (shared.monitor.stuck).enter(stuck, || post.ownership.take(caught.seen))?;
-    let warns = !blocked.explicit && shared.monitor.stuck.is_news(&blocked);
-    let blames = !blocked.explicit && shared.monitor.blame.wants(&blocked);
-    if warns || blames || watch.is_some() {
-        let weak = Arc::downgrade(shared);
-        let since = caught.since;
-        // On the lane's next carrier, before all else: it is what the stuck task's
-        // owner does about it.
-        lane.spawn_first(async move {
-            if let Some(watch) = watch {
-                watch.caught(&blocked);
-            }
-            if blames {
-                Blame::ask(weak, since, &blocked);
-            }
-            if warns {
-                warn(&blocked);
-            }
-        });
+    let monitor = &shared.monitor;
+    let stuck = Stuck::new(caught, lane.id, lane.watch(post.current()));
+    let claim = (monitor.stuck).enter(stuck.clone(), || post.ownership.take(caught.seen))?;
+    let warns = !caught.explicit && monitor.stuck.is_news(&stuck);
+    let blames = !caught.explicit && monitor.blame.wants(stuck.label(), caught.on_cpu);
+    if warns || blames || stuck.told().is_some() {
+        tell(shared, lane, &stuck, warns, blames);
     }
     Some(claim)
+}
+
+/// On the lane's next carrier, before all else: it is what the stuck task's owner does
+/// about it.
+#[inline(never)]
+fn tell(shared: &Arc<Shared>, lane: &Arc<Lane>, stuck: &Stuck, warns: bool, blames: bool) {
+    let weak = Arc::downgrade(shared);
+    let (since, blocked) = (stuck.since(), stuck.blocked());
+    let watch = stuck.told().map(|told| told.watch.clone());
+    lane.spawn_first(async move {
+        if let Some(watch) = watch {
+            watch.caught(&blocked);
+        }
+        if blames {
+            Blame::ask(weak, since, &blocked);
+        }
+        if warns {
+            warn(&blocked);
+        }
+    });
 }
 
 /// Hands over the lane that the calling thread drives, because the thread is about to
@@ -358,6 +364,7 @@ pub(crate) fn step_aside(shared: &Arc<Shared>, lane: &Arc<Lane>, seen: Seen) {
         seen,
         thread: sys::thread_id(),
         since: Instant::now(),
+        after: Duration::ZERO,
         syscall: None,
         on_cpu: false,
         explicit: true,

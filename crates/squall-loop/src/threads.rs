@@ -394,6 +394,7 @@ impl Threads {
         self.start_if(shared, |state| state.total() < self.most(state))
     }
 
+    #[cold]
     fn start_if(
         &self,
         shared: &Weak<Shared>,

@@ -38,6 +38,9 @@ pub struct Blocked {
     pub lane: usize,
 }
 
+/// What a task is called in reports that nobody has named.
+pub(crate) const UNNAMED: &str = "a task";
+
 /// A task's name in reports, for an owner that does not mind.
 pub(crate) struct Named(pub(crate) std::borrow::Cow<'static, str>);
 

@@ -77,6 +77,11 @@ impl Blame {
         }
     }
 
+    /// Whether stacks are wanted at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// Has a stuck thread asked where it is, by a thread of the pool. Returns at once.
     pub(crate) fn ask(shared: Weak<Shared>, since: Instant, blocked: &Blocked) {
         let Some(strong) = shared.upgrade() else {
@@ -98,12 +103,12 @@ impl Blame {
     }
 
     /// Whether such a poll is to be asked for now. True: the caller asks.
-    pub(crate) fn wants(&self, blocked: &Blocked) -> bool {
+    pub(crate) fn wants(&self, label: &str, on_cpu: bool) -> bool {
         if !self.on {
             return false;
         }
         let mut state = self.state.lock();
-        let key = (blocked.label.clone(), blocked.on_cpu);
+        let key = (label.to_owned(), on_cpu);
         let before = match state.asked.get(&key) {
             None if state.asked.len() < STACKS => 0,
             Some(Progress::Failed(tries)) if *tries < TRIES => *tries,

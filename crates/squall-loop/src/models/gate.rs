@@ -11,7 +11,7 @@ use crate::lane::Lane;
 use crate::monitor;
 
 fn rest(lane: &Arc<Lane>) -> Rest {
-    Rest::new(Duration::ZERO, true, std::slice::from_ref(lane))
+    Rest::new(Vec::new(), Duration::ZERO, true, std::slice::from_ref(lane))
 }
 
 /// The monitor never stays parked while a lane is awake.
@@ -177,9 +177,9 @@ fn a_monitor_that_is_parked_again_hears_of_the_next_wake() {
                 }
             });
             // It looks at what moves, rests, and gets up again.
-            gate.nap(0, Rest::new(Duration::ZERO, true, &lanes), 0);
+            gate.nap(0, Rest::new(Vec::new(), Duration::ZERO, true, &lanes), 0);
             while idle(&lanes) {
-                let rest = Rest::new(Duration::ZERO, true, &lanes);
+                let rest = Rest::new(Vec::new(), Duration::ZERO, true, &lanes);
                 gate.park(0, rest, || idle(&lanes));
             }
             carrier.join().expect("slept");

@@ -9,6 +9,7 @@ use loom::thread;
 use super::{check, thread_id};
 use crate::handoff::Ownership;
 use crate::stuck::{Stuck, StuckList};
+use crate::suspect::Caught;
 use crate::watch::{Blocked, Watch};
 
 #[derive(Default)]
@@ -50,16 +51,16 @@ fn a_late_carrier_finds_its_entry() {
             }
         });
         let seen = word.observe();
-        let blocked = Blocked {
-            label: String::new(),
+        let caught = Caught {
+            seen,
+            thread: thread.load(Ordering::Relaxed),
+            since: Instant::now(),
             after: Duration::ZERO,
             syscall: None,
             on_cpu: false,
             explicit: false,
-            thread: thread.load(Ordering::Relaxed),
-            lane: 0,
         };
-        let entry = Stuck::new(Instant::now(), Arc::new(blocked), Some(owner.clone()));
+        let entry = Stuck::new(&caught, 0, Some(owner.clone()));
         let taken = list.enter(entry, || word.take(seen)).is_some();
         carrier.join().expect("back");
         assert_eq!(owner.0.load(Ordering::Relaxed), usize::from(taken));

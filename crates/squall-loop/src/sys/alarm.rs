@@ -1,7 +1,6 @@
 //! Linux: an alarm that any thread may set and one waits for.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 /// A timer descriptor: setting it costs one system call and wakes nobody before its
 /// time.
 #[derive(Debug)]
-pub(crate) struct Alarm(File);
+pub(crate) struct Alarm(OwnedFd);
 
 impl Alarm {
     pub(crate) fn new() -> io::Result<Self> {
@@ -23,7 +22,7 @@ impl Alarm {
         // SAFETY: the descriptor is open, and nobody else knows of it.
         #[allow(unsafe_code)]
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        Ok(Self(File::from(descriptor)))
+        Ok(Self(descriptor))
     }
 
     /// Goes off after `delay`, whatever it was set to before.
@@ -60,7 +59,19 @@ impl Alarm {
 
     /// Waits until it goes off, or returns at once where it already has.
     pub(crate) fn wait(&self) {
-        // A signal may end the read early: one look too many.
-        let _ = (&self.0).read(&mut [0; 8]);
+        let mut expirations = [0_u8; 8];
+        // Not the library's `read`: where nothing is warm after a sleep, what it does to be
+        // a cancellation point costs some microseconds. A signal may end it early: one look
+        // too many.
+        // SAFETY: the descriptor is open, and the kernel fills at most the bytes there are.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::syscall(
+                libc::SYS_read,
+                self.0.as_raw_fd(),
+                expirations.as_mut_ptr(),
+                expirations.len(),
+            );
+        }
     }
 }
