@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) type Figures = Result<Vec<(&'static str, f64)>, String>;
 
 /// The length of the body that is asked for.
-const BODY: usize = 1024;
+pub(crate) const BODY: usize = 1024;
 
 /// So many GETs, so many at a time, of one host or of several in turn.
 #[derive(Debug, Clone)]

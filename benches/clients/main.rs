@@ -7,6 +7,7 @@
 
 mod load;
 mod peers;
+mod raw;
 mod tls;
 mod transfer;
 
@@ -16,7 +17,7 @@ use load::Load;
 use transfer::Transfer;
 
 const USAGE: &str =
-    "usage: clients squall|reqwest|hyper|awc URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]
+    "usage: clients raw|squall|reqwest|hyper|awc URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]
        clients squall|reqwest|hyper URL --down BYTES | --up BYTES | --file PATH";
 
 fn main() -> ExitCode {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     // reqwest wants to know even where nothing is encrypted.
     tls::choose_ring();
     let figures = match (client, task) {
+        ("raw", Task::Load(load)) => raw::raw(load),
         ("squall", Task::Load(load)) => peers::squall(load),
         ("reqwest", Task::Load(load)) => peers::reqwest(load),
         ("hyper", Task::Load(load)) => peers::hyper(load),

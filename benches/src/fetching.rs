@@ -24,6 +24,8 @@ use crate::web_server::WebServer;
 
 /// In the order of the table's rows.
 pub(crate) const CLIENTS: [&str; 4] = ["squall", "reqwest", "hyper", "awc"];
+/// Where many hosts are asked: the floor, before the others.
+const FLOOR: &str = "raw";
 const CONCURRENT: [usize; 3] = [1, 16, 256];
 /// The requests of the two runs of a difference.
 const REQUESTS: [usize; 2] = [2_048, 7_168];
@@ -133,11 +135,18 @@ struct Crowd {
 }
 
 fn crowd_table(rows: &[Crowd]) -> Table {
-    let mut table = Table::new(&["client", "bytes per idle host", "CPU µs (min-max)"]);
+    let mut table = Table::new(&["client", "bytes per idle host", "CPU µs (min-max)", "x raw"]);
+    let floor = rows.iter().find(|row| row.client == FLOOR);
     for row in rows {
         let shown = |figures: &[f64]| Spread::of(figures).map_or("-".into(), |s| s.to_string());
         let cpu_us: Vec<f64> = row.cpu_us.iter().flatten().copied().collect();
-        table.row(vec![row.client.into(), shown(&row.bytes), shown(&cpu_us)]);
+        let ratio = floor.and_then(|floor| Spread::paired_ratio(&row.cpu_us, &floor.cpu_us));
+        table.row(vec![
+            row.client.into(),
+            shown(&row.bytes),
+            shown(&cpu_us),
+            cell(ratio),
+        ]);
     }
     table
 }
@@ -207,7 +216,7 @@ impl Run {
 
     /// Every client in each round, with a connection to each host.
     fn crowd(&self, options: &Options, hosts: u64, rounds: usize) -> Vec<Crowd> {
-        let wanted = CLIENTS.into_iter().filter(|client| options.wants(client));
+        let wanted = (std::iter::once(FLOOR).chain(CLIENTS)).filter(|name| options.wants(name));
         let mut rows: Vec<Crowd> = wanted
             .map(|client| Crowd {
                 client,
