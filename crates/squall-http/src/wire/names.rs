@@ -160,9 +160,8 @@ pub(super) fn usual(line: &[u8]) -> Option<(WellKnown, usize)> {
 ///
 /// const VIA: FieldName = FieldName::new("Via");
 /// let mut headers = Headers::new();
-/// headers.append_named(VIA, "1.1 squall")?;
+/// headers.append_checked(VIA, b"1.1 squall");
 /// assert_eq!(headers.get("via"), Some("1.1 squall"));
-/// # Ok::<(), squall_http::wire::headers::InvalidHeader>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldName {

@@ -96,7 +96,7 @@ pub(super) struct Said<'a> {
     /// Who the client is, where a trusted proxy has told it.
     client: Option<IpAddr>,
     https: bool,
-    /// The host that was asked for; empty if there is none.
+    /// The host that was asked for, out of one of its fields; empty if there is none.
     host: &'a [u8],
 }
 
@@ -187,14 +187,14 @@ impl<'a> Said<'a> {
         let peer = peer.as_ref().map_or(&b"unknown"[..], AddressText::as_bytes);
         let client = client.as_ref().map(AddressText::as_bytes);
         match believed {
-            None if client.is_none() => add(fields, X_FORWARDED_FOR, peer),
+            None if client.is_none() => fields.append_checked(X_FORWARDED_FOR, peer),
             believed => {
                 let chain = (believed.into_iter()).flat_map(|it| it.get_all("x-forwarded-for"));
                 add_list(fields, X_FORWARDED_FOR, chain.chain(client).chain([peer]));
             }
         }
         if !self.host.is_empty() {
-            add(fields, X_FORWARDED_HOST, self.host);
+            fields.append_checked(X_FORWARDED_HOST, self.host);
         }
         fields.append_line(match self.https {
             true => X_FORWARDED_HTTPS,
@@ -270,12 +270,6 @@ fn has_word(value: &[u8], word: &[u8]) -> bool {
     words.any(|it| it.eq_ignore_ascii_case(word))
 }
 
-/// Adds a field, whose value comes out of another one or is an address.
-#[inline(always)] // See `append_named`.
-fn add(fields: &mut Headers, name: FieldName, value: &[u8]) {
-    let _ = fields.append_named(name, value);
-}
-
 /// Adds a list. What is made of field values and of our own words is a field value.
 fn add_list<'a>(
     fields: &mut Headers,
@@ -293,6 +287,24 @@ fn node(address: Option<IpAddr>) -> String {
         None => "for=unknown".to_owned(),
     }
 }
+
+/// Each octet as text with a dot behind it, and how long that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([b'.'; 4], 2); 256];
+    let mut octet = 0;
+    while octet < octets.len() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let len = 1 + (octet > 9) as usize + (octet > 99) as usize;
+        let mut at = 0;
+        while at < len {
+            octets[octet].0[at] = b'0' + digits[3 - len + at] as u8;
+            at += 1;
+        }
+        octets[octet].1 = len as u8 + 1;
+        octet += 1;
+    }
+    octets
+};
 
 /// An address as text, without memory of its own: each request is sent with one.
 struct AddressText {
@@ -320,18 +332,15 @@ impl AddressText {
 
     /// Formatting is slow for what nearly each request has.
     fn dotted(&mut self, address: Ipv4Addr) {
-        for (at, octet) in address.octets().into_iter().enumerate() {
-            if at > 0 {
-                self.push(b'.');
+        for octet in address.octets() {
+            let (text, len) = OCTETS[usize::from(octet)];
+            if let Some(place) = self.bytes.get_mut(self.len..self.len + text.len()) {
+                place.copy_from_slice(&text);
+                self.len += usize::from(len);
             }
-            if octet > 99 {
-                self.push(b'0' + octet / 100);
-            }
-            if octet > 9 {
-                self.push(b'0' + octet / 10 % 10);
-            }
-            self.push(b'0' + octet % 10);
         }
+        // The last dot.
+        self.len -= 1;
     }
 
     fn push(&mut self, byte: u8) {

@@ -12,9 +12,10 @@ const NAME: &str = "max-forwards";
 
 /// How many more hops the request may make; `None`: it does not say.
 fn left(request: &Request) -> Option<u64> {
-    let counts = matches!(*request.method(), Method::OPTIONS | Method::TRACE);
-    let value = request.headers().get(NAME).filter(|_| counts)?;
-    value.parse().ok()
+    match *request.method() {
+        Method::OPTIONS | Method::TRACE => request.headers().get(NAME)?.parse().ok(),
+        _ => None,
+    }
 }
 
 /// The answer to a request that may go no further.
