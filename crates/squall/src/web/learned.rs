@@ -9,7 +9,7 @@
 //! that goes to and fro needs twice as many fast answers each time before it is tried
 //! on a lane again.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(crate) struct Learned {
     /// one, 0 for never; and after how many requests.
     blocked_at: AtomicU64,
     blocked_request: AtomicU64,
+    /// Polls caught before they had lasted that still are stuck.
+    stuck: AtomicI32,
     history: Mutex<History>,
 }
 
@@ -77,8 +79,7 @@ struct History {
     last: u64,
     last_request: u64,
     forgotten: Option<u64>,
-    /// Polls caught before they had lasted: that still are stuck, and that do not count.
-    stuck: i32,
+    /// Polls caught before they had lasted, which do not count yet.
     unsure: u32,
 }
 
@@ -106,6 +107,7 @@ impl Learned {
             longest_micros: AtomicU64::new(0),
             blocked_at: AtomicU64::new(0),
             blocked_request: AtomicU64::new(0),
+            stuck: AtomicI32::new(0),
             history: Mutex::default(),
         }
     }
@@ -128,9 +130,13 @@ impl Learned {
         self.offload == Offload::Auto && self.runs_on() != RunsOn::Lane
     }
 
-    /// Whether it may well block again: it did lately, and has not answered many
-    /// requests since.
+    /// Whether it may well block again: it seems to at this moment, or it did lately and
+    /// has not answered many requests since.
     pub(crate) fn blocks(&self, at: At) -> bool {
+        // In a storm the threads may be gone before anybody is sure.
+        if self.stuck.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
         let requests = self.blocked_request.load(Ordering::Relaxed);
         (self.blocked_at.load(Ordering::Relaxed))
             .checked_sub(1)
@@ -159,7 +165,7 @@ impl Learned {
         let mut history = self.history();
         let left = LASTING.checked_sub(blocked.after);
         if let Some(left) = left.filter(|left| !left.is_zero()) {
-            history.stuck += 1;
+            self.stuck.fetch_add(1, Ordering::Relaxed);
             history.unsure += 1;
             return Some(left);
         }
@@ -172,7 +178,7 @@ impl Learned {
     /// Which of several it is does not matter: each of them was a catch.
     pub(crate) fn look_again(&self, label: &str, blocked: &Blocked, at: At) {
         let mut history = self.history();
-        if history.stuck <= 0 {
+        if self.stuck.load(Ordering::Relaxed) <= 0 {
             history.unsure = 0;
         } else if history.unsure > 0 {
             history.unsure -= 1;
@@ -187,7 +193,7 @@ impl Learned {
             return;
         }
         let mut history = self.history();
-        history.stuck -= 1;
+        self.stuck.fetch_sub(1, Ordering::Relaxed);
         if history.unsure > 0 {
             history.unsure -= 1;
             if total >= LASTING {
@@ -358,6 +364,10 @@ mod tests {
         let early = blocked(1);
         let again = learned.caught("", &early, at(1, 1));
         assert_eq!(again, Some(Duration::from_millis(3)));
+        assert!(
+            learned.blocks(at(1, 1)),
+            "it seems to, as long as it is stuck"
+        );
         learned.released("", &early, Duration::from_millis(2), at(1, 1));
         learned.look_again("", &early, at(1, 1));
         assert!(!learned.blocks(at(1, 1)), "it was over before");
