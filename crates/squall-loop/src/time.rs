@@ -141,6 +141,16 @@ pub fn now() -> Instant {
     Current::with(|shared, _| shared.clock.instant()).unwrap_or_else(Instant::now)
 }
 
+/// The loop's time when this lane last looked at its sockets: when what it does now was
+/// there to be done. It costs half of what [`now`] does.
+pub fn coarse_now() -> Instant {
+    let coarse = |shared: &Arc<Shared>, lane: &Arc<Lane>| {
+        let nanos = lane.coarse_now.load(Ordering::Relaxed);
+        shared.clock.start() + Duration::from_nanos(nanos)
+    };
+    Current::with(coarse).unwrap_or_else(Instant::now)
+}
+
 /// Waits for `duration` without blocking anything.
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use squall_http::client::{Answer, Connection, ExchangeLimits, Outgoing, Progress, exchange};
 use squall_http::{Body, Headers};
 use squall_loop::coarse_remaining;
-use squall_loop::time::now;
+use squall_loop::time::{coarse_now, now};
 
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
@@ -302,7 +302,7 @@ struct Course {
 impl Course {
     fn begin() -> Self {
         Self {
-            begun: now(),
+            begun: coarse_now(),
             phase: Phase::Request,
             progress: Progress::default(),
             trace: None,
