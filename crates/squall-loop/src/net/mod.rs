@@ -23,6 +23,7 @@ mod registered;
 mod resolve;
 mod stream;
 mod tcp;
+mod transfer;
 #[cfg(unix)]
 mod unix;
 

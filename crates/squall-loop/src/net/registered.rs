@@ -4,13 +4,14 @@
 //! budget of a poll, and the placing of accepted connections. The public types are
 //! thin clothes around it.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use mio::event;
 
+use super::transfer::{Receive, Transmit};
 use crate::budget;
 use crate::carrier::Context as Current;
 use crate::ioloop::{self, IoLoop};
@@ -116,10 +117,7 @@ impl<Io: event::Source> Drop for Registered<Io> {
 }
 
 /// The reading side.
-impl<Io: event::Source> Registered<Io>
-where
-    for<'a> &'a Io: Read,
-{
+impl<Io: event::Source + Receive> Registered<Io> {
     #[inline]
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         self.source.poll_ready(Direction::Read, cx)
@@ -133,7 +131,7 @@ where
     #[inline]
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let room = buf.len();
-        let read = self.poll_io(cx, Direction::Read, |mut io| io.read(buf));
+        let read = self.poll_io(cx, Direction::Read, |io| io.receive(buf));
         if let Poll::Ready(Ok(read)) = &read {
             budget::spend(*read);
             if *read == room || *read == 0 {
@@ -146,7 +144,7 @@ where
     #[inline]
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.source.clear(Direction::Read);
-        let read = (&self.io).read(buf);
+        let read = self.io.receive(buf);
         if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
             self.source.keep(Direction::Read);
         }
@@ -155,13 +153,10 @@ where
 }
 
 /// The writing side.
-impl<Io: event::Source> Registered<Io>
-where
-    for<'a> &'a Io: Write,
-{
+impl<Io: event::Source + Transmit> Registered<Io> {
     #[inline]
     pub(crate) fn poll_write(&self, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.poll_io(cx, Direction::Write, |mut io| io.write(buf));
+        let written = self.poll_io(cx, Direction::Write, |io| io.transmit(buf));
         self.keep_after_write(&written, buf.len());
         written
     }
@@ -173,7 +168,7 @@ where
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let whole = bufs.iter().map(|buf| buf.len()).sum();
-        let written = self.poll_io(cx, Direction::Write, |mut io| io.write_vectored(bufs));
+        let written = self.poll_io(cx, Direction::Write, |io| io.transmit_vectored(bufs));
         self.keep_after_write(&written, whole);
         written
     }
@@ -191,7 +186,7 @@ where
 
     #[inline]
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        (&self.io).write(buf)
+        self.io.transmit(buf)
     }
 }
 

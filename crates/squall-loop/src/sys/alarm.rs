@@ -59,19 +59,9 @@ impl Alarm {
 
     /// Waits until it goes off, or returns at once where it already has.
     pub(crate) fn wait(&self) {
-        let mut expirations = [0_u8; 8];
-        // Not the library's `read`: where nothing is warm after a sleep, what it does to be
-        // a cancellation point costs some microseconds. A signal may end it early: one look
+        // Not by the C library: where nothing is warm after a sleep, what it does to be a
+        // cancellation point costs some microseconds. A signal may end it early: one look
         // too many.
-        // SAFETY: the descriptor is open, and the kernel fills at most the bytes there are.
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::syscall(
-                libc::SYS_read,
-                self.0.as_raw_fd(),
-                expirations.as_mut_ptr(),
-                expirations.len(),
-            );
-        }
+        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
     }
 }
