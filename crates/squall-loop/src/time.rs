@@ -142,7 +142,7 @@ pub fn now() -> Instant {
 }
 
 /// The loop's time when this lane last looked at its sockets: when what it does now was
-/// there to be done. It costs half of what [`now`] does.
+/// there to be done. No clock is read for it. Outside of a loop the system's time.
 pub fn coarse_now() -> Instant {
     let coarse = |shared: &Arc<Shared>, lane: &Arc<Lane>| {
         let nanos = lane.coarse_now.load(Ordering::Relaxed);

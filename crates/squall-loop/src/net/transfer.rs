@@ -6,6 +6,9 @@
 
 use std::io::{self, IoSlice, Read, Write};
 
+#[cfg(target_os = "linux")]
+use rustix::net::{RecvFlags, SendFlags};
+
 /// What is read from.
 pub(crate) trait Receive {
     fn receive(&self, buf: &mut [u8]) -> io::Result<usize>;
@@ -68,8 +71,6 @@ macro_rules! socket {
         }
     };
 }
-#[cfg(target_os = "linux")]
-use rustix::net::{RecvFlags, SendFlags};
 
 #[cfg(not(target_os = "linux"))]
 macro_rules! socket {
