@@ -11,7 +11,8 @@ use crate::gate::CHAIRS;
 use crate::ioloop::{IoLoop, Shared};
 use crate::lane::Lane;
 use crate::monitor::Monitor;
-use crate::threads::{Job, RESERVE, Threads};
+use crate::slot::Job;
+use crate::threads::{RESERVE, Threads};
 use crate::time::{Clock, TestClock};
 use crate::tokio_compat::Choice;
 

@@ -11,8 +11,8 @@ use crate::budget;
 use crate::carrier::Context;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
+use crate::slot::Shown;
 use crate::task::{JoinHandle, Runnable};
-use crate::threads::Shown;
 use crate::watch::Watch;
 use parking_lot::Mutex;
 

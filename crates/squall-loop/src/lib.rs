@@ -53,6 +53,7 @@ pub mod queues;
 #[cfg_attr(all(test, loom), path = "models/reactor.rs")]
 mod reactor;
 pub mod signal;
+mod slot;
 mod stuck;
 mod suspect;
 pub mod sync;

@@ -26,10 +26,11 @@ use crate::handoff::{Claim, Seen};
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::post::Post;
+use crate::slot::Job;
 use crate::stuck::{Stuck, StuckList};
 use crate::suspect::{CALM, Caught, Eye, Look, Pace, STORM, Suspect, blocks_since, look};
 use crate::sys;
-use crate::threads::{Job, Pressure, RESERVE};
+use crate::threads::{Pressure, RESERVE};
 use crate::watch::Blocked;
 use parking_lot::Mutex;
 

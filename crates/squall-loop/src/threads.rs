@@ -9,25 +9,18 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{self, Arc, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::carrier;
 use crate::gate::CHAIRS;
-use crate::handoff::Claim;
 use crate::ioloop::Shared;
 use crate::lane::Lane;
 use crate::metrics::{BlockedNow, LOOKED_AT};
-use crate::monitor;
-use crate::post::Post;
-use crate::sys;
+use crate::slot::{Ended, Job, Slot};
 use crate::tokio_compat;
-use crate::watch::Watch;
 use parking_lot::Mutex;
 
-/// How long a spare beyond the reserve waits before it ends.
-const LINGER: Duration = Duration::from_secs(10);
 /// Spares kept warm for the next hand-off.
 pub(crate) const RESERVE: usize = 2;
 /// Threads started in one go to have more spares.
@@ -49,18 +42,6 @@ pub enum Pressure {
     Tight,
     /// About one per lane is left: everything that can wait should be refused.
     Exhausted,
-}
-
-/// What a thread is given to do.
-pub(crate) enum Job {
-    /// Drive a lane until it is handed over.
-    Drive(Arc<Lane>, Claim),
-    /// Poll what waits on a lane that is stuck.
-    Relieve(Arc<Lane>),
-    /// Anything that may block.
-    Work(Box<dyn FnOnce() + Send>),
-    /// Sit on a chair: be the monitor, or the next one.
-    Sit(usize),
 }
 
 pub(crate) struct Threads {
@@ -101,18 +82,6 @@ impl State {
     fn sitting(&self) -> usize {
         self.chairs.iter().filter(|taken| **taken).count()
     }
-}
-
-/// One thread's letter box and what it shows of itself.
-pub(crate) struct Slot {
-    id: AtomicU64,
-    // The standard library's: parking_lot's condition variable goes through a table
-    // that is cold by the time a spare is called.
-    job: sync::Mutex<Option<Job>>,
-    filled: sync::Condvar,
-    /// Where it polls when it relieves a lane.
-    pub(crate) post: Post,
-    watched: Mutex<Option<(Arc<dyn Watch>, Instant)>>,
 }
 
 /// How many threads do what.
@@ -359,11 +328,7 @@ impl Threads {
         let running = self.state.lock().running.clone();
         (running.iter())
             .filter_map(|slot| {
-                let watched = slot.watched.lock();
-                let (watch, since) = watched.as_ref()?;
-                let (watch, lasts) = (watch.clone(), since.elapsed());
-                drop(watched);
-                let thread = slot.id.load(Ordering::Relaxed);
+                let (watch, lasts, thread) = slot.watched()?;
                 (lasts >= least).then(|| (watch.label(), lasts, thread))
             })
             .enumerate()
@@ -407,13 +372,7 @@ impl Threads {
             }
             state.starting += 1;
         }
-        let slot = Arc::new(Slot {
-            id: AtomicU64::new(0),
-            job: sync::Mutex::default(),
-            filled: sync::Condvar::new(),
-            post: Post::new().0,
-            watched: Mutex::default(),
-        });
+        let slot = Arc::new(Slot::new());
         let spawned = std::thread::Builder::new()
             .name("squall".to_owned())
             .spawn({
@@ -439,7 +398,7 @@ impl Threads {
     }
 
     /// A thread has ended a job: what next? None: it waits as a spare.
-    fn next_work(&self, slot: &Arc<Slot>, ended: Ended, stopping: bool) -> Option<Job> {
+    pub(crate) fn next_work(&self, slot: &Arc<Slot>, ended: Ended, stopping: bool) -> Option<Job> {
         let mut state = self.state.lock();
         match ended {
             Ended::Drive => state.carriers -= 1,
@@ -471,7 +430,7 @@ impl Threads {
     }
 
     /// Takes a spare that waited long enough off the books.
-    fn retire(&self, slot: &Arc<Slot>, stopping: bool) -> bool {
+    pub(crate) fn retire(&self, slot: &Arc<Slot>, stopping: bool) -> bool {
         let mut state = self.state.lock();
         if state.spares.len() <= RESERVE && !stopping {
             return false;
@@ -483,119 +442,5 @@ impl Threads {
         state.running.retain(|other| !Arc::ptr_eq(other, slot));
         self.settle(&state);
         true
-    }
-}
-
-/// Which job a thread has ended.
-#[derive(Clone, Copy)]
-enum Ended {
-    Drive,
-    Relief,
-    Work,
-    Sitting(usize),
-}
-
-impl Slot {
-    fn job(&self) -> sync::MutexGuard<'_, Option<Job>> {
-        self.job.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, job: Job) {
-        *self.job() = Some(job);
-        self.filled.notify_one();
-    }
-
-    /// Has a waiting thread look whether it is still needed.
-    fn look_up(&self) {
-        let _job = self.job();
-        self.filled.notify_one();
-    }
-
-    /// The thread's life.
-    fn live(self: Arc<Self>, shared: &Weak<Shared>) {
-        self.id.store(sys::thread_id(), Ordering::Relaxed);
-        THREAD.set(Some(self.clone()));
-        let mut next = None;
-        loop {
-            let job = match next.take() {
-                Some(job) => job,
-                None => match self.wait(shared) {
-                    Some(job) => job,
-                    None => return,
-                },
-            };
-            let Some(shared) = shared.upgrade() else {
-                return;
-            };
-            let ended = match job {
-                Job::Drive(lane, claim) => {
-                    carrier::drive(&shared, &lane, claim);
-                    Ended::Drive
-                }
-                Job::Relieve(lane) => {
-                    carrier::relieve(&shared, &lane, &self.post);
-                    Ended::Relief
-                }
-                Job::Work(work) => {
-                    work();
-                    Ended::Work
-                }
-                Job::Sit(chair) => match monitor::sit(&shared, chair) {
-                    Some((lane, claim)) => {
-                        next = Some(Job::Drive(lane, claim));
-                        continue;
-                    }
-                    None => Ended::Sitting(chair),
-                },
-            };
-            let stopping = shared.is_stopping();
-            next = shared.threads.next_work(&self, ended, stopping);
-        }
-    }
-
-    /// Waits as a spare. None: not needed any more.
-    fn wait(self: &Arc<Self>, shared: &Weak<Shared>) -> Option<Job> {
-        let mut job = self.job();
-        let mut timed_out = false;
-        loop {
-            if let Some(job) = job.take() {
-                return Some(job);
-            }
-            let shared = shared.upgrade()?;
-            let stopping = shared.is_stopping();
-            if (timed_out || stopping) && shared.threads.retire(self, stopping) {
-                return None;
-            }
-            drop(shared);
-            let waited = self.filled.wait_timeout(job, LINGER);
-            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-            (job, timed_out) = (guard, waited.timed_out());
-        }
-    }
-}
-
-thread_local! {
-    static THREAD: std::cell::RefCell<Option<Arc<Slot>>> = const { std::cell::RefCell::new(None) };
-}
-
-/// This thread's slot in its pool.
-pub(crate) fn this_thread<R>(f: impl FnOnce(&Slot) -> R) -> Option<R> {
-    THREAD.with_borrow(|slot| slot.as_deref().map(f))
-}
-
-/// Shows, while it lives, what this thread of the pool is working on.
-pub(crate) struct Shown;
-
-impl Shown {
-    pub(crate) fn new(watch: Arc<dyn Watch>) -> Self {
-        this_thread(|slot| *slot.watched.lock() = Some((watch, Instant::now())));
-        Self
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        let shown = this_thread(|slot| slot.watched.lock().take());
-        drop(shown);
     }
 }
