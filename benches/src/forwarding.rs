@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::bounded::installed;
 use crate::client::Client;
 use crate::cost::{self, Cost, best_peer, cpu_us};
-use crate::cpu::Sample;
+use crate::cpu::{self, Sample};
 use crate::options::Options;
 use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
@@ -157,8 +157,10 @@ fn counts(proxies: &[Server]) -> Value {
         ]);
     }
     println!(
-        "\n## forward: GET of 1 KiB from nginx through a proxy, 1 lane; counts over {} connections\n\n{table}",
+        "\n## forward: GET of 1 KiB from nginx through a proxy, 1 lane; counts over {} connections, \
+         system calls over {}\n\n{table}",
         instructions::CONNECTIONS,
+        cpu::CONNECTIONS,
     );
     cost::by_name(proxies, &costs)
 }

@@ -47,7 +47,7 @@ fn total(server: &Server, shape: Shape, requests: u64, folder: &Path) -> Result<
     let tool = tool(folder)?;
     let tool: Vec<&str> = tool.iter().map(String::as_str).collect();
     let process = server.launch(1).under(&tool).start()?;
-    load(&process, shape, requests)?;
+    load(&process, shape, CONNECTIONS, requests)?;
     process.stop(GRACE);
     sum(folder)
 }
@@ -93,9 +93,14 @@ fn sum(folder: &Path) -> Result<u64, Reason> {
     Ok(totals.iter().sum())
 }
 
-/// Exactly so many answers over 8 keep-alive connections.
-pub(crate) fn load(process: &ServerProcess, shape: Shape, requests: u64) -> Result<u64, Reason> {
-    ClosedLoop::open(process.addr(), CONNECTIONS, shape)?
+/// Exactly so many answers over so many keep-alive connections.
+pub(crate) fn load(
+    process: &ServerProcess,
+    shape: Shape,
+    connections: usize,
+    requests: u64,
+) -> Result<u64, Reason> {
+    ClosedLoop::open(process.addr(), connections, shape)?
         .run(Until::Answers(requests, Duration::from_secs(120)))
 }
 

@@ -96,7 +96,7 @@ fn plain(servers: &[Server], options: &Options) -> Value {
     cost::count_calls(servers, &mut costs);
     let (rounds, time) = cost::sample(servers, &mut costs, Shape::Plain, cpu::CONNECTIONS, options);
     println!(
-        "\n## server: GET /plaintext, 1 lane; counts over {} connections, CPU over {} for {} s, {rounds} rounds\n\n{}",
+        "\n## server: GET /plaintext, 1 lane; counts over {} connections, system calls and CPU over {} ({} s), {rounds} rounds\n\n{}",
         instructions::CONNECTIONS,
         cpu::CONNECTIONS,
         time.as_secs(),

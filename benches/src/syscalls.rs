@@ -1,4 +1,7 @@
 //! System calls per request, by strace, from the difference of two runs.
+//!
+//! Over as many connections as the CPU time: a traced server is ten times slower, so over
+//! a few of them what it does by the clock would be counted as the requests'.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::bounded::output;
+use crate::cpu;
 use crate::instructions::{load, requests};
 use crate::servers::{self, Server};
 use crate::shape::Shape;
@@ -57,7 +61,7 @@ fn counts(server: &Server, requests: u64) -> Result<Counts, Reason> {
         .launch(1)
         .under(&["strace", "-f", "-c", "-o", &out.to_string_lossy()])
         .start()?;
-    load(&process, Shape::Plain, requests)?;
+    load(&process, Shape::Plain, cpu::CONNECTIONS, requests)?;
     process.stop(GRACE);
     read(&out)
 }
