@@ -337,18 +337,44 @@ impl<H: Home> Drop for Incoming<H> {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use http::Method;
     use squall_loop::IoLoop;
     use squall_loop::net::{UnixStream, WriteStream};
+    use squall_loop::sync::Event;
     use squall_loop::time::now;
 
     use super::*;
-    use crate::client::{Connection, Outgoing, Progress, exchange};
+    use crate::client::{Answer, Connection, Head, OnHead, Outgoing, Progress, exchange};
     use crate::stream::Stream;
 
     /// Larger than the largest read, and different at every place.
     fn pattern() -> Vec<u8> {
         (0..3_u32 << 20).map(|at| (at % 251) as u8).collect()
+    }
+
+    /// What a server answers that writes its head, and then goes on as told.
+    async fn answer(ours: UnixStream, limits: ExchangeLimits, on_head: &OnHead) -> Answer {
+        let outgoing = Outgoing {
+            method: &Method::GET,
+            target: "/",
+            host: "a",
+            headers: &Headers::new(),
+            user_agent: None,
+            accept_encoding: None,
+            close: false,
+            expect_continue: None,
+            first_byte: None,
+            upgrade: None,
+            on_informational: None,
+            on_head: Some(on_head),
+        };
+        let connection = Connection::new(Stream::from(ours), now(), now());
+        let (body, mut progress) = (&mut Body::empty(), Progress::default());
+        let answer = exchange(connection, (), &outgoing, body, &limits, &mut progress).await;
+        answer.unwrap()
     }
 
     #[test]
@@ -363,29 +389,63 @@ mod tests {
                 theirs.write_all(&body).await.unwrap();
                 theirs
             });
-            let outgoing = Outgoing {
-                method: &Method::GET,
-                target: "/",
-                host: "a",
-                headers: &Headers::new(),
-                user_agent: None,
-                accept_encoding: None,
-                close: false,
-                expect_continue: None,
-                first_byte: None,
-                upgrade: None,
-                on_informational: None,
-                on_head: None,
-            };
-            let (limits, mut progress) = (ExchangeLimits::default(), Progress::default());
-            let connection = Connection::new(Stream::from(ours), now(), now());
-            let body = &mut Body::empty();
-            let answer = exchange(connection, (), &outgoing, body, &limits, &mut progress).await;
-            let whole = answer.unwrap().body.collect(u64::MAX).await.unwrap();
+            let mut answer = answer(ours, ExchangeLimits::default(), &|_| {}).await;
+            let whole = answer.body.collect(u64::MAX).await.unwrap();
             drop(server.await);
             whole
         });
         io_loop.stop();
         assert!(*whole.unwrap() == *pattern());
+    }
+
+    /// Whether an answer came whole whose body follows the head, and the body. The server
+    /// writes it when the head was seen, or when the answer was had.
+    fn split(hold: Option<Duration>, late: bool) -> (bool, Bytes) {
+        let io_loop = IoLoop::builder().lanes(1).build().unwrap();
+        let came = io_loop.run(async move {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let go_on = Arc::new(Event::new());
+            let server = IoLoop::current().spawn({
+                let go_on = go_on.clone();
+                async move {
+                    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+                    theirs.write_all(head).await.unwrap();
+                    go_on.wait().await;
+                    theirs.write_all(b"hello").await.unwrap();
+                    theirs
+                }
+            });
+            let limits = ExchangeLimits {
+                hold,
+                ..ExchangeLimits::default()
+            };
+            let told = go_on.clone();
+            let on_head = move |head: Head<'_>| {
+                if matches!(head, Head::Answer { .. }) && !late {
+                    told.set();
+                }
+            };
+            let mut answer = answer(ours, limits, &on_head).await;
+            go_on.set();
+            let whole = answer.body.as_bytes().is_some();
+            let body = answer.body.collect(u64::MAX).await.unwrap();
+            drop(server.await);
+            (whole, body)
+        });
+        io_loop.stop();
+        came.unwrap()
+    }
+
+    #[test]
+    fn a_head_is_held_back_for_its_short_body() {
+        let long = Some(Duration::from_secs(600));
+        assert_eq!(split(long, false), (true, Bytes::from_static(b"hello")));
+        assert_eq!(split(None, false), (false, Bytes::from_static(b"hello")));
+    }
+
+    #[test]
+    fn a_head_is_not_held_back_for_ever() {
+        let short = Some(Duration::from_millis(1));
+        assert_eq!(split(short, true), (false, Bytes::from_static(b"hello")));
     }
 }

@@ -28,6 +28,7 @@ use super::connection::{Connection, Home};
 use super::error::ExchangeError;
 use super::head::{Head, OnHead};
 use super::upgraded::Upgraded;
+use super::upload::Upload;
 use crate::body::Body;
 use crate::memory::take_fields;
 use crate::wire::chunked::ChunkLimits;
@@ -98,6 +99,10 @@ pub struct ExchangeLimits {
     /// The caller waits no longer for the answer's head than `idle` allows, so that it
     /// needs no timer of its own until then. Default false.
     pub bounded: bool,
+    /// How long an answer's head is held back for a body of at most 8 KiB that follows it:
+    /// many servers write the two apart, and whoever passes both on does it in one piece
+    /// then. Default `None`: not at all.
+    pub hold: Option<Duration>,
 }
 
 impl Default for ExchangeLimits {
@@ -108,6 +113,7 @@ impl Default for ExchangeLimits {
             informational: 10,
             idle: None,
             bounded: false,
+            hold: None,
         }
     }
 }
@@ -182,9 +188,11 @@ pub fn exchange<'a, H: Home>(
 /// An exchange that has no answer yet.
 struct Waiting {
     busy: Busy,
-    informational: usize,
+    informational: u32,
     /// The upload may go on, and has not been told.
     released: bool,
+    /// The final head is there, and is held back for a body of so many bytes.
+    held_for: Option<u16>,
 }
 
 impl Waiting {
@@ -209,6 +217,7 @@ impl Waiting {
             busy: Busy::new(connection, desk),
             informational: 0,
             released: false,
+            held_for: None,
         })
     }
 
@@ -282,13 +291,16 @@ impl Waiting {
             }
             Poll::Pending if !starved => {
                 let (limit, setting) = ready!(self.busy.desk.idle.poll(cx));
-                Poll::Ready(Err(ExchangeError::TimedOut { limit, setting }))
+                Poll::Ready(match self.held_for {
+                    Some(_) => Ok(()),
+                    None => Err(ExchangeError::TimedOut { limit, setting }),
+                })
             }
             read => read,
         }
     }
 
-    /// Reads heads until the final one.
+    /// Reads heads until the final one, and perhaps a body that belongs to it.
     fn poll_head(
         &mut self,
         request: &Outgoing<'_>,
@@ -297,7 +309,15 @@ impl Waiting {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
         loop {
-            let Tools { input, head, .. } = &mut *self.busy.desk;
+            if let Some(length) = self.held_for {
+                return self.poll_body(length, cx).map(Ok);
+            }
+            let Tools {
+                input,
+                head,
+                upload,
+                idle,
+            } = &mut *self.busy.desk;
             let used = match input.data() {
                 [] => Ok(None),
                 data => parse_response(data, &limits.head, head),
@@ -307,10 +327,18 @@ impl Waiting {
                 if let Some(tell) = request.on_head {
                     tell(Head::from(&*head));
                 }
-                if !head.status.is_informational() || self.switches_to(request) {
+                if head.status.is_informational() && !switches(head, upload, request) {
+                    self.informational(request, limits)?;
+                    continue;
+                }
+                if limits.hold.is_none() || !input.is_empty() || !upload.is_done() {
                     return Poll::Ready(Ok(()));
                 }
-                self.informational(request, limits)?;
+                self.held_for = short_body(request.method, head);
+                if self.held_for.is_none() {
+                    return Poll::Ready(Ok(()));
+                }
+                idle.set(limits.hold, "");
                 continue;
             }
             match ready!(self.busy.poll_fill(cx, HEAD_BUFFER)) {
@@ -326,12 +354,15 @@ impl Waiting {
         }
     }
 
-    /// Whether the peer switches to the protocol it was asked for.
-    fn switches_to(&self, request: &Outgoing<'_>) -> bool {
-        let Tools { head, upload, .. } = &*self.busy.desk;
-        head.status == StatusCode::SWITCHING_PROTOCOLS
-            && upload.is_done()
-            && (request.upgrade).is_some_and(|name| head.headers.has_token("upgrade", name))
+    /// Reads a short body. What goes wrong does so again where the body is looked at.
+    fn poll_body(&mut self, length: u16, cx: &Context<'_>) -> Poll<()> {
+        while self.busy.desk.input.data().len() < usize::from(length) {
+            match ready!(self.busy.poll_fill(cx, HEAD_BUFFER)) {
+                Ok(read) if read > 0 => {}
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// A 1xx answer: has no body, and another head follows.
@@ -350,7 +381,7 @@ impl Waiting {
             _ => {}
         }
         self.informational += 1;
-        if self.informational > limits.informational {
+        if self.informational as usize > limits.informational {
             let limit = limits.informational;
             return Err(ExchangeError::TooManyInformational { limit });
         }
@@ -359,6 +390,23 @@ impl Waiting {
         }
         head.clear();
         Ok(())
+    }
+}
+
+/// Whether the peer switches to the protocol it was asked for.
+fn switches(head: &ResponseHead, upload: &Upload, request: &Outgoing<'_>) -> bool {
+    head.status == StatusCode::SWITCHING_PROTOCOLS
+        && upload.is_done()
+        && (request.upgrade).is_some_and(|name| head.headers.has_token("upgrade", name))
+}
+
+/// The length of a body that a head may be held back for.
+fn short_body(method: &Method, head: &ResponseHead) -> Option<u16> {
+    match framing::response_body(method, head) {
+        Ok(BodyLength::Fixed(length)) => u16::try_from(length)
+            .ok()
+            .filter(|length| (1..=HEAD_BUFFER).contains(&usize::from(*length))),
+        _ => None,
     }
 }
 

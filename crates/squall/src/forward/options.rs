@@ -23,6 +23,9 @@ const CONNECTIONS: (usize, usize) = (1024, 4096);
 
 /// How long nothing may move.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long a head waits for its short body: longer than a server whose packets wait for
+/// an acknowledgement that waits itself (40 ms on Linux).
+const HOLD: Duration = Duration::from_millis(50);
 
 /// Where requests go, and what they look like there.
 ///
@@ -76,6 +79,7 @@ impl Forward {
             via: Via::default(),
             limits: ExchangeLimits {
                 idle: Some(IDLE),
+                hold: Some(HOLD),
                 ..ExchangeLimits::default()
             },
             replay_buffer: 64 << 10,
