@@ -24,8 +24,11 @@ pub(crate) fn aligned(bytes: &[u8]) -> usize {
     bytes.as_ptr().align_offset(ALIGNED).min(ALIGNED)
 }
 
-/// How many fields of answers a thread keeps.
-const KEPT: usize = 64;
+/// Requests in flight whose small things a thread keeps for the next ones: heads, timers,
+/// what an exchange is done with.
+pub(crate) const KEPT: usize = 256;
+/// How many fields a thread keeps: those of a request that is passed on, and of its answer.
+const KEPT_FIELDS: usize = 2 * KEPT;
 /// Larger ones are freed rather than kept.
 const LARGEST: usize = 4 << 10;
 /// Up to this size a buffer is for heads.
@@ -58,7 +61,7 @@ pub fn give_fields(mut headers: Headers) {
     // On a thread that ends there is nothing to keep it for.
     let _ = FIELDS.try_with(|fields| {
         let mut fields = fields.borrow_mut();
-        if fields.len() < KEPT {
+        if fields.len() < KEPT_FIELDS {
             fields.push(headers);
         }
     });

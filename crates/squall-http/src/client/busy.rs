@@ -12,10 +12,8 @@ use super::connection::{Connection, Home};
 use super::idle::Idle;
 use super::input::Input;
 use super::upload::Upload;
+use crate::memory::KEPT;
 use crate::wire::head::ResponseHead;
-
-/// How many desks a thread keeps.
-const KEPT: usize = 64;
 
 thread_local! {
     // Boxed: a desk is handed on, from the wait for the answer to its body.

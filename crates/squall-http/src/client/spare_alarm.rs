@@ -9,9 +9,7 @@ use std::task::{Context, Poll};
 use squall_loop::time::coarse_nanos;
 
 use crate::alarm::Alarm;
-
-/// How many a thread keeps.
-const KEPT: usize = 64;
+use crate::memory::KEPT;
 
 thread_local! {
     static SPARES: RefCell<Vec<Alarm>> = const { RefCell::new(Vec::new()) };

@@ -6,10 +6,11 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
+use crate::memory::KEPT;
 use crate::wire::head::RequestHead;
 
-/// Things of each kind that a thread keeps.
-const KEPT: usize = 64;
+/// Buffers of each kind that a thread keeps.
+const KEPT_BUFFERS: usize = 64;
 /// A buffer's size when it is new.
 pub(super) const BUFFER: usize = 16 << 10;
 /// Larger ones are freed rather than kept.
@@ -94,7 +95,7 @@ pub(super) fn give_write_buffer(mut buffer: Vec<u8>) {
 
 fn give(pool: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>, buffer: Vec<u8>) {
     pool.with_borrow_mut(|pool| {
-        if pool.len() < KEPT {
+        if pool.len() < KEPT_BUFFERS {
             pool.push(buffer);
         }
     });
