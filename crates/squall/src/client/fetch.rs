@@ -75,7 +75,7 @@ async fn run(
 
         // A request that could not be repeated asks the system whether the line is up.
         let idle = match stale {
-            0 => lease.take_idle(queued, !repeatable),
+            0 => lease.idle(queued, !repeatable).await,
             _ => None,
         };
         let connection = match idle {

@@ -226,7 +226,7 @@ pub(crate) fn hop<'a>(
             // A request that could not be repeated asks the system whether the line is up.
             let repeatable = idempotent && body.can_play();
             let idle = match stale {
-                0 => lease.take_idle(queued, !repeatable),
+                0 => lease.idle(queued, !repeatable).await,
                 _ => None,
             };
             let connection = match idle {

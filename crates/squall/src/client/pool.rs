@@ -4,8 +4,9 @@
 //! acquire --room--> Lease --(idle connection or dial)--> exchange --clean--> idle
 //!    `-- no room --> Waiting --granted, in order--> Lease      `-- else --> closed
 //! ```
-//! Whoever has a permit and no idle connection dials; at most some at a time, the others
-//! stand in line for their turn or for a connection that comes free.
+//! Whoever has a permit and no idle connection lets run what is runnable, which may set one
+//! free, and then dials; at most some at a time, the others stand in line for their turn or
+//! for a connection that comes free.
 //!
 //! A [`Lease`] is a permit: one per connection in use, given back by dropping it wherever
 //! a fetch is cancelled. Limits count connections in use, per origin and in total; idle
@@ -26,8 +27,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use squall_http::client::{Connection, Home};
-use squall_loop::IoLoop;
 use squall_loop::time::now;
+use squall_loop::{IoLoop, yield_now};
 
 use super::route::Route;
 use line::{ByNumber, Line};
@@ -417,8 +418,25 @@ impl Lease {
         }
     }
 
+    /// An idle connection, or one that comes free in this turn of the loop: many requests
+    /// and answers come in one, and the answers set free what the requests would dial for.
+    pub(super) async fn idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
+        let idle = self.take_idle(now, ask);
+        if idle.is_some() || !self.has_company() {
+            return idle;
+        }
+        yield_now().await;
+        self.take_idle(now, ask)
+    }
+
+    /// Whether the origin has other connections in use.
+    fn has_company(&self) -> bool {
+        let mut state = self.pool.lock();
+        (state.places.get_mut(self.place)).is_some_and(|origin| origin.active > 1)
+    }
+
     /// The youngest idle connection that is still quiet; `ask` asks the system about it.
-    pub(super) fn take_idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
+    fn take_idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
         loop {
             let idle = {
                 let mut state = self.pool.lock();

@@ -1,15 +1,12 @@
 //! `Turn`: who has a permit and no idle connection dials, when it is their turn.
 //!
 //! At most so many of an origin dial at a time. The others stand in line, for their turn
-//! or for a connection that comes free before. Where connections are in use, all stand in
-//! line until what is runnable has run: many requests and answers come in the same turn of
-//! the loop, and the answers set free what the requests would dial for.
+//! or for a connection that comes free before.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use squall_http::client::Connection;
-use squall_loop::yield_now;
 
 use super::{Handed, Lease, Pool};
 
@@ -30,7 +27,8 @@ impl Lease {
             let Some(origin) = state.places.get_mut(self.place) else {
                 return Turn::Dial(self.dialling());
             };
-            if origin.active <= 1 {
+            let first = (origin.crowd()).is_none_or(|crowd| crowd.dialers.is_empty());
+            if first && (origin.dialling as usize) < self.pool.limits.dials {
                 origin.dialling += 1;
                 return Turn::Dial(self.dialling());
             }
@@ -42,7 +40,6 @@ impl Lease {
             ticket,
             served: false,
         };
-        yield_now().await;
         std::future::poll_fn(|cx| place.poll(cx)).await
     }
 
@@ -64,22 +61,13 @@ struct InLine<'a> {
 
 impl InLine<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Turn> {
-        let pool = &self.lease.pool;
-        let mut state = pool.lock();
-        let handed = match state.handed.remove(&self.ticket) {
-            Some(handed) => handed,
-            None => {
-                let Some(origin) = state.places.get_mut(self.lease.place) else {
-                    return Poll::Pending;
-                };
-                if origin.dialling as usize >= pool.limits.dials {
-                    origin.crowd_in().dialers.wait(self.ticket, cx.waker());
-                    return Poll::Pending;
-                }
-                origin.dialling += 1;
-                origin.crowd_in().dialers.leave(self.ticket);
-                Handed::Dial
+        let mut state = self.lease.pool.lock();
+        let Some(handed) = state.handed.remove(&self.ticket) else {
+            let origin = state.places.get_mut(self.lease.place);
+            if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
+                crowd.dialers.wait(self.ticket, cx.waker());
             }
+            return Poll::Pending;
         };
         self.served = true;
         Poll::Ready(match handed {
