@@ -149,11 +149,14 @@ impl TcpStream {
     }
 
     /// Asks the peer whether it is still there once nothing came for `idle`, and then
-    /// thrice more at that distance, before the connection is given up.
+    /// thrice more at that distance, before the connection is given up. The system counts
+    /// in seconds: parts of one count as a whole one.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's, and zero is one.
     pub fn set_keepalive(&self, idle: Duration) -> io::Result<()> {
+        let begun = u64::from(idle.subsec_nanos() > 0);
+        let idle = Duration::from_secs(idle.as_secs().saturating_add(begun));
         let keepalive = TcpKeepalive::new().with_time(idle);
         #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
         let keepalive = keepalive.with_interval(idle).with_retries(3);
@@ -213,3 +216,29 @@ impl TcpStream {
 connection!(TcpStream, mio::net::TcpStream);
 read_stream!(TcpStream);
 write_stream!(TcpStream);
+
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "miri has no sockets")]
+    fn keepalive_counts_in_whole_seconds() {
+        let io_loop = crate::IoLoop::builder().lanes(1).build().expect("a loop");
+        let asked = io_loop.run(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let stream = TcpStream::connect(address).await.expect("a connection");
+            [1, 1_000, 1_001].map(|millis| {
+                let set = stream.set_keepalive(Duration::from_millis(millis));
+                set.expect("set");
+                let socket = SockRef::from(stream.0.io());
+                assert!(socket.keepalive().expect("read"));
+                socket.tcp_keepalive_time().expect("read")
+            })
+        });
+        io_loop.stop();
+        let seconds = [1, 1, 2].map(Duration::from_secs);
+        assert_eq!(asked.expect("no panic"), seconds);
+    }
+}
