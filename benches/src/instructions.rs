@@ -17,6 +17,9 @@ use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 8;
+/// A start under a tool is so slow that a server may take it for blocking code, and look
+/// closely for a while. That is over then.
+const CALM: Duration = Duration::from_millis(1_500);
 const GRACE: Duration = Duration::from_secs(30);
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 
@@ -100,8 +103,9 @@ pub(crate) fn load(
     connections: usize,
     requests: u64,
 ) -> Result<u64, Reason> {
-    ClosedLoop::open(process.addr(), connections, shape)?
-        .run(Until::Answers(requests, Duration::from_secs(120)))
+    let mut load = ClosedLoop::open(process.addr(), connections, shape)?;
+    std::thread::sleep(CALM);
+    load.run(Until::Answers(requests, Duration::from_secs(120)))
 }
 
 /// The sum in callgrind's file: `totals: 1234`, or several parts of it.
