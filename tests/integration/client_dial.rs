@@ -4,12 +4,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+#[cfg(target_os = "linux")]
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+};
 
 use squall::IoLoop;
-use squall::client::AsyncHttpClient;
+use squall::client::{AsyncHttpClient, HttpRequest, Phase, Resolver, Resolving};
 
+#[cfg(target_os = "linux")]
+use super::client_script::answering;
 use super::client_script::{on_loop, script};
 use super::latch::{Latch, until};
+
+#[cfg(target_os = "linux")]
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn no_more_connections_are_made_at_a_time_than_allowed() {
@@ -56,25 +66,80 @@ fn no_more_connections_are_made_at_a_time_than_allowed() {
     assert_eq!(most.load(Ordering::SeqCst), DIALS);
 }
 
-/// Linux has every address that begins with 127, and lets a listener whose queue is full
-/// say nothing at all.
+/// A name may take no longer than it is given, and the error says which setting that was.
+#[test]
+fn a_name_that_is_not_found_in_time_is_an_error_of_its_own() {
+    struct Silent;
+    impl Resolver for Silent {
+        fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+    on_loop(async {
+        let client = AsyncHttpClient::builder().resolver(Silent).build();
+        let request = HttpRequest::get("http://slow.test/").dns_timeout(Duration::from_millis(30));
+        let error = client.fetch(request).await.expect_err("no address");
+        assert!(error.is_timeout() && error.is_connect(), "{error}");
+        assert_eq!((error.phase(), error.code()), (Phase::Dns, 599), "{error}");
+        assert!(error.to_string().contains("dns_timeout"), "{error}");
+        assert_eq!(client.stats().open, 0);
+    });
+}
+
+/// An address that takes no connection and refuses none: Linux has every address that
+/// begins with 127, and lets a listener whose queue is full say nothing at all.
+#[cfg(target_os = "linux")]
+fn silent(port: u16) -> (IpAddr, impl Sized) {
+    use socket2::{Domain, Socket, Type};
+
+    let ip = IpAddr::from([127, 0, 0, 2]);
+    let address = SocketAddr::from((ip, port));
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    full.bind(&address.into()).expect("the port");
+    full.listen(0).expect("listening");
+    let first = TcpStream::connect(address).expect("room for one");
+    (ip, (full, first))
+}
+
+/// The second address would answer too, but is of the same family as the silent one.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_families_take_turns() {
+    let both = (0..10).find_map(|_| {
+        let four = answering(OK);
+        let six = TcpListener::bind((Ipv6Addr::LOCALHOST, four.address().port())).ok()?;
+        Some((four, six))
+    });
+    let Some((four, six)) = both else {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    };
+    std::thread::spawn(move || {
+        let (mut stream, _) = six.accept().expect("a connection");
+        let mut head = [0; 4096];
+        let read = stream.read(&mut head).expect("a request");
+        assert!(read > 0);
+        stream.write_all(OK.as_bytes()).expect("still there");
+    });
+    let port = four.address().port();
+    let (silent, _full) = silent(port);
+    on_loop(async move {
+        let addresses = [silent, [127, 0, 0, 1].into(), Ipv6Addr::LOCALHOST.into()];
+        let client = AsyncHttpClient::builder().host("two.test", addresses);
+        let url = format!("http://two.test:{port}/");
+        let response = client.build().fetch(url).await.expect("an answer");
+        assert!(response.remote_addr().expect("an address").is_ipv6());
+    });
+    assert_eq!(four.accepted(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
-    use std::net::{IpAddr, SocketAddr, TcpStream};
-
-    use socket2::{Domain, Socket, Type};
-
-    use super::client_script::answering;
-
-    let (good, silent) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let good = IpAddr::from([127, 0, 0, 1]);
+    let server = answering(OK);
     let port = server.address().port();
-    let dead = SocketAddr::from((silent, port));
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    full.bind(&dead.into()).expect("the port");
-    full.listen(0).expect("listening");
-    let _first = TcpStream::connect(dead).expect("room for one");
+    let (silent, _full) = silent(port);
     on_loop(async move {
         let client = AsyncHttpClient::builder().host("two.test", [silent, good]);
         let url = format!("http://two.test:{port}/");

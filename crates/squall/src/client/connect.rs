@@ -204,6 +204,7 @@ async fn connect(
     }
     trace.marks.resolved();
     trace.enter(Phase::Connect);
+    alternate(&mut addresses);
     shared.unreachable.put_last(&mut addresses);
     let connected = connect_any(&addresses, route.source).await;
     let (tcp, reached) = connected.map_err(Cause::Io)?;
@@ -215,6 +216,21 @@ async fn connect(
         let _ = tcp.set_keepalive(keepalive);
     }
     Ok(tcp)
+}
+
+/// Lets the two families take turns, that of the first address first: one that leads nowhere
+/// then costs one wait, however many addresses it has (RFC 8305 section 4).
+fn alternate(addresses: &mut Vec<SocketAddr>) {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
+        return;
+    };
+    let (same, other): (Vec<_>, Vec<_>) = (addresses.drain(..)).partition(|a| a.is_ipv4() == first);
+    let mut other = other.into_iter();
+    for address in same {
+        addresses.push(address);
+        addresses.extend(other.next());
+    }
+    addresses.extend(other);
 }
 
 #[cfg(unix)]

@@ -40,13 +40,14 @@ impl HttpRequest {
         self
     }
 
-    /// How long resolving the name may take: default what `connect_timeout` allows.
+    /// How long resolving the name may take: default, and zero, what `connect_timeout`
+    /// allows.
     pub fn dns_timeout(mut self, limit: Duration) -> Self {
         self.rare().dns_timeout = Some(limit);
         self
     }
 
-    /// How long the TLS handshake may take: default what `connect_timeout` allows.
+    /// How long the TLS handshake may take: default, and zero, what `connect_timeout` allows.
     pub fn tls_timeout(mut self, limit: Duration) -> Self {
         self.rare().tls_timeout = Some(limit);
         self
