@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::Reason;
 use crate::bounded::{installed, output};
-use crate::closed_loop::{ClosedLoop, Until};
+use crate::driver::{Driver, Until};
 use crate::instructions::CONNECTIONS;
 use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
@@ -39,7 +39,7 @@ pub(crate) fn per_request(server: &Server, shape: Shape) -> Result<Allocations, 
         // Otherwise small objects come from Python's own arenas.
         .env("PYTHONMALLOC", "malloc".into())
         .start()?;
-    let mut load = ClosedLoop::open(process.addr(), CONNECTIONS, shape)?;
+    let mut load = Driver::open(process.addr(), CONNECTIONS, shape)?;
     // Buffers have reached their size after a while.
     load.run(Until::Answers(REQUESTS / 10, Duration::from_secs(60)))?;
     let before = parse(&fs::read(&file).map_err(unreadable)?)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::allocations::{self, Allocations};
-use crate::cpu::{self, Sample};
+use crate::cpu::{self, Load, Sample};
 use crate::instructions;
 use crate::options::Options;
 use crate::servers::Server;
@@ -48,6 +48,7 @@ impl Cost {
             "requests_per_second": spread(|s| s.requests_per_second),
             "p50_ms": spread(|s| s.p50_ms),
             "p99_ms": spread(|s| s.p99_ms),
+            "sliced_p99_ms": spread(|s| s.sliced_p99_ms),
         })
     }
 }
@@ -83,21 +84,17 @@ pub(crate) fn count_calls(servers: &[Server], costs: &mut [Cost]) {
 pub(crate) fn sample(
     servers: &[Server],
     costs: &mut [Cost],
-    shape: Shape,
-    connections: usize,
+    load: Load,
     options: &Options,
 ) -> (usize, Duration) {
     let rounds = options.rounds(3, 7);
     let time = Duration::from_millis(if options.quick { 1_000 } else { 3_000 });
     for round in 0..rounds {
-        eprintln!(
-            "CPU time, {shape:?}, {connections} connections, round {} of {rounds}",
-            round + 1
-        );
+        eprintln!("CPU time, {load:?}, round {} of {rounds}", round + 1);
         for turn in 0..servers.len() {
             // Every round begins with another server.
             let at = (turn + round) % servers.len();
-            let found = cpu::sample(&servers[at], shape, connections, time);
+            let found = cpu::sample(&servers[at], load, time);
             costs[at]
                 .samples
                 .push(or_say(&servers[at], "CPU time", found));

@@ -10,7 +10,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Reason;
 use crate::bounded::installed;
-use crate::closed_loop::{ClosedLoop, Until};
+use crate::driver::{Driver, Until};
 use crate::open_loop::percentile_ms;
 use crate::process_tree;
 use crate::server_process::ServerProcess;
@@ -18,37 +18,60 @@ use crate::servers::Server;
 use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 64;
+
+/// What a sample is taken under.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) shape: Shape,
+    pub(crate) connections: usize,
+    /// Requests per second; `None`: each connection always has one, or one batch, out.
+    pub(crate) rate: Option<u32>,
+}
+
+impl Load {
+    /// As much as there can be of that shape.
+    pub(crate) fn full(shape: Shape) -> Self {
+        Self {
+            shape,
+            connections: CONNECTIONS,
+            rate: None,
+        }
+    }
+}
+
 const WARM_UP: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) cpu_us_per_request: f64,
     pub(crate) requests_per_second: f64,
-    /// From sending to the whole answer; of a batch, to the last one.
+    /// From sending, or from when it was due, to the whole answer; of a batch, to the last one.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// The same of 50 ms, the middle one of those.
+    pub(crate) sliced_p99_ms: f64,
 }
 
-/// What so many connections cost, each of which always has one request, or batch, out.
-pub(crate) fn sample(
-    server: &Server,
-    shape: Shape,
-    connections: usize,
-    time: Duration,
-) -> Result<Sample, Reason> {
+/// What a request costs under that load.
+pub(crate) fn sample(server: &Server, load: Load, time: Duration) -> Result<Sample, Reason> {
     let process = start_on_first(server)?;
     let (tree, addr) = (process.tree(), process.addr());
     on_second(move || {
-        let mut load = ClosedLoop::open(addr, connections, shape)?;
-        load.run(Until::Elapsed(WARM_UP))?;
+        let until = |time| match load.rate {
+            Some(rate) => Until::Paced(rate, time),
+            None => Until::Elapsed(time),
+        };
+        let mut driver = Driver::open(addr, load.connections, load.shape)?;
+        driver.run(until(WARM_UP))?;
         let (begin, before) = (Instant::now(), process_tree::cpu_ns(&tree));
-        let requests = load.run(Until::Elapsed(time))? as f64;
+        let requests = driver.run(until(time))? as f64;
         let used = process_tree::cpu_ns(&tree).saturating_sub(before) as f64;
         Ok(Sample {
             cpu_us_per_request: used / 1000.0 / requests,
             requests_per_second: requests / begin.elapsed().as_secs_f64(),
-            p50_ms: percentile_ms(load.latency(), 50.0),
-            p99_ms: percentile_ms(load.latency(), 99.0),
+            p50_ms: percentile_ms(driver.latency(), 50.0),
+            p99_ms: percentile_ms(driver.latency(), 99.0),
+            sliced_p99_ms: driver.p99_of_slices() as f64 / 1000.0,
         })
     })
 }

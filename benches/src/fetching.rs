@@ -188,8 +188,8 @@ impl Run {
             Ok((many as f64 - few as f64) / per_request)
         };
         let calls = || {
-            let [few, many] = [syscalls::of_run(&few)?, syscalls::of_run(&many)?];
-            Ok(syscalls::difference(&few, &many, per_request))
+            let runs = || Ok([syscalls::of_run(&few)?, syscalls::of_run(&many)?]);
+            syscalls::middle_of_three(runs, per_request)
         };
         let allocations = || {
             let [few, many] = [allocations::of_run(&few)?, allocations::of_run(&many)?];

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::Reason;
 use crate::bounded::output;
-use crate::closed_loop::{ClosedLoop, Until};
+use crate::driver::{Driver, Until};
 use crate::server_process::ServerProcess;
 use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
@@ -103,7 +103,7 @@ pub(crate) fn load(
     connections: usize,
     requests: u64,
 ) -> Result<u64, Reason> {
-    let mut load = ClosedLoop::open(process.addr(), connections, shape)?;
+    let mut load = Driver::open(process.addr(), connections, shape)?;
     std::thread::sleep(CALM);
     load.run(Until::Answers(requests, Duration::from_secs(120)))
 }

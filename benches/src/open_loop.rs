@@ -234,7 +234,7 @@ fn sleep_until(at: Instant) {
 }
 
 /// The kernel may wake a sleeper 50 µs late by default.
-fn precise_timers() {
+pub(crate) fn precise_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 

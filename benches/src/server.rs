@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::cost::{self, Cost, best_peer, cpu_us};
-use crate::cpu;
+use crate::cpu::{self, Load};
 use crate::instructions;
 use crate::options::Options;
 use crate::servers::{self, Kind, Server};
@@ -65,13 +65,7 @@ fn monitor(options: &Options) -> Result<Value, Reason> {
     let servers = [on, off];
     let mut costs = cost::of(&servers);
     cost::count(&servers, &mut costs, Shape::Plain);
-    cost::sample(
-        &servers,
-        &mut costs,
-        Shape::Plain,
-        cpu::CONNECTIONS,
-        options,
-    );
+    cost::sample(&servers, &mut costs, Load::full(Shape::Plain), options);
     let off = &costs[1];
     let mut table = Table::new(&["squall", "user instr", "x off", "CPU µs (min-max)", "x off"]);
     for (server, cost) in servers.iter().zip(&costs) {
@@ -94,7 +88,7 @@ fn plain(servers: &[Server], options: &Options) -> Value {
     let mut costs = cost::of(servers);
     cost::count(servers, &mut costs, Shape::Plain);
     cost::count_calls(servers, &mut costs);
-    let (rounds, time) = cost::sample(servers, &mut costs, Shape::Plain, cpu::CONNECTIONS, options);
+    let (rounds, time) = cost::sample(servers, &mut costs, Load::full(Shape::Plain), options);
     println!(
         "\n## server: GET /plaintext, 1 lane; counts over {} connections, system calls and CPU over {} ({} s), {rounds} rounds\n\n{}",
         instructions::CONNECTIONS,
@@ -109,7 +103,7 @@ fn plain(servers: &[Server], options: &Options) -> Value {
 fn shaped(servers: &[Server], title: &str, shape: Shape, options: &Options) -> Value {
     let mut costs = cost::of(servers);
     cost::count(servers, &mut costs, shape);
-    cost::sample(servers, &mut costs, shape, cpu::CONNECTIONS, options);
+    cost::sample(servers, &mut costs, Load::full(shape), options);
     println!("\n### server: {title}\n\n{}", short_table(servers, &costs));
     cost::by_name(servers, &costs)
 }
