@@ -18,6 +18,7 @@ use crate::servers::Server;
 use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 64;
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What a sample is taken under.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +39,6 @@ impl Load {
         }
     }
 }
-
-const WARM_UP: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {

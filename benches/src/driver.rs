@@ -169,7 +169,7 @@ impl Driver {
                 epoll::EventFlags::IN,
             )?;
             if sent < wanted {
-                connection.send(&self.request, self.depth, start)?;
+                connection.send(&self.request, self.depth, Instant::now())?;
                 sent += self.depth;
             }
         }
@@ -204,7 +204,7 @@ impl Driver {
                     format!("{answered} of {sent} were answered"),
                 ));
             }
-            if now > slice_end {
+            if now > slice_end && !self.slice.is_empty() {
                 slice_end = now + SLICE;
                 self.slices.push(self.slice.value_at_percentile(99.0));
                 self.slice.reset();
