@@ -28,8 +28,8 @@ use crate::{Reason, far_side, instructions, relayed};
 pub(crate) const PROXIES: [&str; 6] = ["squall", "hyper", "axum", "pingora", "nginx", "haproxy"];
 /// Connections to the proxy.
 const LOADS: [usize; 3] = [8, 64, 256];
-/// Requests per second over all of them that each proxy keeps up with: who takes more is then
-/// not measured under a heavier load.
+/// Requests per second over all of them: who takes more is then not measured under a heavier
+/// load.
 const RATE: u32 = 10_000;
 
 /// A proxy that is built, and checked.
