@@ -15,7 +15,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
 use crate::Reason;
-use crate::open_loop::{histogram, precise_timers, record};
+use crate::open_loop::{due, due_within, histogram, precise_timers, record};
 use crate::shape::Shape;
 use crate::wire;
 
@@ -79,14 +79,13 @@ impl Schedule {
             start,
             rate,
             next: 0,
-            total: u64::from(rate) * time.as_millis() as u64 / 1000,
+            total: due_within(time, rate),
         })
     }
 
     /// `None`: none will be any more.
     fn due(&self) -> Option<Instant> {
-        let nanos = self.next * 1_000_000_000 / u64::from(self.rate);
-        (self.next < self.total).then(|| self.start + Duration::from_nanos(nanos))
+        (self.next < self.total).then(|| self.start + due(self.next, self.rate))
     }
 }
 

@@ -69,7 +69,6 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         "loads": loads(&before_nginx, None, options),
         "paced": loads(&before_nginx, Some(RATE), options),
     });
-
     drop(upstream);
     figures["bodies"] = relayed::run(&proxies, options)?;
     Ok(figures)

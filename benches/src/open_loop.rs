@@ -71,18 +71,10 @@ impl std::ops::AddAssign for Answers {
 }
 
 impl Plan {
-    fn total(&self) -> u64 {
-        u64::from(self.rate) * self.window.as_millis() as u64 / 1000
-    }
-
-    fn due(&self, request: u64) -> Duration {
-        Duration::from_nanos(request * 1_000_000_000 / u64::from(self.rate))
-    }
-
     fn on_connection(&self, connection: u32) -> impl Iterator<Item = Duration> + '_ {
-        (u64::from(connection)..self.total())
+        (u64::from(connection)..due_within(self.window, self.rate))
             .step_by(self.connections as usize)
-            .map(|request| self.due(request))
+            .map(|request| due(request, self.rate))
     }
 
     /// Runs it against a server that is ready.
@@ -214,6 +206,16 @@ impl Plan {
         }
         answers
     }
+}
+
+/// How many requests become due within that time, at so many per second.
+pub(crate) fn due_within(time: Duration, rate: u32) -> u64 {
+    u64::from(rate) * time.as_millis() as u64 / 1000
+}
+
+/// How long after the start a request is due.
+pub(crate) fn due(request: u64, rate: u32) -> Duration {
+    Duration::from_nanos(request * 1_000_000_000 / u64::from(rate))
 }
 
 fn not_warm(error: std::io::Error) -> Reason {
