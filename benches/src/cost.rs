@@ -19,6 +19,8 @@ use crate::syscalls::{self, Calls};
 pub(crate) struct Cost {
     pub(crate) instructions: Option<f64>,
     pub(crate) calls: Option<Calls>,
+    /// All of them, without a tracer and under the load of the samples.
+    pub(crate) calls_at_full_speed: Option<f64>,
     pub(crate) allocations: Option<Allocations>,
     /// One per round, in the order of the rounds.
     samples: Vec<Option<Sample>>,
@@ -42,6 +44,7 @@ impl Cost {
         json!({
             "instructions": self.instructions,
             "syscalls": self.calls.map(Calls::to_json),
+            "syscalls_at_full_speed": self.calls_at_full_speed,
             "allocations": self.allocations.map(|a| json!({ "count": a.count, "bytes": a.bytes })),
             "cpu_us": spread(cpu_us),
             "cpu_us_by_round": self.by_round(cpu_us),
@@ -80,17 +83,25 @@ pub(crate) fn count_calls(servers: &[Server], costs: &mut [Cost]) {
     }
 }
 
+/// Fills in how many system calls there are without a tracer.
+pub(crate) fn count_calls_at_full_speed(servers: &[Server], costs: &mut [Cost], load: Load<'_>) {
+    for (server, cost) in servers.iter().zip(costs) {
+        let found = syscalls::at_full_speed(server, load);
+        cost.calls_at_full_speed = or_say(server, "system calls at full speed", found);
+    }
+}
+
 /// Fills in what is timed; says how many rounds of how long that was.
 pub(crate) fn sample(
     servers: &[Server],
     costs: &mut [Cost],
-    load: Load,
+    load: Load<'_>,
     options: &Options,
 ) -> (usize, Duration) {
     let rounds = options.rounds(3, 7);
     let time = Duration::from_millis(if options.quick { 1_000 } else { 3_000 });
     for round in 0..rounds {
-        eprintln!("CPU time, {load:?}, round {} of {rounds}", round + 1);
+        eprintln!("CPU time, {load}, round {} of {rounds}", round + 1);
         for turn in 0..servers.len() {
             // Every round begins with another server.
             let at = (turn + round) % servers.len();

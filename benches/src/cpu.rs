@@ -4,6 +4,8 @@
 //! no say in it. The figure is the server's own on-CPU time from schedstat, so
 //! it holds even where the driver is what limits the requests per second.
 
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -22,21 +24,32 @@ const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What a sample is taken under.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
     pub(crate) shape: Shape,
     pub(crate) connections: usize,
-    /// Requests per second; `None`: each connection always has one, or one batch, out.
-    pub(crate) rate: Option<u32>,
+    /// Where a proxy's requests arrive, if the driver is to answer them.
+    pub(crate) upstream: Option<&'a TcpListener>,
 }
 
-impl Load {
+impl fmt::Display for Load<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} over {} connections", self.shape, self.connections)
+    }
+}
+
+impl Load<'_> {
     /// As much as there can be of that shape.
     pub(crate) fn full(shape: Shape) -> Self {
         Self {
             shape,
             connections: CONNECTIONS,
-            rate: None,
+            upstream: None,
         }
+    }
+
+    /// A driver that can put it on that server. Call this where [`on_second`] does.
+    pub(crate) fn open(self, addr: SocketAddr) -> Result<Driver, Reason> {
+        Driver::open_before(self.upstream, addr, self.connections, self.shape)
     }
 }
 
@@ -44,7 +57,7 @@ impl Load {
 pub(crate) struct Sample {
     pub(crate) cpu_us_per_request: f64,
     pub(crate) requests_per_second: f64,
-    /// From sending, or from when it was due, to the whole answer; of a batch, to the last one.
+    /// From sending to the whole answer; of a batch, to the last one.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     /// The same of 50 ms, the middle one of those.
@@ -52,18 +65,14 @@ pub(crate) struct Sample {
 }
 
 /// What a request costs under that load.
-pub(crate) fn sample(server: &Server, load: Load, time: Duration) -> Result<Sample, Reason> {
-    let process = start_on_first(server)?;
+pub(crate) fn sample(server: &Server, load: Load<'_>, time: Duration) -> Result<Sample, Reason> {
+    let process = start_on_first(server, &[])?;
     let (tree, addr) = (process.tree(), process.addr());
     on_second(move || {
-        let until = |time| match load.rate {
-            Some(rate) => Until::Paced(rate, time),
-            None => Until::Elapsed(time),
-        };
-        let mut driver = Driver::open(addr, load.connections, load.shape)?;
-        driver.run(until(WARM_UP))?;
+        let mut driver = load.open(addr)?;
+        driver.run(Until::Elapsed(WARM_UP))?;
         let (begin, before) = (Instant::now(), process_tree::cpu_ns(&tree));
-        let requests = driver.run(until(time))? as f64;
+        let requests = driver.run(Until::Elapsed(time))? as f64;
         let used = process_tree::cpu_ns(&tree).saturating_sub(before) as f64;
         Ok(Sample {
             cpu_us_per_request: used / 1000.0 / requests,
@@ -75,24 +84,24 @@ pub(crate) fn sample(server: &Server, load: Load, time: Duration) -> Result<Samp
     })
 }
 
-/// Starts it with one lane, on the first CPU where there are two.
-pub(crate) fn start_on_first(server: &Server) -> Result<ServerProcess, Reason> {
-    let launch = server.launch(1);
-    let launch = match can_pin() {
-        true => launch.under(&["taskset", "-c", "0"]),
-        false => launch,
-    };
-    launch.start()
+/// Starts it with one lane under that tool, on the first CPU where there are two.
+pub(crate) fn start_on_first(server: &Server, tool: &[&str]) -> Result<ServerProcess, Reason> {
+    let mut wrapper = Vec::new();
+    if can_pin() {
+        wrapper.extend(["taskset", "-c", "0"]);
+    }
+    wrapper.extend(tool);
+    server.launch(1).under(&wrapper).start()
 }
 
 /// Runs the driver on the second CPU.
 ///
 /// In a thread of its own, so that servers started later do not inherit the pin. Threads
 /// that the driver starts do.
-pub(crate) fn on_second<T: Send + 'static>(
-    drive: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+pub(crate) fn on_second<T: Send>(
+    drive: impl FnOnce() -> Result<T, Reason> + Send,
 ) -> Result<T, Reason> {
-    let driver = std::thread::spawn(move || {
+    let pinned = || {
         if can_pin() {
             let mut second = CpuSet::new();
             second.set(1);
@@ -100,10 +109,9 @@ pub(crate) fn on_second<T: Send + 'static>(
             let _ = sched_setaffinity(None, &second);
         }
         drive()
-    });
-    driver
-        .join()
-        .map_err(|_| Reason::from("the driver failed"))?
+    };
+    let driven = std::thread::scope(|scope| scope.spawn(pinned).join());
+    driven.map_err(|_| Reason::from("the driver failed"))?
 }
 
 fn can_pin() -> bool {

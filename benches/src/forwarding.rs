@@ -1,8 +1,8 @@
 //! Subject `forward`: what it costs to pass a request on.
 //!
-//! Each proxy runs in a process of its own (`proxies/`) with one lane, before one nginx;
-//! for large bodies before a thread of the harness. What is counted is the proxy's share
-//! only.
+//! Each proxy runs in a process of its own (`proxies/`) with one lane, before one nginx or
+//! before the driver itself; for large bodies before a thread of the harness. What is
+//! counted is the proxy's share only.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -28,9 +28,6 @@ use crate::{Reason, far_side, instructions, relayed};
 pub(crate) const PROXIES: [&str; 6] = ["squall", "hyper", "axum", "pingora", "nginx", "haproxy"];
 /// Connections to the proxy.
 const LOADS: [usize; 3] = [8, 64, 256];
-/// Requests per second over all of them: who takes more is then not measured under a heavier
-/// load.
-const RATE: u32 = 10_000;
 
 /// A proxy that is built, and checked.
 pub(crate) struct Proxy {
@@ -60,16 +57,20 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
                 .ok()
         })
         .collect();
-    let upstream = WebServer::start()?;
-    let before_nginx: Vec<Server> = (proxies.iter())
-        .map(|proxy| proxy.before(upstream.addr))
-        .collect();
+    let before = |upstream| -> Vec<Server> {
+        (proxies.iter())
+            .map(|proxy| proxy.before(upstream))
+            .collect()
+    };
+    let nginx = WebServer::start()?;
+    let before_nginx = before(nginx.addr);
     let mut figures = json!({
         "counts": counts(&before_nginx),
-        "loads": loads(&before_nginx, None, options),
-        "paced": loads(&before_nginx, Some(RATE), options),
+        "before_nginx": loads(&before_nginx, None, options),
     });
-    drop(upstream);
+    drop(nginx);
+    let (listener, addr) = listen()?;
+    figures["before_driver"] = loads(&before(addr), Some(&listener), options);
     figures["bodies"] = relayed::run(&proxies, options)?;
     Ok(figures)
 }
@@ -89,11 +90,20 @@ fn prepare(name: &'static str) -> Result<Proxy, Reason> {
     Ok(proxy)
 }
 
+/// Where an upstream that is not there yet will be.
+fn listen() -> Result<(TcpListener, SocketAddr), Reason> {
+    let bound = || {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let addr = listener.local_addr()?;
+        std::io::Result::Ok((listener, addr))
+    };
+    bound().map_err(|error| format!("an upstream's port: {error}"))
+}
+
 /// Each passes an answer on, and tells the upstream who asked whom for it.
 fn check(proxy: &Proxy) -> Result<(), Reason> {
-    let failed = |error: std::io::Error| format!("its upstream: {error}");
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let server = proxy.before(listener.local_addr().map_err(failed)?);
+    let (listener, addr) = listen()?;
+    let server = proxy.before(addr);
     let upstream = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;
         let (head, _) = far_side::read_head(&mut stream)?;
@@ -110,7 +120,7 @@ fn check(proxy: &Proxy) -> Result<(), Reason> {
     let head = upstream
         .join()
         .map_err(|_| Reason::from("its upstream failed"))?
-        .map_err(failed)?
+        .map_err(|error| format!("its upstream: {error}"))?
         .to_ascii_lowercase();
     let host = format!("x-forwarded-host: {}", process.addr());
     for told in [
@@ -169,14 +179,15 @@ fn counts(proxies: &[Server]) -> Value {
     cost::by_name(proxies, &costs)
 }
 
-/// CPU time and latency under few and many connections, each of which always has one request
-/// out, or at a rate.
-fn loads(proxies: &[Server], rate: Option<u32>, options: &Options) -> Value {
+/// CPU time, system calls and latency under few and many connections, each of which always
+/// has one request out; the driver is the upstream, too, if it is given where they arrive.
+fn loads(proxies: &[Server], upstream: Option<&TcpListener>, options: &Options) -> Value {
     let mut table = Table::new(&[
         "connections",
         "proxy",
         "CPU µs (min-max)",
         "x best peer",
+        "syscalls",
         "p50 ms",
         "p99 ms (min-max)",
         "x best peer",
@@ -192,9 +203,10 @@ fn loads(proxies: &[Server], rate: Option<u32>, options: &Options) -> Value {
         let mut costs = cost::of(proxies);
         let load = Load {
             connections,
-            rate,
+            upstream,
             ..Load::full(Shape::Plain)
         };
+        cost::count_calls_at_full_speed(proxies, &mut costs, load);
         (rounds, _) = cost::sample(proxies, &mut costs, load, options);
         for (proxy, cost) in proxies.iter().zip(&costs) {
             let ratio = |figure: fn(&Sample) -> f64| {
@@ -208,6 +220,7 @@ fn loads(proxies: &[Server], rate: Option<u32>, options: &Options) -> Value {
                 proxy.name.into(),
                 shown(cost.spread(cpu_us)),
                 cell(ratio(cpu_us)),
+                cell(cost.calls_at_full_speed),
                 median(|sample| sample.p50_ms),
                 shown(cost.spread(p99)),
                 cell(ratio(p99)),
@@ -218,9 +231,10 @@ fn loads(proxies: &[Server], rate: Option<u32>, options: &Options) -> Value {
         }
         report.insert(connections.to_string(), cost::by_name(proxies, &costs));
     }
-    let pace = rate.map_or("as fast as it goes".to_owned(), |rate| {
-        format!("{rate} requests per second")
-    });
-    println!("\n## forward: the same under load, {pace}, {rounds} rounds\n\n{table}");
+    let whose = match upstream {
+        Some(_) => "the driver's own answers",
+        None => "nginx, which shares the driver's CPU",
+    };
+    println!("\n## forward: under load, before {whose}, {rounds} rounds\n\n{table}");
     report.into()
 }

@@ -34,6 +34,7 @@ mod spread;
 mod syscalls;
 mod table;
 mod upload;
+mod upstream;
 mod web_server;
 mod wire;
 

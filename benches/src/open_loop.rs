@@ -71,10 +71,18 @@ impl std::ops::AddAssign for Answers {
 }
 
 impl Plan {
+    fn total(&self) -> u64 {
+        u64::from(self.rate) * self.window.as_millis() as u64 / 1000
+    }
+
+    fn due(&self, request: u64) -> Duration {
+        Duration::from_nanos(request * 1_000_000_000 / u64::from(self.rate))
+    }
+
     fn on_connection(&self, connection: u32) -> impl Iterator<Item = Duration> + '_ {
-        (u64::from(connection)..due_within(self.window, self.rate))
+        (u64::from(connection)..self.total())
             .step_by(self.connections as usize)
-            .map(|request| due(request, self.rate))
+            .map(|request| self.due(request))
     }
 
     /// Runs it against a server that is ready.
@@ -208,16 +216,6 @@ impl Plan {
     }
 }
 
-/// How many requests become due within that time, at so many per second.
-pub(crate) fn due_within(time: Duration, rate: u32) -> u64 {
-    u64::from(rate) * time.as_millis() as u64 / 1000
-}
-
-/// How long after the start a request is due.
-pub(crate) fn due(request: u64, rate: u32) -> Duration {
-    Duration::from_nanos(request * 1_000_000_000 / u64::from(rate))
-}
-
 fn not_warm(error: std::io::Error) -> Reason {
     format!("a connection did not answer before the start: {error}")
 }
@@ -236,7 +234,7 @@ fn sleep_until(at: Instant) {
 }
 
 /// The kernel may wake a sleeper 50 µs late by default.
-pub(crate) fn precise_timers() {
+fn precise_timers() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 

@@ -115,7 +115,7 @@ struct Moved {
 }
 
 fn transfer(proxy: &Server, way: Way, bytes: u64) -> Result<Moved, Reason> {
-    let process = start_on_first(proxy)?;
+    let process = start_on_first(proxy, &[])?;
     let (tree, addr) = (process.tree(), process.addr());
     on_second(move || {
         exchange(addr, Way::Down, WARM_UP, Duration::ZERO)?;

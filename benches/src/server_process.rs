@@ -152,10 +152,11 @@ impl ServerProcess {
         self.addr
     }
 
-    /// The server's processes, without a tracer that started them.
+    /// The server's processes, without the tool that started them.
     pub(crate) fn tree(&self) -> Vec<u32> {
         let mut tree = process_tree::of(self.child.id());
-        tree.retain(|&pid| process_tree::name(pid).is_none_or(|name| name != "strace"));
+        let is_tool = |name: String| ["strace", "perf"].contains(&name.as_str());
+        tree.retain(|&pid| !process_tree::name(pid).is_some_and(is_tool));
         tree
     }
 

@@ -1,4 +1,5 @@
-//! System calls per request, by strace, from the difference of two runs.
+//! System calls per request, from the difference of two runs: by strace, which says what they
+//! are, and at full speed by the kernel's own counter, which does not.
 //!
 //! A traced program is ten times slower, and what it does by the clock is not the same in each
 //! run: so it is the middle one of three such differences, and a server is asked over as many
@@ -14,11 +15,14 @@ use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::bounded::output;
-use crate::cpu;
+use crate::cpu::{self, Load};
+use crate::driver::Until;
 use crate::instructions::{load, requests};
 use crate::servers::{self, Server};
 use crate::shape::Shape;
 
+/// The kernel's event for a call of any kind.
+const EVENT: &str = "raw_syscalls:sys_enter";
 const GRACE: Duration = Duration::from_secs(15);
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 
@@ -73,6 +77,37 @@ fn counts(server: &Server, requests: u64) -> Result<Counts, Reason> {
     load(&process, Shape::Plain, cpu::CONNECTIONS, requests)?;
     process.stop(GRACE);
     read(&out)
+}
+
+/// How many there are in all per request under that load, at full speed.
+pub(crate) fn at_full_speed(server: &Server, load: Load<'_>) -> Result<f64, Reason> {
+    if !crate::bounded::installed("perf") {
+        return Err("perf is not installed".into());
+    }
+    let count = |requests| counted_by_perf(server, load, requests);
+    let [few, many] = [5_000, 25_000];
+    Ok((count(many)? - count(few)?) / (many - few) as f64)
+}
+
+fn counted_by_perf(server: &Server, load: Load<'_>, requests: u64) -> Result<f64, Reason> {
+    let out = servers::scratch()?.join("perf.txt");
+    let path = out.to_string_lossy();
+    let tool = ["perf", "stat", "-x", ",", "-e", EVENT, "-o", &path, "--"];
+    let process = cpu::start_on_first(server, &tool)?;
+    let addr = process.addr();
+    cpu::on_second(|| {
+        load.open(addr)?
+            .run(Until::Answers(requests, Duration::from_secs(60)))
+    })?;
+    process.stop(GRACE);
+    let counted = fs::read_to_string(&out).map_err(|e| format!("perf's counts: {e}"))?;
+    perfs_count(&counted).ok_or_else(|| format!("perf counted nothing: {}", counted.trim()))
+}
+
+/// `perf stat -x ,`: `count,unit,event,…`.
+fn perfs_count(counted: &str) -> Option<f64> {
+    let line = counted.lines().find(|line| line.contains(EVENT))?;
+    line.split(',').next()?.parse().ok()
 }
 
 /// All system calls of a program that ends by itself.
@@ -161,6 +196,14 @@ mod tests {
                 ("writev", 12000)
             ]
         );
+    }
+
+    #[test]
+    fn perfs_line() {
+        let line = "# started on Thu\n\n158788,,raw_syscalls:sys_enter,1500123,100.00,,\n";
+        assert_eq!(perfs_count(line), Some(158_788.0));
+        let none = "<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n";
+        assert_eq!(perfs_count(none), None);
     }
 
     #[test]
