@@ -1,5 +1,5 @@
 //! `clients CLIENT URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]`: GETs by one HTTP client.
-//! `clients CLIENT URL --down BYTES | --up BYTES | --file PATH`: one large body.
+//! `clients CLIENT URL --down BYTES | --up BYTES | --up-small BYTES | --file PATH`: one large body.
 //!
 //! Every measurement of the subjects `client` and `upload` is a process of its own,
 //! with one thread for the client. Each answer's body is read to its end and its length
@@ -18,7 +18,7 @@ use transfer::Transfer;
 
 const USAGE: &str =
     "usage: clients raw|squall|reqwest|hyper|awc URL [--count N] [--concurrency N] [--hosts N] [--ca FILE]
-       clients squall|reqwest|hyper URL --down BYTES | --up BYTES | --file PATH";
+       clients squall|reqwest|hyper URL --down BYTES | --up BYTES | --up-small BYTES | --file PATH";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -65,7 +65,8 @@ fn parse(args: &[String]) -> Option<(&str, Task)> {
     if let [what, value] = options {
         let transfer = match what.as_str() {
             "--down" => Some(Transfer::Down(value.parse().ok()?)),
-            "--up" => Some(Transfer::Up(value.parse().ok()?)),
+            "--up" => Some(Transfer::Up(value.parse().ok()?, 1 << 20)),
+            "--up-small" => Some(Transfer::Up(value.parse().ok()?, 64 << 10)),
             "--file" => Some(Transfer::File(value.clone())),
             _ => None,
         };

@@ -13,16 +13,13 @@ use squall_loop::IoLoop;
 
 use crate::load::{Figures, cpu_ns, status};
 
-/// How much of the body in memory is handed over at a time.
-const PIECE: usize = 1 << 20;
-
 /// Which body goes where.
 #[derive(Debug, Clone)]
 pub(crate) enum Transfer {
     /// A body of so many bytes is read and thrown away.
     Down(u64),
-    /// So many bytes are sent from memory.
-    Up(u64),
+    /// So many bytes are sent from memory, handed over in pieces of that size.
+    Up(u64, usize),
     /// The file is sent as the one part of a `multipart/form-data` form.
     File(String),
 }
@@ -59,15 +56,16 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(left: u64) -> Self {
+    fn new(left: u64, piece: usize) -> Self {
         Self {
-            piece: vec![b'x'; PIECE].into(),
+            piece: vec![b'x'; piece].into(),
             left,
         }
     }
 
     fn next(&mut self) -> Option<Bytes> {
-        let len = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
+        let piece = self.piece.len();
+        let len = usize::try_from(self.left).map_or(piece, |left| left.min(piece));
         self.left -= len as u64;
         (len > 0).then(|| self.piece.slice(..len))
     }
@@ -110,7 +108,7 @@ pub(crate) fn squall(url: String, transfer: Transfer) -> Figures {
         let request = HttpRequest::post(&url).request_timeout(std::time::Duration::ZERO);
         let request = match &transfer {
             Transfer::Down(_) => HttpRequest::get(&url),
-            Transfer::Up(bytes) => request.body(Body::stream(Pieces::new(*bytes))),
+            Transfer::Up(bytes, piece) => request.body(Body::stream(Pieces::new(*bytes, *piece))),
             Transfer::File(path) => {
                 let form = squall::client::Multipart::new().file("file", path).await;
                 request.multipart(form.map_err(text)?)
@@ -146,9 +144,9 @@ pub(crate) fn reqwest(url: String, transfer: Transfer) -> Figures {
         let client = reqwest::Client::new();
         let request = match &transfer {
             Transfer::Down(_) => client.get(&url),
-            Transfer::Up(bytes) => client
+            Transfer::Up(bytes, piece) => client
                 .post(&url)
-                .body(reqwest::Body::wrap(Pieces::new(*bytes))),
+                .body(reqwest::Body::wrap(Pieces::new(*bytes, *piece))),
             Transfer::File(path) => {
                 let form = reqwest::multipart::Form::new().file("file", path).await;
                 client.post(&url).multipart(form.map_err(text)?)
@@ -165,9 +163,9 @@ pub(crate) fn reqwest(url: String, transfer: Transfer) -> Figures {
 
 pub(crate) fn hyper(url: String, transfer: Transfer) -> Figures {
     on_tokio(&transfer, async {
-        let (method, bytes) = match &transfer {
-            Transfer::Down(_) => ("GET", 0),
-            Transfer::Up(bytes) => ("POST", *bytes),
+        let (method, pieces) = match &transfer {
+            Transfer::Down(_) => ("GET", Pieces::new(0, 0)),
+            Transfer::Up(bytes, piece) => ("POST", Pieces::new(*bytes, *piece)),
             Transfer::File(_) => return Err("it knows no forms".to_owned()),
         };
         let client: HyperClient<_, Pieces> =
@@ -175,7 +173,7 @@ pub(crate) fn hyper(url: String, transfer: Transfer) -> Figures {
         let request = hyper::Request::builder()
             .method(method)
             .uri(&url)
-            .body(Pieces::new(bytes))
+            .body(pieces)
             .map_err(text)?;
         let mut body = client.request(request).await.map_err(text)?.into_body();
         let mut moved = 0;

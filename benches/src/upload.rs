@@ -28,7 +28,7 @@ struct Transfer {
     clients: &'static [&'static str],
 }
 
-const TRANSFERS: [Transfer; 3] = [
+const TRANSFERS: [Transfer; 4] = [
     Transfer {
         what: "a file as multipart",
         option: "--file",
@@ -38,6 +38,11 @@ const TRANSFERS: [Transfer; 3] = [
     Transfer {
         what: "up from memory",
         option: "--up",
+        clients: &CLIENTS,
+    },
+    Transfer {
+        what: "the same in small pieces",
+        option: "--up-small",
         clients: &CLIENTS,
     },
     Transfer {

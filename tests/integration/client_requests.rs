@@ -1,11 +1,13 @@
 //! Bodies in all their kinds, and who a request says it is.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 
 use squall::client::{AsyncHttpClient, HttpRequest, Multipart};
-use squall::{Body, BodyError, Bytes};
+use squall::{Body, BodyError, BodyStream, Bytes};
 use squall_tests::TempDir;
 
 use super::client_script::{Peer, on_loop, script};
@@ -71,7 +73,7 @@ fn bodies_that_can_be_made_anew_are_sent_anew() {
         })
     });
     let bodies: Vec<_> = requests.iter().map(|(_, body)| body.as_str()).collect();
-    assert_eq!(bodies, ["2\r\na \r\n1\r\nb\r\n0\r\n\r\n"; 2]);
+    assert_eq!(bodies, ["3\r\na b\r\n0\r\n\r\n"; 2]);
     assert_eq!(made.load(Ordering::SeqCst), 2);
 
     let dir = TempDir::create();
@@ -131,6 +133,123 @@ fn a_producer_is_only_as_fast_as_the_connection() {
         let error = client.fetch(request).await.expect_err("it failed");
         assert!(error.to_string().contains("no more"), "{error}");
     });
+}
+
+/// Pieces that are all there at once, of so many bytes in all; then they fail, or end.
+struct Pieces {
+    piece: Bytes,
+    left: usize,
+    announced: bool,
+    fails: bool,
+}
+
+impl Pieces {
+    fn of(length: usize) -> Self {
+        let piece: Vec<u8> = (0..8_191_u32).map(|at| (at % 251) as u8).collect();
+        Self {
+            piece: piece.into(),
+            left: length,
+            announced: false,
+            fails: false,
+        }
+    }
+}
+
+impl BodyStream for Pieces {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let length = self.left.min(self.piece.len());
+        self.left -= length;
+        Poll::Ready(match length {
+            0 if self.fails => Some(Err(BodyError::other("no more"))),
+            0 => None,
+            length => Some(Ok(self.piece.slice(..length))),
+        })
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.announced.then_some(self.left as u64)
+    }
+}
+
+/// A chunk of the body; empty is its end.
+fn chunk(peer: &mut Peer) -> Vec<u8> {
+    let size = peer.read_until("\r\n");
+    let size = usize::from_str_radix(size.trim_end(), 16).expect("a size");
+    let chunk = peer.read(size);
+    assert_eq!(peer.read(2), b"\r\n");
+    chunk
+}
+
+#[test]
+fn pieces_that_are_there_at_once_are_sent_together() {
+    const LENGTH: usize = 16 << 20;
+    let expected = |length: usize| -> Vec<u8> {
+        let Pieces { piece, .. } = Pieces::of(length);
+        piece.iter().copied().cycle().take(length).collect()
+    };
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let (mut body, mut chunks) = (Vec::new(), 0);
+            if head.contains("Transfer-Encoding") {
+                loop {
+                    let chunk = chunk(&mut peer);
+                    if chunk.is_empty() {
+                        break;
+                    }
+                    chunks += 1;
+                    body.extend(chunk);
+                }
+            } else {
+                body = peer.read(LENGTH);
+            }
+            let _ = seen.send((body, chunks));
+            peer.write(OK);
+        }
+    });
+    let url = server.url("/");
+    on_loop(async move {
+        let client = AsyncHttpClient::new();
+        for announced in [false, true] {
+            let pieces = Pieces {
+                announced,
+                ..Pieces::of(LENGTH)
+            };
+            let request = HttpRequest::post(&url).body(Body::stream(pieces));
+            assert_eq!(client.fetch(request).await.expect("an answer").code(), 200);
+            let (body, chunks) = sees.recv().expect("a body");
+            assert!(body == expected(LENGTH), "{} bytes", body.len());
+            // At most 64 at a time, of 8 KiB.
+            assert!(chunks < 40, "{chunks} chunks");
+        }
+    });
+}
+
+#[test]
+fn what_came_before_a_body_failed_is_sent() {
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        peer.head();
+        let _ = seen.send((chunk(&mut peer), peer.is_closed()));
+    });
+    let url = server.url("/");
+    let error = on_loop(async move {
+        let pieces = Pieces {
+            fails: true,
+            ..Pieces::of(20_000)
+        };
+        let request = HttpRequest::post(&url).body(Body::stream(pieces));
+        AsyncHttpClient::new()
+            .fetch(request)
+            .await
+            .expect_err("it failed")
+    });
+    assert!(error.to_string().contains("no more"), "{error}");
+    let (body, closed) = sees.recv().expect("a body");
+    assert_eq!((body.len(), closed), (20_000, true));
 }
 
 /// Asks for a digest, and checks nothing but that there is one.

@@ -5,9 +5,11 @@
 //!     `-- final answer: never sent     `-- error --> Failed, reading goes on
 //! ```
 //! Chunks are written where they lie, together with the framing around them, in one
-//! system call. The body is asked for its next chunk only when the last one is on the
-//! wire: that is the back-pressure.
+//! system call; small ones that are there at once are gathered for it, and are one chunk on
+//! the wire. The body is asked for more only when that is on the wire: that is the
+//! back-pressure.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +20,7 @@ use squall_loop::Sleep;
 use squall_loop::net::Piped;
 
 use super::error::ExchangeError;
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::chunk::Chunk;
 use crate::stream::Stream;
 use crate::wire::chunked;
@@ -26,12 +28,21 @@ use crate::wire::chunked;
 /// A head's memory is kept up to this size.
 const LARGE_HEAD: usize = 4 << 10;
 
+/// From so many bytes on a system call costs little beside the copying in it. 512 MiB in
+/// chunks of 64 KiB took 0.30 CPU seconds one by one, 0.25 with 256 KiB together, 0.20 with
+/// 512 (medians of 13 interleaved rounds).
+const GATHERED: usize = 512 << 10;
+/// The most chunks of one system call.
+const SLICES: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
     at: usize,
     chunk: Bytes,
+    /// What follows the chunk, where the body had more at once.
+    gathered: Option<Box<Gathered>>,
     /// Stands in for the chunk: it is written by itself, behind its framing.
     piped: Option<Piped>,
     /// What ends the chunk.
@@ -44,6 +55,14 @@ pub(super) struct Upload {
     failed: Option<Box<ExchangeError>>,
     written: u64,
     starved: bool,
+}
+
+/// Chunks that go out with the one before them.
+#[derive(Debug, Default)]
+struct Gathered {
+    chunks: VecDeque<Bytes>,
+    /// What the body had after them: its end, an error, or a pipe.
+    next: Option<Option<Result<Chunk, BodyError>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +127,7 @@ impl Upload {
                 }
                 self.body = Body::empty();
                 self.chunk = Bytes::new();
+                self.gathered = None;
                 self.piped = None;
                 Poll::Ready(())
             }
@@ -149,8 +169,8 @@ impl Upload {
         }
     }
 
-    /// Takes the body's next chunk and puts its framing around it. Never inlined: a request
-    /// without a body would pay for its registers.
+    /// Takes what the body has at once and puts its framing around it. Never inlined: a
+    /// request without a body would pay for its registers.
     #[inline(never)]
     fn poll_chunk(
         &mut self,
@@ -161,32 +181,81 @@ impl Upload {
             ready!(Pin::new(&mut **hold).poll(cx));
             self.hold = None;
         }
-        let chunk = loop {
-            match ready!(self.body.poll_for(stream, cx)) {
-                Some(Ok(chunk)) if chunk.is_empty() => {}
-                Some(Ok(chunk)) => break chunk,
-                Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
-                None => return Poll::Ready(self.end()),
+        let next = self.gathered.as_mut().and_then(|it| it.next.take());
+        let next = match next {
+            Some(next) => next,
+            None => ready!(self.poll_next(stream, cx)),
+        };
+        let len = match next {
+            Some(Ok(Chunk::Bytes(bytes))) => {
+                self.chunk = bytes;
+                self.gather(stream, cx)
             }
+            Some(Ok(Chunk::Piped(piped))) => {
+                let len = piped.len();
+                self.piped = Some(piped);
+                len
+            }
+            Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
+            None => return Poll::Ready(self.end()),
         };
         match &mut self.length {
             Length::Fixed(left) => {
-                let rest = left.checked_sub(chunk.len() as u64);
+                let rest = left.checked_sub(len as u64);
                 *left = rest.ok_or(ExchangeError::BodyLength { missing: None })?;
                 if *left == 0 {
                     self.stage = Stage::Flush;
                 }
             }
             Length::Chunked => {
-                chunked::encode_chunk_header(chunk.len(), &mut self.framing);
+                chunked::encode_chunk_header(len, &mut self.framing);
                 self.tail = b"\r\n";
             }
         }
-        match chunk {
-            Chunk::Bytes(bytes) => self.chunk = bytes,
-            Chunk::Piped(piped) => self.piped = Some(piped),
-        }
         Poll::Ready(Ok(()))
+    }
+
+    /// The body's next chunk that is not empty.
+    fn poll_next(
+        &mut self,
+        stream: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        loop {
+            match ready!(self.body.poll_for(stream, cx)) {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                next => return Poll::Ready(next),
+            }
+        }
+    }
+
+    /// Takes more chunks as long as they are there at once and few; says how many bytes that
+    /// is together.
+    fn gather(&mut self, stream: &Stream, cx: &mut Context<'_>) -> usize {
+        let mut len = self.chunk.len();
+        let is_last = |len| matches!(self.length, Length::Fixed(left) if left <= len as u64);
+        if len >= GATHERED || is_last(len) {
+            return len;
+        }
+        let mut count = 1;
+        while len < GATHERED
+            && count < SLICES
+            && let Poll::Ready(next) = self.poll_next(stream, cx)
+        {
+            let gathered = self.gathered.get_or_insert_default();
+            match next {
+                Some(Ok(Chunk::Bytes(bytes))) => {
+                    len += bytes.len();
+                    count += 1;
+                    gathered.chunks.push_back(bytes);
+                }
+                next => {
+                    gathered.next = Some(next);
+                    break;
+                }
+            }
+        }
+        len
     }
 
     /// The body has ended; says so where the framing does not.
@@ -218,8 +287,19 @@ impl Upload {
         if self.chunk.is_empty() && self.tail.is_empty() {
             return stream.poll_write(cx, framing);
         }
-        let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
-        stream.poll_write_vectored(cx, &slices)
+        let Some(gathered) = &self.gathered else {
+            let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
+            return stream.poll_write_vectored(cx, &slices);
+        };
+        let chunks = gathered.chunks.iter().map(|chunk| &**chunk);
+        let pieces = [framing, &self.chunk].into_iter().chain(chunks);
+        let mut slices = [IoSlice::new(&[]); SLICES + 2];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces.chain([self.tail])) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        stream.poll_write_vectored(cx, &slices[..count])
     }
 
     fn has_output(&self) -> bool {
@@ -244,10 +324,18 @@ impl Upload {
             }
             return;
         }
-        let chunk = (written - framing).min(self.chunk.len());
-        self.chunk.advance(chunk);
-        let tail = written - framing - chunk;
-        self.tail = self.tail.get(tail..).unwrap_or_default();
+        let mut written = written - framing;
+        loop {
+            let chunk = written.min(self.chunk.len());
+            self.chunk.advance(chunk);
+            written -= chunk;
+            let next = self.gathered.as_mut().filter(|_| self.chunk.is_empty());
+            match next.and_then(|it| it.chunks.pop_front()) {
+                Some(next) => self.chunk = next,
+                None => break,
+            }
+        }
+        self.tail = self.tail.get(written..).unwrap_or_default();
     }
 
     /// The peer wants the body.

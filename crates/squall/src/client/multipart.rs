@@ -1,7 +1,8 @@
 //! `Multipart`: a form with files, written as it is sent.
 //!
-//! Nothing is collected: a file is read in pieces on the executor, a stream is asked for its next chunk when the last one is on the wire. When
-//! every length is known, so is the whole's, and the request has a `Content-Length`.
+//! Nothing is collected: a file is read in pieces on the executor, a stream is asked for more
+//! when what it gave is on the wire. When every length is known, so is the whole's, and the
+//! request has a `Content-Length`.
 
 use std::collections::VecDeque;
 use std::fmt;
