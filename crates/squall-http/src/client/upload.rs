@@ -233,12 +233,12 @@ impl Upload {
     /// is together.
     fn gather(&mut self, stream: &Stream, cx: &mut Context<'_>) -> usize {
         let mut len = self.chunk.len();
-        let is_last = |len| matches!(self.length, Length::Fixed(left) if left <= len as u64);
-        if len >= GATHERED || is_last(len) {
-            return len;
-        }
+        let left = match self.length {
+            Length::Fixed(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            Length::Chunked => usize::MAX,
+        };
         let mut count = 1;
-        while len < GATHERED
+        while len < GATHERED.min(left)
             && count < SLICES
             && let Poll::Ready(next) = self.poll_next(stream, cx)
         {
