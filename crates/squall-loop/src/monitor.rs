@@ -28,7 +28,7 @@ use crate::lane::Lane;
 use crate::post::Post;
 use crate::slot::Job;
 use crate::stuck::{Stuck, StuckList};
-use crate::suspect::{CALM, Caught, Eye, Look, Pace, STORM, Suspect, blocks_since, look};
+use crate::suspect::{CALM, Caught, Eye, Look, Pace, STORM, Suspect, TRACED, blocks_since, look};
 use crate::sys;
 use crate::threads::{Pressure, RESERVE};
 use crate::watch::Blocked;
@@ -119,6 +119,9 @@ struct Storm {
     until: Option<Instant>,
     /// How many threads relieve the next stuck lane.
     width: usize,
+    /// Whether a tracer was found at the start, or when the last one began.
+    traced: bool,
+    asked: bool,
 }
 
 impl Storm {
@@ -127,7 +130,20 @@ impl Storm {
     }
 
     fn pace(&self, now: Instant) -> Pace {
-        if self.rages(now) { STORM } else { CALM }
+        match self.rages(now) {
+            _ if self.traced => TRACED,
+            true => STORM,
+            false => CALM,
+        }
+    }
+
+    /// Once in a storm, which may be none: where a tracer holds threads up, all seem to block.
+    fn ask_for_tracer(&mut self, now: Instant, is_traced: impl FnOnce() -> bool) {
+        let rages = self.rages(now);
+        if rages && !self.asked {
+            self.traced = is_traced();
+        }
+        self.asked = rages;
     }
 
     /// A lane was handed over in whose queue so much waits.
@@ -160,7 +176,10 @@ impl Duty {
             suspects: Vec::new(),
             reliefs: HashMap::new(),
             eye: Eye::default(),
-            storm: Storm::default(),
+            storm: Storm {
+                traced: sys::is_traced(),
+                ..Storm::default()
+            },
             troubles: Troubles::default(),
             last: Instant::now(),
             seen: Vec::new(),
@@ -179,6 +198,7 @@ impl Duty {
     fn look_around(&mut self, shared: &Arc<Shared>) -> Next {
         let weak = Arc::downgrade(shared);
         let now = Instant::now();
+        self.storm.ask_for_tracer(now, sys::is_traced);
         let pace = self.storm.pace(now);
         if !self.storm.rages(now) {
             self.eye.doubt();
@@ -232,9 +252,9 @@ impl Duty {
         own: Option<(Arc<Lane>, Claim)>,
     ) -> Next {
         let stands = self.suspects.iter().flatten().any(|it| it.since < now);
-        let calm = !self.storm.rages(now) && again == CALM.tick && !stands;
-        let vouched = calm && shared.threads.is_at_ease();
         let tick = self.storm.pace(now).tick;
+        let calm = !self.storm.rages(now) && again == tick && !stands;
+        let vouched = calm && shared.threads.is_at_ease();
         let seen = std::mem::take(&mut self.seen);
         let rest = || Rest::new(seen, tick, vouched, &shared.lanes);
         if let Some((lane, claim)) = own {
@@ -426,4 +446,27 @@ impl Troubles {
 fn is_news(last: &mut Option<Instant>, now: Instant) -> bool {
     let before = last.replace(now);
     before.is_none_or(|before| now.duration_since(before) > SAME_TROUBLE)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracer_is_asked_for_once_a_storm() {
+        let mut storm = Storm::default();
+        let begin = Instant::now();
+        storm.ask_for_tracer(begin, || unreachable!("there is no storm"));
+        assert_eq!(storm.pace(begin), CALM);
+        storm.grows(begin, 0);
+        storm.ask_for_tracer(begin, || true);
+        storm.ask_for_tracer(begin, || unreachable!("it is known"));
+        assert_eq!(storm.pace(begin), TRACED);
+        let later = begin + STORM_LASTS;
+        storm.ask_for_tracer(later, || unreachable!("there is no storm"));
+        assert_eq!(storm.pace(later), TRACED);
+        storm.grows(later, 0);
+        storm.ask_for_tracer(later, || false);
+        assert_eq!(storm.pace(later), STORM);
+    }
 }

@@ -33,6 +33,14 @@ pub(crate) const STORM: Pace = Pace {
     waits: Duration::from_micros(500),
     cpu: Duration::from_millis(1),
 };
+/// Where a tracer holds threads up at every system call, each looks as if it waited there, and
+/// all takes some ten times as long.
+pub(crate) const TRACED: Pace = Pace {
+    tick: Duration::from_millis(20),
+    waits: Duration::from_millis(20),
+    cpu: Duration::from_millis(20),
+};
+
 /// What a look at a post has found.
 pub(crate) enum Look {
     Fine,

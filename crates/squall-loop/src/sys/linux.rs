@@ -93,6 +93,16 @@ impl Inspector {
     }
 }
 
+/// Whether a tracer or a debugger has hold of this process.
+pub(crate) fn is_traced() -> bool {
+    if cfg!(miri) {
+        return false; // It has no /proc.
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let tracer = (status.lines()).find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
 /// Whether a thread is running, where nothing else is told.
 fn state(thread: u64) -> Option<Activity> {
     let mut buffer = [0; 512];

@@ -11,7 +11,7 @@ pub(crate) use crate::models::thread_id;
 #[cfg(all(target_os = "linux", not(all(test, loom))))]
 pub(crate) use linux::thread_id;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Inspector, inspect, thread_cpu_time};
+pub(crate) use linux::{Inspector, inspect, is_traced, thread_cpu_time};
 
 #[cfg(all(target_os = "linux", not(all(test, loom))))]
 mod alarm;
@@ -33,7 +33,7 @@ pub(crate) use pipe::Pipe;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Alarm, Inspector, Pipe, inspect, thread_cpu_time, thread_id};
+pub(crate) use portable::{Alarm, Inspector, Pipe, inspect, is_traced, thread_cpu_time, thread_id};
 
 #[cfg(unix)]
 mod descriptors;
