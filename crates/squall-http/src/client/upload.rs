@@ -48,6 +48,8 @@ pub(super) struct Upload {
     /// What ends the chunk.
     tail: &'static [u8],
     body: Body,
+    /// Whether there is one, and so more to let go of than a head.
+    has_body: bool,
     length: Length,
     /// Waits for `100 Continue`, but not forever.
     hold: Option<Box<Sleep>>,
@@ -99,6 +101,7 @@ impl Upload {
             return;
         }
         self.body = body;
+        self.has_body = true;
         self.length = length.map_or(Length::Chunked, Length::Fixed);
         self.stage = Stage::Body;
         self.hold = hold.map(|limit| Box::new(squall_loop::sleep(limit)));
@@ -108,10 +111,18 @@ impl Upload {
     pub(super) fn clear(&mut self) {
         let mut framing = std::mem::take(&mut self.framing);
         framing.clear();
-        *self = Self::default();
-        if framing.capacity() <= LARGE_HEAD {
-            self.framing = framing;
+        if framing.capacity() > LARGE_HEAD {
+            framing = Vec::new();
         }
+        if self.has_body {
+            *self = Self::default();
+        }
+        self.framing = framing;
+        self.at = 0;
+        self.stage = Stage::default();
+        self.failed = None;
+        self.written = 0;
+        self.starved = false;
     }
 
     /// Goes on. Ready when there is nothing left to do, or no way to do it.
@@ -125,10 +136,12 @@ impl Upload {
                 if let Err(error) = result {
                     self.failed = Some(Box::new(error));
                 }
-                self.body = Body::empty();
-                self.chunk = Bytes::new();
-                self.gathered = None;
-                self.piped = None;
+                if self.has_body {
+                    self.body = Body::empty();
+                    self.chunk = Bytes::new();
+                    self.gathered = None;
+                    self.piped = None;
+                }
                 Poll::Ready(())
             }
         }
