@@ -27,8 +27,8 @@ struct Slot {
 }
 
 impl BodyWriter {
-    /// Sends a piece of the body, and waits until it is on the wire: a slow server slows
-    /// the producer down.
+    /// Sends a piece of the body, and waits until the connection has taken it: up to 512 KiB at
+    /// a time, once all before that is on the wire. So a slow server slows the producer down.
     ///
     /// # Errors
     /// [`BodyError::Gone`] when the fetch is over.
@@ -94,7 +94,7 @@ impl BodyStream for Produced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         let this = self.get_mut();
-        // The producer goes on only when its last piece is on the wire: now.
+        // The producer goes on only when its last piece is taken: now.
         let done = match &mut this.producer {
             Some(producer) => producer.as_mut().poll(cx),
             None => return Poll::Ready(None),
