@@ -19,9 +19,7 @@ pub(crate) const STALL: Duration = Duration::from_secs(1);
 /// Starts it. `GET /N` is answered with N bytes, a POST with 204 once all of it came; that of a
 /// POST to `/stalled` is read a while later.
 pub(crate) fn start() -> Result<SocketAddr, Reason> {
-    let failed = |error: io::Error| format!("no far side: {error}");
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let addr = listener.local_addr().map_err(failed)?;
+    let (listener, addr) = listen()?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             // What fails here fails at the client, which says so.
@@ -29,6 +27,16 @@ pub(crate) fn start() -> Result<SocketAddr, Reason> {
         }
     });
     Ok(addr)
+}
+
+/// Where whoever is asked will be.
+pub(crate) fn listen() -> Result<(TcpListener, SocketAddr), Reason> {
+    let bound = || {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let addr = listener.local_addr()?;
+        io::Result::Ok((listener, addr))
+    };
+    bound().map_err(|error| format!("no far side: {error}"))
 }
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {

@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         "before_nginx": loads(&before_nginx, None, options),
     });
     drop(nginx);
-    let (listener, addr) = listen()?;
+    let (listener, addr) = far_side::listen()?;
     figures["before_driver"] = loads(&before(addr), Some(&listener), options);
     figures["bodies"] = relayed::run(&proxies, options)?;
     Ok(figures)
@@ -90,19 +90,9 @@ fn prepare(name: &'static str) -> Result<Proxy, Reason> {
     Ok(proxy)
 }
 
-/// Where an upstream that is not there yet will be.
-fn listen() -> Result<(TcpListener, SocketAddr), Reason> {
-    let bound = || {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let addr = listener.local_addr()?;
-        std::io::Result::Ok((listener, addr))
-    };
-    bound().map_err(|error| format!("an upstream's port: {error}"))
-}
-
 /// Each passes an answer on, and tells the upstream who asked whom for it.
 fn check(proxy: &Proxy) -> Result<(), Reason> {
-    let (listener, addr) = listen()?;
+    let (listener, addr) = far_side::listen()?;
     let server = proxy.before(addr);
     let upstream = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;

@@ -10,11 +10,10 @@ use std::os::fd::AsFd;
 
 use rustix::event::epoll;
 
+use crate::web_server::SMALL;
+
 /// The listener's key in the driver's epoll; those of its connections follow.
 pub(crate) const KEY: u64 = 1 << 32;
-
-/// The length of the body it answers with.
-const SMALL: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Upstream {

@@ -14,7 +14,7 @@ use crate::bounded::{installed, output};
 use crate::{process_tree, servers};
 
 /// The length of what it answers.
-const SMALL: usize = 1024;
+pub(crate) const SMALL: usize = 1024;
 
 /// A running nginx. Dropping it ends it.
 #[derive(Debug)]

@@ -186,10 +186,8 @@ fn chunk(peer: &mut Peer) -> Vec<u8> {
 #[test]
 fn pieces_that_are_there_at_once_are_sent_together() {
     const LENGTH: usize = 16 << 20;
-    let expected = |length: usize| -> Vec<u8> {
-        let Pieces { piece, .. } = Pieces::of(length);
-        piece.iter().copied().cycle().take(length).collect()
-    };
+    let piece = Pieces::of(LENGTH).piece;
+    let expected: Vec<u8> = piece.iter().copied().cycle().take(LENGTH).collect();
     let (seen, sees) = mpsc::channel();
     let server = script(move |_, mut peer| {
         while let Some(head) = peer.head() {
@@ -221,7 +219,7 @@ fn pieces_that_are_there_at_once_are_sent_together() {
             let request = HttpRequest::post(&url).body(Body::stream(pieces));
             assert_eq!(client.fetch(request).await.expect("an answer").code(), 200);
             let (body, chunks) = sees.recv().expect("a body");
-            assert!(body == expected(LENGTH), "{} bytes", body.len());
+            assert!(body == expected, "{} bytes", body.len());
             // At most 64 at a time, of 8 KiB.
             assert!(chunks < 40, "{chunks} chunks");
         }

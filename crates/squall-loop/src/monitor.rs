@@ -121,6 +121,7 @@ struct Storm {
     width: usize,
     /// Whether a tracer was found at the start, or when the last one began.
     traced: bool,
+    /// Whether that was looked at in this one.
     asked: bool,
 }
 
