@@ -1,9 +1,6 @@
 //! `Chunk`: a piece of a body for whoever passes it on without looking at it.
 
-use std::io;
-use std::task::{Context, Poll, ready};
-
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use squall_loop::net::Piped;
 
 use crate::stream::Stream;
@@ -39,18 +36,6 @@ impl Chunk {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Writes what fits of it, and takes that off.
-    pub(crate) fn poll_write(&mut self, to: &Stream, cx: &Context<'_>) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Bytes(bytes) => {
-                let written = ready!(to.poll_write(cx, bytes))?;
-                bytes.advance(written);
-                Poll::Ready(Ok(written))
-            }
-            Self::Piped(piped) => to.poll_write_piped(cx, piped),
-        }
     }
 }
 

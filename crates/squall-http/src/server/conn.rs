@@ -5,12 +5,13 @@
 //! owns the answer is decided by one atomic word, in `phase.rs`.
 
 use std::any::Any;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Buf;
 use http::StatusCode;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use squall_loop::time::coarse_nanos;
@@ -375,14 +376,31 @@ impl Conn {
         self.out().sent
     }
 
-    /// Writes past the buffer, which must be empty.
+    /// Writes what fits of what is buffered and then of `piece`, and takes that off; in one
+    /// system call if the piece is in memory.
     pub(super) fn poll_write(
         &self,
         cx: &Context<'_>,
         piece: &mut Chunk,
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(piece.poll_write(&self.stream, cx))?;
-        self.out().sent += written as u64;
+        let mut out = self.out();
+        let buffered = out.rest().unwrap_or_default();
+        let written = match piece {
+            Chunk::Bytes(bytes) => {
+                let slices = [buffered, bytes].map(IoSlice::new);
+                let written = ready!(self.stream.poll_write_vectored(cx, &slices))?;
+                bytes.advance(written.saturating_sub(buffered.len()));
+                written
+            }
+            Chunk::Piped(_) if !buffered.is_empty() => {
+                ready!(self.stream.poll_write(cx, buffered))?
+            }
+            Chunk::Piped(piped) => ready!(self.stream.poll_write_piped(cx, piped))?,
+        };
+        let past = written.saturating_sub(buffered.len());
+        out.note(written - past);
+        out.sent += past as u64;
+        out.release_written();
         Poll::Ready(Ok(written))
     }
 
@@ -410,8 +428,7 @@ impl Conn {
                 written => out.note(written),
             }
         }
-        recycle::give_write_buffer(std::mem::take(&mut out.buffer));
-        out.written = 0;
+        out.release_written();
         drop(out);
         self.stream.poll_flush(cx)
     }
@@ -453,6 +470,7 @@ impl Out {
         self.buffer.len() - self.written
     }
 
+    /// So many bytes of the buffer were written.
     fn note(&mut self, written: usize) {
         self.written += written;
         self.sent += written as u64;
@@ -462,6 +480,14 @@ impl Out {
         self.buffer
             .get(self.written..)
             .filter(|rest| !rest.is_empty())
+    }
+
+    /// Lets go of the buffer if all of it is written.
+    fn release_written(&mut self) {
+        if self.waiting() == 0 && self.written > 0 {
+            recycle::give_write_buffer(std::mem::take(&mut self.buffer));
+            self.written = 0;
+        }
     }
 }
 

@@ -245,8 +245,8 @@ async fn stream_body(
         if chunked {
             conn.write(|out| encode_chunk_header(piece.len(), out));
         }
-        // A large piece is not copied: the buffer goes first, then the piece.
-        if !flush(conn, waits).await || !write_all(conn, waits, piece).await {
+        // A large piece is not copied.
+        if !write_through(conn, waits, piece).await {
             return Streamed::Stuck;
         }
         if chunked {
@@ -278,7 +278,8 @@ pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
     flushed
 }
 
-async fn write_all(conn: &Arc<Conn>, waits: &mut Waits, mut piece: Chunk) -> bool {
+/// Writes what is buffered and `piece`. False: they cannot be.
+async fn write_through(conn: &Arc<Conn>, waits: &mut Waits, mut piece: Chunk) -> bool {
     while !piece.is_empty() {
         let written = poll_fn(|cx| match conn.poll_write(cx, &mut piece) {
             Poll::Ready(result) => Poll::Ready(result.is_ok_and(|written| written > 0)),
