@@ -8,7 +8,7 @@ use super::client_script::{Script, on_loop, script};
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
-    retry: 1\nid: 1\ndata: a\n\nevent: news\nid: 2\ndata: b\n\ndata: lost";
+    retry: 1\nid: 1\ndata: a\n\nevent: news\nid: 2\ndata: b\n\nid: 3\ndata: lost";
 const SECOND: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: c\n\n";
 const SILENT: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1\n\n";
 

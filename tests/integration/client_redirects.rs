@@ -57,6 +57,38 @@ fn fetch(request: HttpRequest) -> Result<u16, FetchError> {
 }
 
 #[test]
+fn a_body_that_does_not_come_does_not_hold_a_redirect_up() {
+    let server = script(|number, mut peer| {
+        peer.head();
+        if number == 0 {
+            peer.write("HTTP/1.1 302 Go\r\nLocation: /b\r\nContent-Length: 5\r\n\r\n");
+            assert!(peer.is_closed());
+        } else {
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    assert_eq!(fetch(server.url("/a").into()).expect("an answer"), 200);
+}
+
+#[test]
+fn what_cannot_be_followed_is_told_without_its_secrets() {
+    for location in [
+        "ftp://user:secret@b.test/c?token=secret",
+        "http://user:secret@a b/c?token=secret#secret",
+        "\\\\user:secret@a b\\c?token=secret",
+    ] {
+        let server = pointing(location.to_owned());
+        let error = fetch(HttpRequest::new(server.url("/"))).expect_err(location);
+        let told = error.to_string();
+        assert!(error.is_redirect() && told.contains("c\""), "{told}");
+        assert!(!format!("{error:?} {told}").contains("secret"), "{told}");
+    }
+    let error = fetch(HttpRequest::new("http://user:secret@a b/c?secret")).expect_err("no host");
+    assert!(error.is_request(), "{error}");
+    assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+}
+
+#[test]
 fn exactly_the_allowed_number_is_followed() {
     let (server, _sees) = countdown(302);
     let request = |hops: u32| HttpRequest::new(server.url(&format!("/{hops}"))).max_redirects(3);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 
-use squall::client::{AsyncHttpClient, HttpRequest, Multipart};
+use squall::client::{AsyncHttpClient, HttpRequest, Multipart, RequestSent};
 use squall::{Body, BodyError, BodyStream, Bytes};
 use squall_tests::TempDir;
 
@@ -132,6 +132,8 @@ fn a_producer_is_only_as_fast_as_the_connection() {
         });
         let error = client.fetch(request).await.expect_err("it failed");
         assert!(error.to_string().contains("no more"), "{error}");
+        // The head and the first piece are on the wire.
+        assert_eq!(error.request_sent(), RequestSent::Maybe);
     });
 }
 

@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, HttpRequest, RequestSent, Retry};
-use squall_tests::{finished, turned};
+use squall_tests::{finished, turned, turned_until_finished};
 
-use super::client_script::{Script, on_loop, script};
+use super::client_script::{Script, on_loop, script, silent};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -117,6 +117,25 @@ fn the_server_says_when_and_the_limit_says_how_long() {
             .map(|r| r.code())
     });
     assert_eq!((code.expect("an answer"), server.accepted()), (429, 1));
+}
+
+#[test]
+fn a_hedge_has_no_time_of_its_own() {
+    let server = silent(|_, _| {});
+    let (io_loop, clock) = turned();
+    let request = HttpRequest::new(server.url("/"))
+        .connect_timeout(Duration::ZERO)
+        .request_timeout(Duration::from_secs(10))
+        .hedge_after(Duration::from_secs(6));
+    let task = io_loop.spawn(async move {
+        let response = AsyncHttpClient::new().fetch(request).await;
+        response.map(drop)
+    });
+    let (outcome, time) = turned_until_finished(&io_loop, &clock, task);
+    assert!(outcome.expect_err("silent").is_timeout());
+    assert!(time <= Duration::from_secs(12), "{time:?}");
+    assert_eq!(server.accepted(), 2);
+    io_loop.stop();
 }
 
 #[test]

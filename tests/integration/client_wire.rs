@@ -1,10 +1,10 @@
 //! The client's words on the wire, and what it makes of a server's.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, SystemTime};
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
-use squall::{Body, BodyError, Bytes, IoLoop};
+use squall::{Body, BodyError, Bytes, Headers, IoLoop};
 use squall_tests::{finished, turned};
 
 use super::client_script::{answering, on_loop, script, silent};
@@ -208,7 +208,7 @@ fn a_body_is_held_back_until_it_is_wanted() {
             peer.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
             peer.write(body);
         } else {
-            peer.write("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n");
+            peer.write("HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
             assert!(peer.is_closed(), "the body was refused");
         }
     });
@@ -220,8 +220,135 @@ fn a_body_is_held_back_until_it_is_wanted() {
         assert_eq!(welcome.text().await.expect("a body"), "body");
         assert!(!welcome.headers().contains("link"));
         let refused = client.fetch(request(two)).await.expect("an answer");
-        assert_eq!((refused.code(), client.stats().open), (417, 0));
+        assert_eq!((refused.code(), client.stats().open), (413, 0));
     });
+}
+
+#[test]
+fn another_messages_fields_leave_behind_what_was_for_its_hop() {
+    let mut fields = Headers::new();
+    for (name, value) in [
+        ("Host", "elsewhere.test"),
+        ("Connection", "X-Hop"),
+        ("X-Hop", "1"),
+        ("Proxy-Authorization", "Basic c2VjcmV0"),
+        ("Proxy-Authenticate", "Basic"),
+        ("Keep-Alive", "timeout=5"),
+        ("X-Kept", "1"),
+    ] {
+        fields.append(name, value).expect("a field");
+    }
+    let (head, _) = sent(|url| HttpRequest::get(url).headers(&fields), 0);
+    assert_eq!(
+        head,
+        format!(
+            "GET /a?b=c HTTP/1.1\r\nHost: HOST\r\nX-Kept: 1\r\nUser-Agent: {AGENT}\r\n\
+             Accept-Encoding: zstd, br, gzip, deflate\r\n\r\n"
+        )
+    );
+}
+
+#[test]
+fn a_body_that_was_refused_is_not_sent_behind_the_answer() {
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = Mutex::new(goes_on);
+    let server = script(move |_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\n");
+        goes_on.lock().expect("it").recv().expect("the time is up");
+        peer.write("hm");
+        assert!(peer.is_closed(), "the body was refused");
+    });
+    let (io_loop, clock) = turned();
+    let (read, reads) = mpsc::channel();
+    let request = HttpRequest::post(server.url("/"))
+        .body("GET /admin HTTP/1.1\r\n\r\n")
+        .expect_continue(true);
+    let refused = io_loop.spawn(async move {
+        let client = AsyncHttpClient::new();
+        let mut refused = client.fetch(request).await?;
+        let text = told_once(refused.text(), read).await?;
+        Ok::<_, FetchError>((refused.code(), text, client.stats().idle))
+    });
+    reads.recv().expect("it waits for the answer's body");
+    // Longer than a server may take to ask for a body.
+    clock.advance(Duration::from_secs(5));
+    io_loop.run(async {}).expect("the loop has seen the time");
+    go_on.send(()).expect("waited for");
+    let refused = finished(&io_loop, refused).expect("an answer");
+    assert_eq!(refused, (413, "hm".to_owned(), 0));
+    io_loop.stop();
+}
+
+#[test]
+fn who_cannot_wait_for_a_body_is_asked_without_that() {
+    let server = script(|_, mut peer| {
+        let head = peer.head().expect("a head");
+        if head.contains("\r\nExpect: ") {
+            peer.write("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n");
+            assert!(peer.is_closed(), "the body is on its way elsewhere");
+        } else {
+            assert_eq!(peer.read(4), b"body");
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let request = |url| HttpRequest::post(url).expect_continue(true);
+    let again = fetch(request(server.url("/")).body("body")).expect("an answer");
+    assert_eq!(again, (200, "ok".to_owned()));
+    // What can be had once only may have been read.
+    let once = Body::from_fn(async || None::<Result<Bytes, BodyError>>);
+    let once = fetch(request(server.url("/")).body(once)).expect("an answer");
+    assert_eq!(once.0, 417);
+}
+
+#[test]
+fn a_server_that_says_something_is_not_silent() {
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = Mutex::new(goes_on);
+    let server = script(move |_, mut peer| {
+        peer.head();
+        let goes_on = goes_on.lock().expect("it");
+        for part in ["HTTP/1.1 102 Processing\r\n\r\n"; 3] {
+            peer.write(part);
+            goes_on.recv().expect("the time is up");
+        }
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let (io_loop, clock) = turned();
+    let (heard, hears) = mpsc::channel();
+    let request = HttpRequest::new(server.url("/"))
+        .on_informational(move |_, _| heard.send(()).expect("waited for"))
+        .connect_timeout(Duration::ZERO)
+        .request_timeout(Duration::ZERO)
+        .idle_timeout(Duration::from_secs(5));
+    let fetched = io_loop.spawn(async move {
+        let response = AsyncHttpClient::new().fetch(request).await;
+        response.map(|response| response.code())
+    });
+    for _ in 0..3 {
+        hears.recv().expect("it is told");
+        // Behind the task that was told.
+        io_loop.run(async {}).expect("it waits for the next part");
+        clock.advance(Duration::from_secs(4));
+        io_loop.run(async {}).expect("the loop has seen the time");
+        go_on.send(()).expect("waited for");
+    }
+    assert_eq!(finished(&io_loop, fetched).expect("an answer"), 200);
+    io_loop.stop();
+}
+
+/// Awaits, and tells when it first has to wait.
+async fn told_once<F: Future>(future: F, told: mpsc::Sender<()>) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut told = Some(told);
+    std::future::poll_fn(move |cx| {
+        let polled = future.as_mut().poll(cx);
+        if let Some(told) = told.take() {
+            let _ = told.send(());
+        }
+        polled
+    })
+    .await
 }
 
 #[test]
@@ -311,16 +438,7 @@ fn silence_has_an_end() {
         let mut response = AsyncHttpClient::new().fetch(url).await?;
         response.chunk().await?;
         // The next one is waited for, so its limit is running when the clock is turned.
-        let mut next = std::pin::pin!(response.chunk());
-        let mut told = false;
-        std::future::poll_fn(move |cx| {
-            let polled = next.as_mut().poll(cx);
-            if !std::mem::replace(&mut told, true) {
-                let _ = read.send(());
-            }
-            polled
-        })
-        .await
+        told_once(response.chunk(), read).await
     });
     reads.recv().expect("it waits for the rest");
     clock.advance(Duration::from_secs(30));

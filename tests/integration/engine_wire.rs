@@ -564,6 +564,13 @@ fn answers_have_the_framing_of_their_requests() {
     assert!(first.contains("\r\nContent-Length: 10"), "{text}");
     assert!(behind.starts_with("HTTP/1.1 200"), "no body: {text}");
 
+    let refused = b"HEAD /x HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n";
+    let refused = exchange(&server, refused, usize::MAX);
+    let refused = String::from_utf8_lossy(&refused);
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(!refused.contains("\r\nContent-Length: 0"), "{refused}");
+    assert!(refused.ends_with("\r\n\r\n"), "no body: {refused}");
+
     let old = b"GET / HTTP/1.0\r\n\r\n";
     let answers = exchange(&server, old, usize::MAX);
     assert_eq!(statuses(&answers), [200], "HTTP/1.0 ends with one answer");

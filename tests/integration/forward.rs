@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use squall::forward::{Forward, forward};
@@ -306,7 +306,7 @@ fn a_client_that_leaves_is_a_499_in_the_log() {
 #[test]
 fn interim_answers_go_to_the_client_as_they_come() {
     let (go, goes) = mpsc::channel::<()>();
-    let goes = std::sync::Mutex::new(goes);
+    let goes = Mutex::new(goes);
     let upstream = script(move |_, mut peer| {
         peer.head();
         peer.write(
@@ -389,11 +389,88 @@ fn the_upstream_decides_whether_a_body_is_sent() {
 }
 
 #[test]
+fn a_refusal_that_streams_asks_for_no_body_either() {
+    let (go_on, goes_on) = mpsc::channel();
+    let goes_on = Mutex::new(goes_on);
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n");
+        goes_on
+            .lock()
+            .expect("it")
+            .recv()
+            .expect("the head was seen");
+        peer.write("2\r\nno\r\n0\r\n\r\n");
+        assert!(peer.is_closed(), "the body was refused");
+    });
+    let server = proxy(to(&upstream));
+    let mut tcp = server.connect();
+    tcp.write_all(
+        b"POST /f/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    )
+    .expect("sent");
+    let mut status = [0; 12];
+    tcp.read_exact(&mut status).expect("an answer");
+    assert_eq!(status.as_slice(), b"HTTP/1.1 401", "nothing is before it");
+    go_on.send(()).expect("waited for");
+    let mut rest = String::new();
+    tcp.read_to_string(&mut rest).expect("the rest");
+    assert!(rest.contains("\r\nConnection: close\r\n"), "{rest}");
+    assert!(rest.ends_with("2\r\nno\r\n0\r\n\r\n"), "{rest}");
+}
+
+#[test]
+fn an_expectation_of_http_1_0_is_none() {
+    for expects in ["100-continue", "x"] {
+        let head = relayed(
+            to,
+            &format!(
+                "POST /f/x HTTP/1.0\r\nHost: a\r\nExpect: {expects}\r\nContent-Length: 1\r\n\r\na"
+            ),
+        );
+        assert!(!head.contains("Expect"), "{head}");
+    }
+}
+
+#[test]
+fn an_answer_says_in_which_version_it_came() {
+    for version in ["1.0", "1.1"] {
+        let upstream = script(move |_, mut peer| {
+            peer.head();
+            peer.write(format!(
+                "HTTP/{version} 200 OK\r\nContent-Length: 0\r\n\r\n"
+            ));
+        });
+        let answer = proxy(to(&upstream)).get("/f/x");
+        let via = answer.header("via").map(str::to_owned);
+        assert_eq!(via, Some(format!("{version} squall")));
+    }
+}
+
+#[test]
+fn a_prefix_is_taken_off_however_it_is_spelled() {
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    for (path, target) in [
+        ("/%66/x", "/x"),
+        ("/%66/%66/x", "/%66/x"),
+        ("/f/%66", "/%66"),
+    ] {
+        let head = relayed(to, &get(path));
+        assert!(
+            head.starts_with(&format!("GET {target} ")),
+            "{path}: {head}"
+        );
+    }
+}
+
+#[test]
 fn trailers_go_along_in_both_directions() {
     let upstream = script(|_, mut peer| {
         let head = peer.head().expect("a head");
         assert!(head.contains("TE: trailers\r\n"), "{head}");
+        assert!(head.contains("Connection: TE\r\n"), "{head}");
         let body = peer.read_until("\r\n\r\n");
+        // As in a head, nobody says who it is, or where it came from.
         assert_eq!(body, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
         peer.write(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n",
@@ -402,7 +479,7 @@ fn trailers_go_along_in_both_directions() {
     let answer = raw(
         &proxy(to(&upstream)),
         "POST /f/x HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, TE\r\nTransfer-Encoding: chunked\r\n\r\n\
-         5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+         5\r\nhello\r\n0\r\nX-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nVia: 1.1 x\r\nX-Sum: 1\r\n\r\n",
     );
     assert!(
         answer.ends_with("2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n"),

@@ -84,6 +84,21 @@ fn an_answer_is_framed_as_its_client_reads_it() {
         ),
         (HEAD, "HTTP/1.1 200 OK\r\n\r\n", "200 [Connection: close] "),
         (
+            HEAD,
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+            "200 [Content-Length: 5, Connection: close] ",
+        ),
+        (
+            HEAD,
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "200 [Connection: close] ",
+        ),
+        (
+            HEAD,
+            "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
+            "200 [Connection: close] ",
+        ),
+        (
             NEW,
             "HTTP/1.1 204 No Content\r\n\r\n",
             "204 [Connection: close] ",

@@ -204,6 +204,33 @@ fn a_status_that_declines_leads_to_another_upstream() {
 }
 
 #[test]
+fn a_body_of_which_nothing_was_sent_goes_elsewhere_although_none_is_kept() {
+    let working = named("a");
+    let upstreams = Upstreams::of([nobody(), working.url("")]).balance(Balance::round_robin());
+    let server = proxy(Forward::to(upstreams).replay_buffer(0));
+    for _ in 0..2 {
+        let answer = server.send("POST", "/f/x", &[], b"body");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "a"));
+    }
+}
+
+#[test]
+fn a_408_for_an_idle_connection_is_not_the_answer() {
+    let upstream = script(|number, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+        if number == 0 && peer.head().is_some() {
+            peer.write("HTTP/1.1 408 Late\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let server = proxy(Forward::to(upstream.url("")));
+    for _ in 0..2 {
+        assert_eq!(server.get("/f/x").status, 200);
+    }
+    assert_eq!(upstream.accepted(), 2);
+}
+
+#[test]
 fn a_body_that_was_not_kept_is_not_sent_twice() {
     let early = || {
         script(|_, mut peer| {

@@ -134,7 +134,7 @@ fn a_refused_upload_leaves_nothing_on_the_connection() {
     let server = MockServer::serve(|_, mut peer| {
         while let Some(head) = peer.head() {
             let refused = head.contains("100-continue");
-            let status = if refused { "417 No" } else { "200 OK" };
+            let status = if refused { "413 No" } else { "200 OK" };
             peer.write(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nhm"));
         }
     });
@@ -148,7 +148,7 @@ fn a_refused_upload_leaves_nothing_on_the_connection() {
             .expect("an answer");
         assert_eq!(
             (refused.code(), refused.text().await.expect("text")),
-            (417, "hm".into())
+            (413, "hm".into())
         );
         client.fetch(&url).await.expect("an answer").reused()
     });

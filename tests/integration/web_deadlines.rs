@@ -121,6 +121,25 @@ fn a_routes_own_deadline_is_answered_while_the_handler_is_stuck() {
 }
 
 #[test]
+fn a_deadline_that_answers_a_head_sends_no_body() {
+    let (stage, latch, hears) = stage();
+    let application = Application::new()
+        .route("/", any(blocks).timeout(LIMIT).offload(Offload::Never))
+        .state(stage);
+    let (server, clock) = start(application);
+    let mut tcp = server.connect();
+    tcp.write_all(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
+        .expect("sent");
+    assert_eq!(hears.next(), "begun");
+    clock.advance(LIMIT);
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "no body: {answer}");
+    latch.open();
+}
+
+#[test]
 fn the_servers_deadline_names_its_setting_in_the_form_that_the_client_prefers() {
     let (stage, latch, hears) = stage();
     let mut settings = Settings::default();

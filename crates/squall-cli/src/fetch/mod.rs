@@ -314,7 +314,10 @@ async fn request(options: &Options, meter: &Meter, talk: &Talk) -> Result<HttpRe
 }
 
 fn address(text: &str) -> Result<Url, String> {
-    let text = match text.contains("://") {
+    // What is behind the host may hold addresses of its own.
+    let has_scheme =
+        (text.split_once("://")).is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']));
+    let text = match has_scheme {
         true => text.to_owned(),
         false => format!("http://{text}"),
     };
@@ -338,5 +341,28 @@ fn proxy(text: &str) -> Result<Proxy, String> {
         "" => Ok(Proxy::none()),
         text if text.contains("://") => Proxy::new(text),
         text => Proxy::new(&format!("http://{text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn a_scheme_may_be_left_out() {
+        for (text, expected) in [
+            ("localhost:8080/a", "http://localhost:8080/a"),
+            ("https://a.test", "https://a.test/"),
+            (
+                "a.test/?u=http://b.test/",
+                "http://a.test/?u=http://b.test/",
+            ),
+            ("a.test?u=http://b", "http://a.test/?u=http://b"),
+            ("a.test:80/http://b", "http://a.test/http://b"),
+        ] {
+            let read = address(text).map(String::from);
+            assert_eq!(read.as_deref(), Ok(expected));
+        }
+        assert!(address("ftp://a.test/").is_err());
     }
 }

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::stream::Stream;
@@ -87,13 +86,11 @@ impl Connection {
     /// Looks at what the loop has heard of the socket. With `ask`, asks the system too,
     /// which costs a system call and tells of what arrived this instant.
     pub fn is_quiet(&self, ask: bool) -> bool {
-        let mut byte = [0];
-        if ask {
-            let read = self.stream.try_read(&mut byte);
-            return matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        if !ask && !self.stream.is_readable() {
+            return true;
         }
-        let cx = Context::from_waker(Waker::noop());
-        !self.stream.is_readable() || self.stream.poll_read(&cx, &mut byte).is_pending()
+        let read = self.stream.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Notes what an answer's head says about the time between exchanges.

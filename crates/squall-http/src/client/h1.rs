@@ -36,6 +36,7 @@ use crate::wire::encode;
 use crate::wire::framing::{self, BodyLength};
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
 use crate::wire::headers::Headers;
+use crate::wire::names::WellKnown;
 
 /// Memory for an answer's head and, mostly, its body.
 const HEAD_BUFFER: usize = 8 << 10;
@@ -229,6 +230,7 @@ impl Waiting {
         limits: &ExchangeLimits,
     ) -> Result<Answer, ExchangeError> {
         let Self { mut busy, .. } = self;
+        busy.desk.upload.answered();
         let head = std::mem::take(&mut busy.desk.head);
         let length = framing::response_body(request.method, &head).map_err(ExchangeError::Head)?;
         busy.connection.note(&head);
@@ -268,11 +270,11 @@ impl Waiting {
                 idle.set(request.first_byte, "first_byte_timeout");
             }
         }
-        if let Some(error) = upload.take_broken() {
-            return Poll::Ready(Err(error));
-        }
         if upload.written() > 0 {
             progress.sent = progress.sent.max(Sent::Maybe);
+        }
+        if let Some(error) = upload.take_broken() {
+            return Poll::Ready(Err(error));
         }
         let starved = upload.is_starved();
         if upload.written() > before || starved {
@@ -348,6 +350,10 @@ impl Waiting {
                     progress.sent = Sent::Yes;
                     progress.first_byte.get_or_insert(heard);
                     progress.last_byte = Some(heard);
+                    // The limit on the whole head does not begin anew.
+                    if !(progress.written && request.first_byte.is_some()) {
+                        self.busy.desk.idle.reset();
+                    }
                 }
                 Err(error) => return Poll::Ready(Err(ExchangeError::Read(error))),
             }
@@ -433,11 +439,21 @@ fn write_head(
     if request.expect_continue.is_some() && !body.is_empty() {
         encode::field(out, "Expect", b"100-continue");
     }
+    // `TE` is for one hop, and says so (RFC 9110 section 10.1.4).
+    let takes_trailers = request.headers.has(WellKnown::Te);
+    let options: &[u8] = match (request.upgrade.is_some(), request.close, takes_trailers) {
+        (false, false, false) => b"",
+        (false, false, true) => b"TE",
+        (false, true, false) => b"close",
+        (false, true, true) => b"close, TE",
+        (true, _, false) => b"Upgrade",
+        (true, _, true) => b"Upgrade, TE",
+    };
+    if !options.is_empty() {
+        encode::field(out, "Connection", options);
+    }
     if let Some(protocol) = request.upgrade {
-        encode::field(out, "Connection", b"Upgrade");
         encode::field(out, "Upgrade", protocol.as_bytes());
-    } else if request.close {
-        encode::field(out, "Connection", b"close");
     }
     encode::end(out);
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Held --100, 1 s--> Body --end of body--> Flush --> Done
-//!     `-- final answer: never sent     `-- error --> Failed, reading goes on
+//!     `-- final answer --> Withheld    `-- error --> Failed, reading goes on
 //! ```
 //! Chunks are written where they lie, together with the framing around them, in one
 //! system call; small ones that are there at once are gathered for it, and are one chunk on
@@ -86,6 +86,8 @@ enum Stage {
     #[default]
     Flush,
     Done,
+    /// The body was not asked for, and is never sent.
+    Withheld,
 }
 
 impl Upload {
@@ -356,6 +358,15 @@ impl Upload {
         self.hold = None;
     }
 
+    /// The final answer is there. What it was asked before is not sent any more: the server
+    /// would take it for another request.
+    pub(super) fn answered(&mut self) {
+        if self.hold.take().is_some() {
+            self.stage = Stage::Withheld;
+            self.body = Body::empty();
+        }
+    }
+
     /// Bytes that went to the stream.
     pub(super) fn written(&self) -> u64 {
         self.written
@@ -373,7 +384,7 @@ impl Upload {
 
     /// Whether there is nothing more to do.
     pub(super) fn is_over(&self) -> bool {
-        self.is_done() || self.failed.is_some()
+        matches!(self.stage, Stage::Done | Stage::Withheld) || self.failed.is_some()
     }
 
     /// Takes the error that no answer can make good: the request itself is broken.

@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub(crate) struct Conn {
     clock: AtomicU64,
     /// The current exchange's own limit on that, in nanoseconds; 0: none.
     limit: AtomicU64,
+    /// Its request is a HEAD.
+    is_head: AtomicBool,
     out: Mutex<Out>,
     pub(super) read: Mutex<ReadSide>,
     /// Made by the first exchange that has to wait.
@@ -101,6 +103,7 @@ impl Conn {
             begun: AtomicU64::new(coarse_nanos()),
             clock: AtomicU64::new(0),
             limit: AtomicU64::new(0),
+            is_head: AtomicBool::new(false),
             out: Mutex::default(),
             read: Mutex::default(),
             slow: Mutex::default(),
@@ -144,7 +147,8 @@ impl Conn {
     }
 
     /// A head is complete: the handler begins.
-    pub(super) fn begin(&self) -> u64 {
+    pub(super) fn begin(&self, is_head: bool) -> u64 {
+        self.is_head.store(is_head, Ordering::Relaxed);
         self.tag.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         let now = coarse_nanos();
@@ -306,7 +310,8 @@ impl Conn {
         let note = self.slow().note.take();
         let answer = self.server.service.timed_out(tag, self.limit(), note);
         let mut out = self.out();
-        encode::whole(&mut out.buffer, answer);
+        let is_head = self.is_head.load(Ordering::Relaxed);
+        encode::whole(&mut out.buffer, is_head, answer);
         // No task of ours can wait here: a full socket is closed with less said.
         self.write_now(&mut out);
         drop(out);

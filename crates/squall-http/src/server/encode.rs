@@ -126,18 +126,20 @@ fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a whole answer that closes its connection, body in memory included.
-pub(super) fn whole(out: &mut Vec<u8>, answer: Response) {
+/// Writes a whole answer that closes its connection; its body, which is in memory, unless
+/// it is one to a HEAD.
+pub(super) fn whole(out: &mut Vec<u8>, is_head: bool, answer: Response) {
     let (status, headers, body) = answer.into_parts();
     let bytes = body.as_bytes().unwrap_or_default();
-    head(
-        out,
-        (false, Version::Http11),
-        (status, &headers, &body),
-        Framing::Fixed(bytes.len() as u64),
-        false,
-    );
-    out.extend_from_slice(bytes);
+    let framing = match is_head {
+        true => Framing::None,
+        false => Framing::Fixed(bytes.len() as u64),
+    };
+    let answer = (status, &headers, &body);
+    head(out, (is_head, Version::Http11), answer, framing, false);
+    if !is_head {
+        out.extend_from_slice(bytes);
+    }
 }
 
 /// Writes the `Date` field (RFC 9110 section 6.6.1), formatted twice a second.

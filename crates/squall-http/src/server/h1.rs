@@ -152,7 +152,7 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
     };
     let (is_head, version) = (head.method == Method::HEAD, head.version);
     let (keep, has_body) = (head.keep_alive(), !length.is_empty());
-    let number = conn.begin();
+    let number = conn.begin(is_head);
     let mut handler = {
         let body = if has_body {
             let limits = conn.server.settings.chunk_limits();
@@ -233,7 +233,8 @@ fn refuse(conn: &Conn, head: Option<&RequestHead>, status: StatusCode, why: &str
         // Cannot fail: it is a valid field.
         let _ = answer.headers_mut().set("Retry-After", "1");
     }
-    conn.write(|out| encode::whole(out, answer));
+    let is_head = head.is_some_and(|head| head.method == Method::HEAD);
+    conn.write(|out| encode::whole(out, is_head, answer));
     Then::Linger
 }
 

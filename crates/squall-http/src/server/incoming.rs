@@ -78,6 +78,14 @@ impl Incoming {
     }
 }
 
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.conn.number() == self.number {
+            self.conn.read().reader_is_gone();
+        }
+    }
+}
+
 impl BodyStream for Incoming {
     fn poll_chunk(
         mut self: Pin<&mut Self>,

@@ -33,6 +33,8 @@ pub(super) struct ReadSide {
     ended: bool,
     /// The client waits for `100 Continue` before it sends the body.
     awaits_continue: bool,
+    /// Somebody may still read the body.
+    has_reader: bool,
     /// Body bytes handed out so far.
     taken: u64,
     /// The trailer fields of a chunked body whose end was seen, if there were any.
@@ -138,6 +140,7 @@ impl ReadSide {
         self.taken = 0;
         self.trailers = None;
         self.awaits_continue = awaits_continue && !length.is_empty();
+        self.has_reader = true;
         self.body = match length {
             BodyLength::None | BodyLength::Fixed(0) | BodyLength::UntilClose => Coming::Nothing,
             BodyLength::Fixed(length) => Coming::Fixed(length),
@@ -153,6 +156,16 @@ impl ReadSide {
     /// Whether the body failed, so that no other request can follow.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self.body, Coming::Broken)
+    }
+
+    /// Whether somebody may still read the body.
+    pub(super) fn has_reader(&self) -> bool {
+        self.has_reader
+    }
+
+    /// Nobody can read the body any more.
+    pub(super) fn reader_is_gone(&mut self) {
+        self.has_reader = false;
     }
 
     /// Whether the client still waits for leave to send; asked once.

@@ -94,7 +94,7 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
             || !headers.has_token("connection", "close"));
     if asked.has_body {
         let mut read = conn.read();
-        if streams {
+        if streams && read.has_reader() {
             // It may come from the request's body, which must be let in first.
             go_on = read.take_awaits_continue();
             keep &= !read.is_broken();

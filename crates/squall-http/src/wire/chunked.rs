@@ -356,10 +356,12 @@ fn extension_byte(ext: Ext, byte: u8) -> Option<State> {
     Some(State::Extension(next))
 }
 
-/// Fields that frame, route, authenticate or describe the content (RFC 9110 section 6.5.1).
+/// Fields that frame, route, authenticate or describe the content (RFC 9110 section 6.5.1),
+/// also with an underscore for a dash, as some programs read them.
 fn is_forbidden(name: &str) -> bool {
-    const FORBIDDEN: [&str; 32] = [
+    const FORBIDDEN: [&str; 35] = [
         "age",
+        "alt-svc",
         "authorization",
         "cache-control",
         "connection",
@@ -389,20 +391,13 @@ fn is_forbidden(name: &str) -> bool {
         "transfer-encoding",
         "upgrade",
         "vary",
+        "via",
         "warning",
         "www-authenticate",
+        "x-real-ip",
     ];
-    let forwarded = name
-        .get(..12)
-        .is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"));
-    let conditional = name
-        .get(..3)
-        .is_some_and(|start| start.eq_ignore_ascii_case("if-"));
-    forwarded
-        || conditional
-        || FORBIDDEN
-            .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    name.starts_with("x-forwarded") || name.starts_with("if-") || FORBIDDEN.contains(&&*name)
 }
 
 /// Why a chunked body cannot be read on. The connection cannot be used again.

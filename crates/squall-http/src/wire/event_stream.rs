@@ -43,7 +43,9 @@ pub struct EventStreamParser {
     event: String,
     data: String,
     has_data: bool,
+    /// The last id that was read; it counts when its event is complete.
     id: String,
+    last_id: String,
     retry: Option<Duration>,
     limit: usize,
 }
@@ -53,16 +55,18 @@ impl EventStreamParser {
     ///
     /// `last_id` is the id that the stream was asked to go on from; may be empty.
     pub fn new(limit: usize, last_id: impl Into<String>) -> Self {
+        let id = last_id.into();
         Self {
-            id: last_id.into(),
+            last_id: id.clone(),
+            id,
             limit,
             ..Self::default()
         }
     }
 
-    /// The last event's id, for `Last-Event-ID`; may be empty.
+    /// The last complete event's id, for `Last-Event-ID`; may be empty.
     pub fn last_id(&self) -> &str {
-        &self.id
+        &self.last_id
     }
 
     /// How long the server wants a client to wait before it comes again; told once.
@@ -137,6 +141,7 @@ impl EventStreamParser {
     }
 
     fn dispatch(&mut self) -> Option<Event> {
+        self.last_id.clone_from(&self.id);
         let event = std::mem::take(&mut self.event);
         let data = std::mem::take(&mut self.data);
         std::mem::take(&mut self.has_data).then(|| Event {
@@ -146,7 +151,7 @@ impl EventStreamParser {
                 event
             },
             data,
-            id: self.id.clone(),
+            id: self.last_id.clone(),
         })
     }
 }
@@ -210,6 +215,19 @@ mod tests {
         assert_eq!(parser.take_retry(), Some(Duration::from_millis(250)));
         assert_eq!(parser.take_retry(), None);
         assert_eq!(parser.last_id(), "7");
+    }
+
+    #[test]
+    fn an_event_that_is_cut_off_does_not_count_as_had() {
+        let mut parser = EventStreamParser::new(100, "");
+        let mut last = |piece: &[u8]| {
+            parser.feed(piece, &mut Vec::new()).unwrap();
+            parser.last_id().to_owned()
+        };
+        assert_eq!(last(b"id: 1\ndata: a\n\nid: 2\ndata: b\n"), "1");
+        assert_eq!(last(b"\nid: 3\n"), "2");
+        // An id without data is one all the same.
+        assert_eq!(last(b"\n"), "3");
     }
 
     #[test]

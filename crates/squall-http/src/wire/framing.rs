@@ -96,6 +96,14 @@ fn framed(head: &ResponseHead) -> Result<BodyLength, HeadError> {
     found.map(BodyLength::Fixed).ok_or(HeadError::ContentLength)
 }
 
+/// The length that the fields of an answer speak of, as a HEAD's do of what a GET would get.
+pub fn told_length(head: &ResponseHead) -> Option<u64> {
+    match framed(head) {
+        Ok(BodyLength::Fixed(length)) => Some(length),
+        _ => None,
+    }
+}
+
 /// Whether an answer without a body speaks of one as no answer may.
 ///
 /// A 204 has no length (RFC 9110 section 8.6); what a HEAD or a 304 says of one can be read

@@ -49,7 +49,8 @@ impl Address {
                 return Ok(of_plain(text, cuts));
             }
         }
-        let url = Url::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
+        let url = Url::parse(text)
+            .map_err(|error| format!("{:?} is no address: {error}", presentable(text)))?;
         Self::of(url)
     }
 
@@ -132,6 +133,17 @@ fn check(url: &Url) -> Result<(), String> {
         "http" | "https" => Ok(()),
         other => Err(format!("the scheme {other:?} is neither http nor https")),
     }
+}
+
+/// What may be an address as errors show it: without query and credentials.
+pub(super) fn presentable(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let begin = ["//", "\\\\"].map(|slashes| text.find(slashes));
+    let begin = begin.into_iter().flatten().min().map_or(0, |at| at + 2);
+    let (scheme, rest) = text.split_at(begin);
+    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}{host}{path}")
 }
 
 pub(super) fn strip_credentials(url: &mut Url) {

@@ -30,6 +30,9 @@ use super::{connect, digest, netrc, redirect};
 /// A redirect's body up to this size is read, so that its connection can be used again.
 const REDIRECT_BODY: u64 = 64 << 10;
 
+/// How long that may take.
+const REDIRECT_TIME: Duration = Duration::from_millis(50);
+
 /// How often a request is sent anew because its connection was closed under it.
 pub(super) const SAFE_REPEATS: u32 = 3;
 
@@ -140,6 +143,18 @@ async fn run(
             answer => answer.map_err(Cause::Exchange)?,
         };
         stale = 0;
+
+        // Who cannot wait for a 100 may still want the body (RFC 9110 section 10.1.1).
+        if request.expect_continue
+            && answer.head.status == StatusCode::EXPECTATION_FAILED
+            && let Some(body) = replay.as_ref().filter(|body| !body.is_empty())
+            && let Some(body) = body.try_clone()
+        {
+            request.body = body;
+            request.expect_continue = false;
+            since = trace.answered_once();
+            continue;
+        }
 
         if let Some(proof) = meet_challenge(shared, request, url, &answer.head, challenges)
             && let Some(body) = &replay
@@ -324,7 +339,7 @@ fn prove(request: &mut HttpRequest, proof: &str) -> Result<(), Cause> {
 
 /// Whether the answer was on its way when the request was sent: some servers say goodbye
 /// to an idle connection with a 408.
-fn is_late(head: &ResponseHead) -> bool {
+pub(super) fn is_late(head: &ResponseHead) -> bool {
     head.status == StatusCode::REQUEST_TIMEOUT && !head.keep_alive()
 }
 
@@ -489,6 +504,6 @@ fn not_replayable(next: &Address) -> Cause {
 async fn drain(mut answer: Answer) {
     if answer.body.len().is_some_and(|len| len <= REDIRECT_BODY) {
         // What is wrong with it does not matter: the connection is closed then.
-        let _ = answer.body.collect(REDIRECT_BODY).await;
+        let _ = with_timeout(REDIRECT_TIME, answer.body.collect(REDIRECT_BODY)).await;
     }
 }

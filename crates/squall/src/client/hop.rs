@@ -17,7 +17,7 @@ use squall_loop::time::{coarse_now, now};
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{SAFE_REPEATS, Trace, guard, in_line, may_repeat, open, place};
+use super::fetch::{SAFE_REPEATS, Trace, guard, in_line, is_late, may_repeat, open, place};
 use super::pool::{Acquired, Lease};
 use super::proxy::Via;
 use super::request::Waits;
@@ -159,6 +159,9 @@ pub(crate) trait Replayable: Send {
 
     /// Whether it can be had from its start now.
     fn can_play(&self) -> bool;
+
+    /// Whether it can be had so now and, unless it is long, once more after that.
+    fn can_play_twice(&self) -> bool;
 }
 
 /// No body.
@@ -168,6 +171,10 @@ impl Replayable for () {
     }
 
     fn can_play(&self) -> bool {
+        true
+    }
+
+    fn can_play_twice(&self) -> bool {
         true
     }
 }
@@ -210,7 +217,6 @@ pub(crate) fn hop<'a>(
         let mut stale = 0;
         loop {
             course.enter(Phase::Queue);
-            let mut played = body.play();
             let since = match stale {
                 0 if !defaults.public_only => course.begun,
                 _ => now(),
@@ -224,7 +230,7 @@ pub(crate) fn hop<'a>(
             };
             let (lease, queued) = placed.map_err(|cause| course.failed(&hop, outgoing, cause))?;
             // A request that could not be repeated asks the system whether the line is up.
-            let repeatable = idempotent && body.can_play();
+            let repeatable = idempotent && body.can_play_twice();
             let idle = match stale {
                 0 => lease.idle(queued, !repeatable).await,
                 _ => None,
@@ -240,7 +246,18 @@ pub(crate) fn hop<'a>(
             course.enter(Phase::Write);
             let sent = changed.as_deref().unwrap_or(outgoing);
             let progress = &mut course.progress;
+            // Only now: whoever finds no connection has not touched it.
+            let mut played = body.play();
             match exchange(connection, lease, sent, &mut played, limits, progress).await {
+                Ok(answer)
+                    if reused
+                        && stale < SAFE_REPEATS
+                        && idempotent
+                        && is_late(&answer.head)
+                        && body.can_play() =>
+                {
+                    stale += 1;
+                }
                 Ok(answer) => return Ok(answer),
                 Err(error)
                     if reused

@@ -7,7 +7,7 @@
 use http::{Method, StatusCode};
 use squall_http::wire::head::ResponseHead;
 
-use super::address::{Address, strip_credentials};
+use super::address::{Address, presentable, strip_credentials};
 use super::error::Cause;
 use super::request::HttpRequest;
 
@@ -32,8 +32,10 @@ pub(super) fn target(
     let Some(location) = head.headers.get_bytes("location") else {
         return Ok(None);
     };
-    let refuse =
-        |why: &str| Cause::Redirect(format!("{:?}: {why}", String::from_utf8_lossy(location)));
+    let refuse = |why: &str| {
+        let location = presentable(&String::from_utf8_lossy(location));
+        Cause::Redirect(format!("{location:?}: {why}"))
+    };
     if head
         .headers
         .get_all("location")

@@ -194,15 +194,19 @@ impl HttpRequest {
 
     /// Adds the fields of another message, such as a request that was received.
     ///
-    /// Its `Host`, and the fields that its `Connection` names, stay behind: they were
-    /// meant for the hop they came over.
+    /// Its `Host`, what it says to or as a proxy, and the fields that its `Connection`
+    /// names, stay behind: they were meant for the hop they came over.
     pub fn headers(mut self, headers: &Headers) -> Self {
+        const OF_ONE_HOP: [&str; 5] = [
+            "connection",
+            "expect",
+            "host",
+            "proxy-authenticate",
+            "proxy-authorization",
+        ];
         for (name, value) in headers.iter() {
-            if !name.eq_ignore_ascii_case("host")
-                && !name.eq_ignore_ascii_case("connection")
-                && !name.eq_ignore_ascii_case("expect")
-                && !headers.has_token("connection", name)
-            {
+            let is = |other: &&str| name.eq_ignore_ascii_case(other);
+            if !OF_ONE_HOP.iter().any(is) && !headers.has_token("connection", name) {
                 self.put_header(name, value);
             }
         }

@@ -215,6 +215,8 @@ async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpRespon
     let second = delay
         .filter(|_| is_idempotent(request))
         .zip(request.try_clone());
+    let whole = (request.request_timeout).unwrap_or(shared.defaults.request_timeout);
+    let begun = now();
     let mut first = Box::pin(once(shared, request));
     let Some((delay, mut second)) = second else {
         return first.await;
@@ -224,6 +226,11 @@ async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpRespon
     }
     if !shared.budget.withdraw(now()) {
         return first.await;
+    }
+    if !whole.is_zero() {
+        // Both have the time of one.
+        let left = whole.saturating_sub(now().saturating_duration_since(begun));
+        second.request_timeout = Some(left.max(Duration::from_millis(1)));
     }
     let mut second = Box::pin(once(shared, &mut second));
     let (mut failed, mut first_over, mut second_over) = (None, false, false);

@@ -237,8 +237,9 @@ pub(super) fn take_off_generated(fields: &mut Headers) {
     });
 }
 
-/// Takes off what of the upstream's answer does not go to the client, and adds our `Via`.
-pub(super) fn to_client(fields: &mut Headers, via: &Via, head_only: bool) {
+/// Takes off what of the upstream's answer, which is of this version, does not go to the
+/// client, and adds our `Via`.
+pub(super) fn to_client(fields: &mut Headers, via: &Via, version: Version) {
     let mut nominated = Nominated::default();
     let mut before: Option<Vec<Vec<u8>>> = None;
     fields.retain_known(|field, line| {
@@ -246,15 +247,13 @@ pub(super) fn to_client(fields: &mut Headers, via: &Via, head_only: bool) {
             WellKnown::Connection => nominated.note(line.value()),
             WellKnown::Via => (before.get_or_insert_default()).push(line.value().to_owned()),
             WellKnown::AltSvc => {}
-            // The length of what a GET would answer is all that says it here.
-            WellKnown::ContentLength => return head_only,
             field => return !is_of_one_hop(field),
         }
         false
     });
     nominated.take_off(fields);
     let before = (before.as_ref()).map(|before| before.iter().map(Vec::as_slice));
-    via.add(fields, before, Version::Http11);
+    via.add(fields, before, version);
 }
 
 /// Whether a name with underscores means one of the fields that are not the client's.

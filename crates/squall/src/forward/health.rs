@@ -25,6 +25,7 @@ const ANSWER: u64 = 64 << 10;
 /// A request that an upstream has to answer with 2xx or 3xx.
 ///
 /// It is up until it has failed three times in a row, and down until it has passed twice.
+/// The checks begin with the first request that is forwarded.
 #[derive(Debug, Clone)]
 pub struct HealthCheck {
     target: String,

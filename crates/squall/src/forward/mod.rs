@@ -46,8 +46,8 @@ use http::{Method, StatusCode};
 use squall_http::client::{Answer, Outgoing};
 use squall_http::memory::give_fields;
 use squall_http::server::{Exchange, Response};
+use squall_http::wire::framing::told_length;
 use squall_http::wire::head::Version;
-use squall_http::wire::names::WellKnown;
 use squall_http::{Body, Headers};
 
 use crate::Request;
@@ -96,7 +96,8 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         return Ok(answer);
     }
     let protocol = upgrade::wanted(request, to);
-    let expects = request.head().known().expect();
+    // HTTP/1.0 has no expectations (RFC 9110 section 10.1.1).
+    let expects = request.version() == Version::Http11 && request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
     let onward = Onward::of(request, to)?;
     let mut body = Replay::of(request.take_body(), to.replay_buffer);
@@ -154,13 +155,19 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                     let fields = head.headers;
                     return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
                 }
-                let mut fields = head.headers;
                 let is_head = *request.method() == Method::HEAD;
-                headers::to_client(&mut fields, &to.via, is_head);
-                let body = match is_head && !fields.has(WellKnown::ContentLength) {
+                let length = is_head.then(|| told_length(&head));
+                let mut fields = head.headers;
+                headers::to_client(&mut fields, &to.via, head.version);
+                let body = match length {
+                    None => in_flight.until_end_of(body),
+                    Some(Some(length)) => {
+                        // The length of what a GET would answer is all that says it here.
+                        let _ = fields.set("Content-Length", length.to_string());
+                        body
+                    }
                     // Nobody has said how long it would be, and no body at all would say 0.
-                    true => Body::from_fn(async || None),
-                    false => in_flight.until_end_of(body),
+                    Some(None) => Body::from_fn(async || None),
                 };
                 return Ok(Response::from_parts(head.status, fields, body));
             }
@@ -213,7 +220,7 @@ fn informs<'a>(
     move |status, fields| {
         if knows && status != StatusCode::CONTINUE {
             let mut fields = fields.clone();
-            headers::to_client(&mut fields, via, false);
+            headers::to_client(&mut fields, via, Version::Http11);
             exchange.send_informational(status, &fields);
         }
     }

@@ -95,7 +95,8 @@ impl Forward {
         Arc::make_mut(&mut self.options)
     }
 
-    /// Takes this off the front of every path that has it, at a segment's border.
+    /// Takes this off the front of every path that has it, at a segment's border, however
+    /// it is percent-encoded.
     pub fn strip_prefix(mut self, prefix: &str) -> Self {
         self.options().mapping.strip(prefix);
         self

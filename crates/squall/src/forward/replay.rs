@@ -55,9 +55,16 @@ impl Replayable for Replay {
 
     fn can_play(&self) -> bool {
         match self {
+            Self::Once(body) => body.is_some(),
+            _ => self.can_play_twice(),
+        }
+    }
+
+    fn can_play_twice(&self) -> bool {
+        match self {
             Self::Whole(_) => true,
             Self::Taped(tape) => lock(&tape.shared).records,
-            Self::Once(body) => body.is_some(),
+            Self::Once(_) => false,
         }
     }
 }

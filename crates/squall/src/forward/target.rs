@@ -39,16 +39,33 @@ impl Mapping {
         if is_mapped && has_dot_segments(path) {
             return Err("it holds dot segments");
         }
-        let stripped = match path.strip_prefix(&*self.strip) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            _ => path,
-        };
+        let stripped = behind(&self.strip, path).unwrap_or(path);
         let slash = match self.base.is_empty() && stripped.is_empty() {
             true => "/",
             false => "",
         };
         Ok(Cow::Owned([&self.base, stripped, slash, query].concat()))
     }
+}
+
+/// What a path has behind a prefix, however that is encoded: the router has decoded it, too.
+fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    if let Some(rest) = path.strip_prefix(prefix)
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return Some(rest);
+    }
+    let mut rest = path;
+    for wanted in uri::segments(prefix) {
+        let segment = rest.strip_prefix('/')?;
+        let end = segment.find('/').unwrap_or(segment.len());
+        let (segment, behind) = segment.split_at(end);
+        if uri::decode_segment(segment).ok()? != uri::decode_segment(wanted).ok()? {
+            return None;
+        }
+        rest = behind;
+    }
+    Some(rest)
 }
 
 fn has_dot_segments(path: &str) -> bool {
@@ -91,6 +108,10 @@ mod tests {
             (&stripped, "/forward", "/"),
             (&stripped, "/forward/a.b", "/a.b"),
             (&stripped, "/forward?a", "/?a"),
+            (&stripped, "/%66orwar%64/%61", "/%61"),
+            (&stripped, "/%66orward", "/"),
+            (&stripped, "/%66orwarding", "/%66orwarding"),
+            (&mapped, "/%66orward/a", "/base/a"),
             (&stripped, "/a?b=/..", "/a?b=/.."),
         ] {
             let target = mapping.target(whole);

@@ -46,7 +46,7 @@ pub(super) fn switch(
     if !agreed.is_some_and(|agreed| agreed.eq_ignore_ascii_case(protocol)) {
         return Err(ForwardError::switched());
     }
-    headers::to_client(&mut fields, &forward.via, false);
+    headers::to_client(&mut fields, &forward.via, Version::Http11);
     let tunnel = Tunnel {
         exchange: request.exchange().clone(),
         upgraded,
