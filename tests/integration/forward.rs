@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use squall::forward::{Forward, forward};
 use squall::settings::ForwardedBy;
 use squall::testing::{ExpectLog, TestServer};
@@ -301,6 +302,32 @@ fn a_client_that_leaves_is_a_499_in_the_log() {
     drop(tcp);
     let line = log.expect("squall::access", "status=499");
     assert_eq!(line.field("path"), Some("/f/x"));
+}
+
+#[test]
+fn a_client_that_resets_an_upload_that_has_come_to_a_halt_is_noticed() {
+    let (done, is_done) = mpsc::channel::<()>();
+    let is_done = Mutex::new(is_done);
+    let upstream = script(move |_, mut peer| {
+        peer.head();
+        // Nothing is read while what the client sends piles up.
+        let _ = is_done.lock().expect("it").recv();
+    });
+    let server = proxy(to(&upstream));
+    let log = ExpectLog::on(&server);
+    let mut tcp = server.connect();
+    tcp.write_all(b"PUT /f/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+        .expect("sent");
+    tcp.set_write_timeout(Some(Duration::from_millis(100)))
+        .expect("a socket");
+    let piece = vec![b'x'; 1 << 20];
+    while tcp.write(&piece).is_ok() {}
+    let reset = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
+    reset.expect("a socket");
+    drop(tcp);
+    let line = log.expect("squall::access", "status=499");
+    assert_eq!(line.field("path"), Some("/f/x"));
+    drop(done);
 }
 
 #[test]

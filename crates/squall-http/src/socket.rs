@@ -70,6 +70,10 @@ impl Socket {
         either!(self, socket => socket.poll_write_vectored(cx, bufs))
     }
 
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        either!(self, socket => socket.poll_closed(cx))
+    }
+
     #[inline]
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         either!(self, socket => socket.try_write(buf))

@@ -161,6 +161,15 @@ impl Stream {
         }
     }
 
+    /// Ready once nothing can be written any more, as after the peer's reset, whether or not
+    /// anybody reads; else the task waits in the place of one that waits for room.
+    pub fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Kind::Plain(socket) => socket.poll_closed(cx),
+            Kind::Tls(tls) => tls.poll_closed(cx),
+        }
+    }
+
     /// Writes at once what fits, without waiting; for whoever has no task.
     ///
     /// # Errors

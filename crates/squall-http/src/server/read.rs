@@ -213,12 +213,13 @@ impl ReadSide {
         self.end > self.start
     }
 
-    /// Ready when the client is gone while nothing is expected from it.
+    /// Ready when the client is gone. Its end tells so where nothing is expected from it, else
+    /// only a reset does: an end belongs to the body, whose reader sees it.
     ///
     /// What a pipelining client sends meanwhile is kept, up to one buffer.
     pub(super) fn poll_gone(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<()> {
         if !self.is_complete() {
-            return Poll::Pending; // The body's reader sees it.
+            return stream.poll_closed(cx);
         }
         loop {
             if self.end - self.start >= recycle::BUFFER {

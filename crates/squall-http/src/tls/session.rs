@@ -250,6 +250,12 @@ impl TlsStream {
         self.poll_send(&mut session, &self.waiting.writer, cx)
     }
 
+    /// Ready once the peer has reset the connection.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        Waiting::set(&self.waiting.writer, cx);
+        self.socket.poll_closed(&Context::from_waker(&self.room))
+    }
+
     /// Encrypts and sends what fits at once.
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut session = self.lock();

@@ -154,6 +154,10 @@ impl<Io: event::Source + Receive> Registered<Io> {
 
 /// The writing side.
 impl<Io: event::Source + Transmit> Registered<Io> {
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll_closed(cx)
+    }
+
     #[inline]
     pub(crate) fn poll_write(&self, cx: &Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.poll_io(cx, Direction::Write, |io| io.transmit(buf));

@@ -147,6 +147,10 @@ pub trait WriteStream: Sync {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
 
+    /// Ready once nothing can be written any more, as after the peer's reset, whether or not
+    /// anybody reads; else the task waits in the place of one that waits for room.
+    fn poll_closed(&self, cx: &Context<'_>) -> Poll<()>;
+
     /// Writes at once what fits, without waiting; for whoever has no task.
     ///
     /// # Errors
@@ -280,6 +284,10 @@ macro_rules! write_stream {
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
                 self.0.poll_write_vectored(cx, bufs)
+            }
+
+            fn poll_closed(&self, cx: &std::task::Context<'_>) -> std::task::Poll<()> {
+                self.0.poll_closed(cx)
             }
 
             fn try_write(&self, buf: &[u8]) -> std::io::Result<usize> {

@@ -77,16 +77,32 @@ impl Source {
     }
 
     fn poll_edge(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        let mut slot = self.slot(direction);
-        match &mut *slot {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            other => *other = Some(cx.waker().clone()),
-        }
-        drop(slot);
+        self.wait_for(direction, cx);
         // The event may have come between the first look and the waker.
         match self.is_ready(direction) {
             true => Poll::Ready(()),
             false => Poll::Pending,
+        }
+    }
+
+    /// Ready once neither direction is open any more, as after a reset; else the waker is
+    /// kept, in the place of the writer's.
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let is_closed = || self.ready.load(Ordering::Acquire) & WRITE_CLOSED != 0;
+        if !is_closed() {
+            self.wait_for(Direction::Write, cx);
+        }
+        match is_closed() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn wait_for(&self, direction: Direction, cx: &Context<'_>) {
+        let mut slot = self.slot(direction);
+        match &mut *slot {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            other => *other = Some(cx.waker().clone()),
         }
     }
 
