@@ -66,6 +66,28 @@ fn no_more_connections_are_made_at_a_time_than_allowed() {
     assert_eq!(most.load(Ordering::SeqCst), DIALS);
 }
 
+#[test]
+fn a_host_may_be_written_in_any_way() {
+    let server = answering(OK);
+    let port = server.address().port();
+    on_loop(async move {
+        for name in [
+            "b\u{fc}cher.test",
+            "B\u{dc}CHER.test.",
+            "xn--bcher-kva.test",
+        ] {
+            let client = AsyncHttpClient::builder()
+                .host(name, [[127, 0, 0, 1].into()])
+                .build();
+            for host in ["b\u{fc}cher.test", "xn--bcher-kva.test."] {
+                let url = format!("http://{host}:{port}/");
+                let response = client.fetch(url).await.expect("an answer");
+                assert_eq!(response.code(), 200, "{name} {host}");
+            }
+        }
+    });
+}
+
 /// A name may take no longer than it is given, and the error says which setting that was.
 #[test]
 fn a_name_that_is_not_found_in_time_is_an_error_of_its_own() {

@@ -31,6 +31,21 @@ fn a_connection_is_used_again() {
 }
 
 #[test]
+fn a_full_pool_closes_what_has_been_idle_for_longest() {
+    let (a, b) = (answering(OK), answering(OK));
+    let urls = [a.url("/"), b.url("/"), b.url("/"), a.url("/")];
+    let (reused, idle) = on_loop(async move {
+        let client = AsyncHttpClient::builder().max_idle_connections(1).build();
+        let mut reused = Vec::new();
+        for url in urls {
+            reused.push(client.fetch(url).await.expect("an answer").reused());
+        }
+        (reused, client.stats().idle)
+    });
+    assert_eq!((reused, idle), (vec![false, false, true, false], 1));
+}
+
+#[test]
 fn what_cannot_be_used_again_is_closed() {
     for (answer, why) in [
         (

@@ -83,9 +83,19 @@ fn what_cannot_be_followed_is_told_without_its_secrets() {
         assert!(error.is_redirect() && told.contains("c\""), "{told}");
         assert!(!format!("{error:?} {told}").contains("secret"), "{told}");
     }
-    let error = fetch(HttpRequest::new("http://user:secret@a b/c?secret")).expect_err("no host");
-    assert!(error.is_request(), "{error}");
-    assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+    for address in [
+        "http://user:secret@a b/c?secret",
+        "http://user:secret/secret@a/",
+        "http://user:secret#secret@a/",
+        "http://user:secret?secret@a/",
+        "http:/user:secret@a b/",
+        "http:\\\\\\user:secret@a b/",
+        "user:secret@a b/",
+    ] {
+        let error = fetch(HttpRequest::new(address)).expect_err("no address");
+        assert!(error.is_request(), "{error}");
+        assert!(!format!("{error:?} {error}").contains("secret"), "{error}");
+    }
 }
 
 #[test]

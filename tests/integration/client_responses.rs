@@ -139,6 +139,21 @@ fn a_body_is_saved_whole_or_not_at_all() {
     assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
 }
 
+#[test]
+fn the_longest_names_are_names() {
+    let dir = TempDir::create();
+    let places = ["a".repeat(255), "\u{e9}".repeat(127)].map(|name| dir.path().join(name));
+    let server = answering(OK);
+    let url = server.url("/");
+    on_loop(async move {
+        for place in places {
+            let mut response = AsyncHttpClient::new().fetch(&url).await.expect("an answer");
+            assert_eq!(response.save_to(&place).await.expect("saved"), 2);
+            assert_eq!(std::fs::read_to_string(&place).expect("a file"), "ok");
+        }
+    });
+}
+
 /// A device that were replaced by a file would be gone for everybody.
 #[cfg(unix)]
 #[test]

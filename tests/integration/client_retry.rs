@@ -125,15 +125,16 @@ fn a_hedge_has_no_time_of_its_own() {
     let (io_loop, clock) = turned();
     let request = HttpRequest::new(server.url("/"))
         .connect_timeout(Duration::ZERO)
-        .request_timeout(Duration::from_secs(10))
-        .hedge_after(Duration::from_secs(6));
+        .request_timeout(Duration::from_secs(1_000))
+        .idle_timeout(Duration::ZERO)
+        .hedge_after(Duration::from_secs(600));
     let task = io_loop.spawn(async move {
         let response = AsyncHttpClient::new().fetch(request).await;
         response.map(drop)
     });
     let (outcome, time) = turned_until_finished(&io_loop, &clock, task);
     assert!(outcome.expect_err("silent").is_timeout());
-    assert!(time <= Duration::from_secs(12), "{time:?}");
+    assert!(time < Duration::from_secs(1_500), "{time:?}");
     assert_eq!(server.accepted(), 2);
     io_loop.stop();
 }

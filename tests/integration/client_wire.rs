@@ -406,6 +406,19 @@ fn errors_tell_the_phase_and_every_limit_its_name() {
 }
 
 #[test]
+fn a_limit_of_zero_is_none() {
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let unlimited = HttpRequest::new(server.url("/"))
+        .request_timeout(Duration::ZERO)
+        .pool_timeout(Duration::ZERO)
+        .dns_timeout(Duration::ZERO)
+        .connect_timeout(Duration::ZERO)
+        .first_byte_timeout(Duration::ZERO)
+        .idle_timeout(Duration::ZERO);
+    assert_eq!(fetch(unlimited).expect("an answer").0, 200);
+}
+
+#[test]
 fn silence_has_an_end() {
     let (asked, asks) = mpsc::channel();
     let server = silent(move |number, peer| {

@@ -447,6 +447,18 @@ fn a_refusal_that_streams_asks_for_no_body_either() {
 }
 
 #[test]
+fn options_of_the_server_as_a_whole_are_asked_for_as_such() {
+    let head = relayed_by(
+        |upstream| {
+            let forward = Forward::to(upstream.url(""));
+            TestServer::start(Application::new().route("/", any(forward)))
+        },
+        "OPTIONS http://a.test HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
+    );
+    assert!(head.starts_with("OPTIONS * HTTP/1.1\r\n"), "{head}");
+}
+
+#[test]
 fn an_expectation_of_http_1_0_is_none() {
     for expects in ["100-continue", "x"] {
         let head = relayed(

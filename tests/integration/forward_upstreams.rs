@@ -1,13 +1,13 @@
 //! Sets of upstreams: who gets a request, and what happens when one fails.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use squall::AsyncHttpClient;
+use squall::client::{AsyncHttpClient, Proxy, Resolver, Resolving};
 use squall::forward::{Balance, Forward, HealthCheck, UpstreamState, Upstreams};
 use squall::testing::{ExpectLog, TestServer};
 use squall::{Application, StatusCode, any};
@@ -441,6 +441,161 @@ fn a_health_check_takes_an_upstream_out_and_back() {
     });
     assert_eq!(server.get("/f/x").status, 200);
     assert_eq!(server.shutdown(Duration::from_secs(5)), 0);
+}
+
+#[test]
+fn a_health_check_does_not_stand_in_line_with_the_requests() {
+    let checks = Arc::new(AtomicUsize::new(0));
+    let count = checks.clone();
+    let (free, is_free) = mpsc::channel::<()>();
+    let is_free = Mutex::new(is_free);
+    let upstream = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            match head.starts_with("GET /health ") {
+                true => drop(count.fetch_add(1, Ordering::SeqCst)),
+                false => drop(is_free.lock().expect("it").recv()),
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+        }
+    });
+    let one = AsyncHttpClient::builder().max_per_origin(1).build();
+    let check = HealthCheck::get("/health").every(Duration::from_millis(100));
+    let forward = Forward::to(set([&upstream]).health_check(check)).client(&one);
+    let server = proxy(forward.clone());
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| server.get("/f/x").status);
+        until("a check beside the request", || {
+            checks.load(Ordering::SeqCst) > 1
+        });
+        assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+        drop(free);
+        assert_eq!(answer.join().expect("no panic"), 200);
+    });
+}
+
+#[test]
+fn what_is_down_counts_where_half_of_a_set_has_to_stay() {
+    let sick = script(|_, mut peer| {
+        while peer.head().is_some() {
+            peer.write("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    // Well, as far as its checks go.
+    let mute = script(|_, mut peer| {
+        while (peer.head()).is_some_and(|head| head.starts_with("GET /health ")) {
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let check = HealthCheck::get("/health").thresholds(1, 1);
+    let upstreams = set([&sick, &mute])
+        .health_check(check)
+        .eject_after(1, Duration::from_secs(3600))
+        .retries(0);
+    let forward = Forward::to(upstreams);
+    let server = proxy(forward.clone());
+    server.get("/f/x");
+    let states = || {
+        forward
+            .stats()
+            .iter()
+            .map(|it| it.state)
+            .collect::<Vec<_>>()
+    };
+    until("the check", || states()[0] == UpstreamState::Down);
+    for _ in 0..5 {
+        assert_eq!(server.get("/f/x").status, 502);
+    }
+    assert_eq!(states()[1], UpstreamState::Up);
+}
+
+#[test]
+fn a_retry_takes_no_turn_of_its_own() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let busy = script(move |_, mut peer| {
+        while peer.head().is_some() {
+            count.fetch_add(1, Ordering::SeqCst);
+            peer.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let working = named("a");
+    let upstreams = set([&busy, &working])
+        .balance(Balance::round_robin())
+        .retry_statuses([StatusCode::SERVICE_UNAVAILABLE])
+        .eject_after(0, Duration::from_secs(1));
+    assert_eq!(answers(&proxy(Forward::to(upstreams)), 4), "aaaa");
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "every other first try");
+}
+
+#[test]
+fn a_body_that_is_sent_again_has_its_trailers_still() {
+    let (seen, sees) = mpsc::channel();
+    let declining = script(|_, mut peer| {
+        peer.head();
+        peer.read_until("\r\n\r\n");
+        peer.write("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    });
+    let working = script(move |_, mut peer| {
+        let head = peer.head().expect("a head");
+        assert!(
+            head.contains("\r\nTransfer-Encoding: chunked\r\n"),
+            "{head}"
+        );
+        seen.send(peer.read_until("\r\n\r\n")).expect("waited for");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let upstreams = set([&declining, &working])
+        .balance(Balance::round_robin())
+        .retry_statuses([StatusCode::SERVICE_UNAVAILABLE]);
+    let answer = raw(
+        &proxy(Forward::to(upstreams)),
+        "PUT /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let body = sees.recv().expect("a body");
+    assert_eq!(body, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
+}
+
+#[test]
+fn the_addresses_of_a_name_are_not_believed_for_ever() {
+    /// The name is where it is said to be.
+    struct Moving(Arc<Mutex<IpAddr>>);
+    impl Resolver for Moving {
+        fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+            let at = *self.0.lock().expect("it");
+            Box::pin(async move { Ok(vec![at]) })
+        }
+    }
+    let upstream = named("a");
+    let place = Arc::new(Mutex::new([127, 0, 0, 1].into()));
+    let client = AsyncHttpClient::builder().resolver(Moving(place.clone()));
+    let client = client.connect_timeout(Duration::ZERO).build();
+    let name = format!("http://backend.test:{}", upstream.address().port());
+    let forward = Forward::to(Upstreams::of_name(&name)).client(&client);
+    let application = Application::new().route("/f/{*path}", any(forward));
+    let (server, clock) = TestServer::start_turned(application);
+    assert_eq!(server.get("/f/x").status, 200);
+    *place.lock().expect("it") = [127, 0, 0, 2].into();
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(server.get("/f/x").status, 200, "it may still be there");
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(server.get("/f/x").status, 502, "it is not any more");
+}
+
+#[test]
+fn a_name_is_asked_past_the_proxy_if_the_list_has_it() {
+    let upstream = named("a");
+    let proxy_there = Proxy::new(&nobody()).expect("an address");
+    let name = format!("http://backend.test:{}", upstream.address().port());
+    for (no_proxy, status) in [("backend.test", 200), ("other.test", 502)] {
+        let client = AsyncHttpClient::builder()
+            .host("backend.test", [[127, 0, 0, 1].into()])
+            .proxy(proxy_there.clone().no_proxy(no_proxy))
+            .build();
+        let forward = Forward::to(Upstreams::of_name(&name)).client(&client);
+        assert_eq!(proxy(forward).get("/f/x").status, status, "{no_proxy}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use squall::client::{CookieJar, HttpClient, Phase};
+use squall::client::{CookieJar, HttpClient, Phase, Proxy};
 use squall::testing::TestClock;
 use squall::{
     Application, AsyncHttpClient, Body, BodyError, Bytes, Cookies, HttpRequest, IoLoop, Path,
@@ -98,6 +98,27 @@ fn the_clients_settings_hold() {
         (answer.body(), answer.history().len()),
         (Some(&b"sweet"[..]), 1)
     );
+}
+
+#[test]
+fn no_proxy_is_asked() {
+    let proxy = || Proxy::new("http://user:secret@proxy.test").expect("an address");
+    let told = async |request: Request| {
+        let field = request.headers().contains("proxy-authorization");
+        format!("{} {field}", request.target())
+    };
+    let application = Application::new().route("/", told);
+    on_loop(async move {
+        let client = AsyncHttpClient::builder().to_app(application);
+        let client = client.proxy(proxy()).build();
+        for request in [
+            HttpRequest::get("http://app.test/"),
+            HttpRequest::get("http://app.test/").proxy(proxy()),
+        ] {
+            let mut response = client.fetch(request).await.expect("an answer");
+            assert_eq!(response.text().await.expect("text"), "/ false");
+        }
+    });
 }
 
 #[test]

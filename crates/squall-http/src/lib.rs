@@ -9,6 +9,7 @@ mod body;
 mod chunk;
 pub mod client;
 pub mod memory;
+mod pieces;
 pub mod server;
 mod socket;
 mod stream;

@@ -9,43 +9,29 @@
 //! the wire. The body is asked for more only when that is on the wire: that is the
 //! back-pressure.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use squall_loop::Sleep;
-use squall_loop::net::Piped;
 
 use super::error::ExchangeError;
-use crate::body::{Body, BodyError};
-use crate::chunk::Chunk;
+use crate::body::Body;
+use crate::pieces::Pieces;
 use crate::stream::Stream;
 use crate::wire::chunked;
 
 /// A head's memory is kept up to this size.
 const LARGE_HEAD: usize = 4 << 10;
 
-/// From so many bytes on a system call costs little beside the copying in it. 512 MiB in
-/// chunks of 64 KiB took 0.30 CPU seconds one by one, 0.25 with 256 KiB together, 0.20 with
-/// 512 (medians of 13 interleaved rounds).
-const GATHERED: usize = 512 << 10;
-/// The most chunks of one system call.
-const SLICES: usize = 64;
-
 #[derive(Debug, Default)]
 pub(super) struct Upload {
     /// The head and chunk sizes; what is before `at` was written.
     framing: Vec<u8>,
     at: usize,
-    chunk: Bytes,
-    /// What follows the chunk, where the body had more at once.
-    gathered: Option<Box<Gathered>>,
-    /// Stands in for the chunk: it is written by itself, behind its framing.
-    piped: Option<Piped>,
-    /// What ends the chunk.
+    pieces: Pieces,
+    /// What ends the chunk that they are.
     tail: &'static [u8],
     body: Body,
     /// Whether there is one, and so more to let go of than a head.
@@ -57,14 +43,6 @@ pub(super) struct Upload {
     failed: Option<Box<ExchangeError>>,
     written: u64,
     starved: bool,
-}
-
-/// Chunks that go out with the one before them.
-#[derive(Debug, Default)]
-struct Gathered {
-    chunks: VecDeque<Bytes>,
-    /// What the body had after them: its end, an error, or a pipe.
-    next: Option<Option<Result<Chunk, BodyError>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,9 +118,7 @@ impl Upload {
                 }
                 if self.has_body {
                     self.body = Body::empty();
-                    self.chunk = Bytes::new();
-                    self.gathered = None;
-                    self.piped = None;
+                    self.pieces.clear();
                 }
                 Poll::Ready(())
             }
@@ -156,10 +132,9 @@ impl Upload {
     ) -> Poll<Result<(), ExchangeError>> {
         loop {
             self.starved = false;
-            let waits = self.chunk.is_empty()
+            let waits = self.pieces.is_empty()
                 && self.tail.is_empty()
                 && self.stage == Stage::Body
-                && self.piped.is_none()
                 && self.poll_chunk(stream, cx)?.is_pending();
             if self.has_output() {
                 let written = ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
@@ -167,7 +142,6 @@ impl Upload {
                     return Poll::Ready(Err(ExchangeError::Write(io::ErrorKind::WriteZero.into())));
                 }
                 self.written += written as u64;
-                self.advance(written);
                 continue;
             }
             if waits {
@@ -196,24 +170,16 @@ impl Upload {
             ready!(Pin::new(&mut **hold).poll(cx));
             self.hold = None;
         }
-        let next = self.gathered.as_mut().and_then(|it| it.next.take());
-        let next = match next {
-            Some(next) => next,
-            None => ready!(self.poll_next(stream, cx)),
-        };
-        let len = match next {
-            Some(Ok(Chunk::Bytes(bytes))) => {
-                self.chunk = bytes;
-                self.gather(stream, cx)
-            }
-            Some(Ok(Chunk::Piped(piped))) => {
-                let len = piped.len();
-                self.piped = Some(piped);
-                len
-            }
+        let chunk = match ready!(self.pieces.poll_next(&mut self.body, stream, cx)) {
+            Some(Ok(chunk)) => chunk,
             Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Body(error))),
             None => return Poll::Ready(self.end()),
         };
+        let most = match self.length {
+            Length::Fixed(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            Length::Chunked => usize::MAX,
+        };
+        let len = (self.pieces).take(chunk, most, &mut self.body, stream, cx);
         match &mut self.length {
             Length::Fixed(left) => {
                 let rest = left.checked_sub(len as u64);
@@ -228,49 +194,6 @@ impl Upload {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// The body's next chunk that is not empty.
-    fn poll_next(
-        &mut self,
-        stream: &Stream,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Chunk, BodyError>>> {
-        loop {
-            match ready!(self.body.poll_for(stream, cx)) {
-                Some(Ok(chunk)) if chunk.is_empty() => {}
-                next => return Poll::Ready(next),
-            }
-        }
-    }
-
-    /// Takes more chunks as long as they are there at once and few; says how many bytes that
-    /// is together.
-    fn gather(&mut self, stream: &Stream, cx: &mut Context<'_>) -> usize {
-        let mut len = self.chunk.len();
-        let left = match self.length {
-            Length::Fixed(left) => usize::try_from(left).unwrap_or(usize::MAX),
-            Length::Chunked => usize::MAX,
-        };
-        let mut count = 1;
-        while len < GATHERED.min(left)
-            && count < SLICES
-            && let Poll::Ready(next) = self.poll_next(stream, cx)
-        {
-            let gathered = self.gathered.get_or_insert_default();
-            match next {
-                Some(Ok(Chunk::Bytes(bytes))) => {
-                    len += bytes.len();
-                    count += 1;
-                    gathered.chunks.push_back(bytes);
-                }
-                next => {
-                    gathered.next = Some(next);
-                    break;
-                }
-            }
-        }
-        len
     }
 
     /// The body has ended; says so where the framing does not.
@@ -290,67 +213,30 @@ impl Upload {
         Ok(())
     }
 
-    /// Writes what is next. What was in a pipe is taken off already.
+    /// Writes what is next.
     fn poll_write(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<io::Result<usize>> {
         let framing = self.framing.get(self.at..).unwrap_or_default();
-        if let Some(piped) = &mut self.piped {
-            return match framing {
-                [] => stream.poll_write_piped(cx, piped),
-                framing => stream.poll_write(cx, framing),
-            };
+        if self.pieces.is_empty() && self.tail.is_empty() {
+            let written = ready!(stream.poll_write(cx, framing))?;
+            self.framing_written(written);
+            return Poll::Ready(Ok(written));
         }
-        if self.chunk.is_empty() && self.tail.is_empty() {
-            return stream.poll_write(cx, framing);
-        }
-        let Some(gathered) = &self.gathered else {
-            let slices = [framing, &self.chunk, self.tail].map(IoSlice::new);
-            return stream.poll_write_vectored(cx, &slices);
-        };
-        let chunks = gathered.chunks.iter().map(|chunk| &**chunk);
-        let pieces = [framing, &self.chunk].into_iter().chain(chunks);
-        let mut slices = [IoSlice::new(&[]); SLICES + 2];
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(pieces.chain([self.tail])) {
-            *slice = IoSlice::new(piece);
-            count += 1;
-        }
-        stream.poll_write_vectored(cx, &slices[..count])
+        let written = ready!(self.pieces.poll_write(stream, cx, framing, self.tail))?;
+        self.framing_written(written.before);
+        self.tail = self.tail.get(written.after..).unwrap_or_default();
+        Poll::Ready(Ok(written.sum()))
     }
 
-    fn has_output(&self) -> bool {
-        self.at < self.framing.len()
-            || !self.chunk.is_empty()
-            || !self.tail.is_empty()
-            || self.piped.is_some()
-    }
-
-    fn advance(&mut self, written: usize) {
-        let framing = written.min(self.framing.len() - self.at);
-        self.at += framing;
+    fn framing_written(&mut self, written: usize) {
+        self.at += written;
         if self.at == self.framing.len() {
             self.framing.clear();
             self.at = 0;
         }
-        if framing == 0
-            && let Some(piped) = &self.piped
-        {
-            if piped.is_empty() {
-                self.piped = None;
-            }
-            return;
-        }
-        let mut written = written - framing;
-        loop {
-            let chunk = written.min(self.chunk.len());
-            self.chunk.advance(chunk);
-            written -= chunk;
-            let next = self.gathered.as_mut().filter(|_| self.chunk.is_empty());
-            match next.and_then(|it| it.chunks.pop_front()) {
-                Some(next) => self.chunk = next,
-                None => break,
-            }
-        }
-        self.tail = self.tail.get(written..).unwrap_or_default();
+    }
+
+    fn has_output(&self) -> bool {
+        self.at < self.framing.len() || !self.pieces.is_empty() || !self.tail.is_empty()
     }
 
     /// The peer wants the body.

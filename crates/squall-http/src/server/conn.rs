@@ -5,13 +5,12 @@
 //! owns the answer is decided by one atomic word, in `phase.rs`.
 
 use std::any::Any;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Buf;
 use http::StatusCode;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use squall_loop::time::coarse_nanos;
@@ -24,7 +23,7 @@ use super::phase::{Phase, Turn};
 use super::read::ReadSide;
 use super::recycle;
 use crate::alarm::nanos;
-use crate::chunk::Chunk;
+use crate::pieces::Pieces;
 use crate::stream::Stream;
 use crate::wire::Peer;
 use crate::wire::headers::Headers;
@@ -381,32 +380,21 @@ impl Conn {
         self.out().sent
     }
 
-    /// Writes what fits of what is buffered and then of `piece`, and takes that off; in one
-    /// system call if the piece is in memory.
-    pub(super) fn poll_write(
-        &self,
-        cx: &Context<'_>,
-        piece: &mut Chunk,
-    ) -> Poll<io::Result<usize>> {
+    /// Writes what is buffered, and then the pieces, in as few system calls as the socket
+    /// has room.
+    pub(super) fn poll_write(&self, cx: &Context<'_>, pieces: &mut Pieces) -> Poll<io::Result<()>> {
         let mut out = self.out();
-        let buffered = out.rest().unwrap_or_default();
-        let written = match piece {
-            Chunk::Bytes(bytes) => {
-                let slices = [buffered, bytes].map(IoSlice::new);
-                let written = ready!(self.stream.poll_write_vectored(cx, &slices))?;
-                bytes.advance(written.saturating_sub(buffered.len()));
-                written
+        while out.waiting() > 0 || !pieces.is_empty() {
+            let buffered = out.rest().unwrap_or_default();
+            let written = ready!(pieces.poll_write(&self.stream, cx, buffered, b""))?;
+            if written.sum() == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            Chunk::Piped(_) if !buffered.is_empty() => {
-                ready!(self.stream.poll_write(cx, buffered))?
-            }
-            Chunk::Piped(piped) => ready!(self.stream.poll_write_piped(cx, piped))?,
-        };
-        let past = written.saturating_sub(buffered.len());
-        out.note(written - past);
-        out.sent += past as u64;
+            out.note(written.before);
+            out.sent += written.pieces as u64;
+        }
         out.release_written();
-        Poll::Ready(Ok(written))
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what the socket takes at once, for whoever is not the driver: its waker

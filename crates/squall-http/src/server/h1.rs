@@ -156,7 +156,8 @@ async fn exchange(conn: &Arc<Conn>, head: HeadBox, waits: &mut Waits) -> Then {
     let mut handler = {
         let body = if has_body {
             let limits = conn.server.settings.chunk_limits();
-            (conn.read()).expect(length, expects, || ChunkedDecoder::new(limits));
+            let decoder = || ChunkedDecoder::new(limits);
+            conn.read().expect(number, length, expects, decoder);
             Body::stream(Incoming::new(conn.clone(), number))
         } else {
             Body::empty()

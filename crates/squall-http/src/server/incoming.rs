@@ -80,9 +80,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if self.conn.number() == self.number {
-            self.conn.read().reader_is_gone();
-        }
+        self.conn.read().reader_is_gone(self.number);
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) struct ReadSide {
     ended: bool,
     /// The client waits for `100 Continue` before it sends the body.
     awaits_continue: bool,
-    /// Somebody may still read the body.
-    has_reader: bool,
+    /// Whose body it is, as long as somebody may still read that; else 0.
+    reader: u64,
     /// Body bytes handed out so far.
     taken: u64,
     /// The trailer fields of a chunked body whose end was seen, if there were any.
@@ -130,9 +130,10 @@ impl ReadSide {
         read
     }
 
-    /// A request with this body begins.
+    /// The request of this number, with this body, begins.
     pub(super) fn expect(
         &mut self,
+        number: u64,
         length: BodyLength,
         awaits_continue: bool,
         decoder: impl FnOnce() -> ChunkedDecoder,
@@ -140,7 +141,7 @@ impl ReadSide {
         self.taken = 0;
         self.trailers = None;
         self.awaits_continue = awaits_continue && !length.is_empty();
-        self.has_reader = true;
+        self.reader = number;
         self.body = match length {
             BodyLength::None | BodyLength::Fixed(0) | BodyLength::UntilClose => Coming::Nothing,
             BodyLength::Fixed(length) => Coming::Fixed(length),
@@ -160,12 +161,14 @@ impl ReadSide {
 
     /// Whether somebody may still read the body.
     pub(super) fn has_reader(&self) -> bool {
-        self.has_reader
+        self.reader != 0
     }
 
-    /// Nobody can read the body any more.
-    pub(super) fn reader_is_gone(&mut self) {
-        self.has_reader = false;
+    /// Nobody can read the body of this request any more.
+    pub(super) fn reader_is_gone(&mut self, number: u64) {
+        if self.reader == number {
+            self.reader = 0;
+        }
     }
 
     /// Whether the client still waits for leave to send; asked once.

@@ -19,8 +19,8 @@ use super::message::Response;
 use super::upgraded::Takeover;
 use super::waits::Waits;
 use crate::body::Body;
-use crate::chunk::Chunk;
 use crate::memory::give_fields;
+use crate::pieces::{GATHERED, Pieces};
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
 use crate::wire::head::Version;
 use crate::wire::names::WellKnown;
@@ -30,6 +30,8 @@ use crate::wire::names::WellKnown;
 const BATCH: usize = 64 << 10;
 /// A body in memory up to this size goes out in one write with its head.
 const INLINE_BODY: usize = 64 << 10;
+/// Pieces of a body up to this size together are copied into the buffer.
+const COPIED: usize = 16 << 10;
 
 /// How far an answer has come without waiting.
 pub(super) enum Sent {
@@ -177,7 +179,7 @@ enum Streamed {
     Stuck,
 }
 
-/// Sends a body piece by piece.
+/// Sends a body piece by piece; what it has at once goes out together.
 async fn stream_body(
     conn: &Arc<Conn>,
     waits: &mut Waits,
@@ -188,11 +190,17 @@ async fn stream_body(
         Framing::Fixed(length) => Some(length),
         _ => None,
     };
+    let chunked = framing == Framing::Chunked;
+    let mut pieces = Pieces::default();
+    // Grows while the client takes all of it, so that little is held for a slow one.
+    let mut most = BATCH;
     loop {
         // What was written goes out while the next piece is awaited.
-        let piece = poll_fn(|cx| {
-            if let Poll::Ready(piece) = body.poll_for(&conn.stream, cx) {
-                return Poll::Ready(Ok(piece));
+        let taken = poll_fn(|cx| {
+            if let Poll::Ready(next) = pieces.poll_next(body, &conn.stream, cx) {
+                let most = left.map_or(most, |left| least(left, most));
+                let mut take = |chunk| pieces.take(chunk, most, body, &conn.stream, cx);
+                return Poll::Ready(Ok(next.map(|next| next.map(&mut take))));
             }
             let gone = match conn.poll_flush(cx) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -205,8 +213,8 @@ async fn stream_body(
             gone.map(|()| Err(io::ErrorKind::NotConnected.into()))
         })
         .await;
-        let piece = match piece {
-            Ok(Some(Ok(piece))) => piece,
+        let len = match taken {
+            Ok(Some(Ok(len))) => len,
             Ok(None) => break,
             Ok(Some(Err(error))) => {
                 // A clean end here would make a broken answer look whole.
@@ -216,7 +224,7 @@ async fn stream_body(
             Err(_) => return Streamed::Stuck,
         };
         if let Some(left) = &mut left {
-            match left.checked_sub(piece.len() as u64) {
+            match left.checked_sub(len as u64) {
                 Some(rest) => *left = rest,
                 None => {
                     tracing::error!(target: "squall::http", "an answer's body is longer than its Content-Length");
@@ -224,30 +232,21 @@ async fn stream_body(
                 }
             }
         }
-        let chunked = framing == Framing::Chunked;
-        if let Chunk::Bytes(piece) = &piece
-            && piece.len() <= INLINE_BODY
-        {
-            let buffered = conn.write(|out| {
-                if chunked {
-                    encode_chunk_header(piece.len(), out);
-                }
-                out.extend_from_slice(piece);
-                if chunked {
-                    out.extend_from_slice(b"\r\n");
-                }
-            });
-            if buffered >= BATCH && !flush(conn, waits).await {
-                return Streamed::Stuck;
+        let buffered = conn.write(|out| {
+            if chunked {
+                encode_chunk_header(len, out);
             }
-            continue;
-        }
-        if chunked {
-            conn.write(|out| encode_chunk_header(piece.len(), out));
-        }
-        // A large piece is not copied.
-        if !write_through(conn, waits, piece).await {
-            return Streamed::Stuck;
+            if len <= COPIED {
+                pieces.copy_to(out);
+            }
+        });
+        // What is large is not copied.
+        if buffered >= BATCH || !pieces.is_empty() {
+            most = match write_through(conn, waits, &mut pieces).await {
+                Some(Waited(true)) => (most / 2).max(BATCH),
+                Some(Waited(false)) => (most * 2).min(GATHERED),
+                None => return Streamed::Stuck,
+            };
         }
         if chunked {
             conn.write(|out| out.extend_from_slice(b"\r\n"));
@@ -278,18 +277,25 @@ pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
     flushed
 }
 
-/// Writes what is buffered and `piece`. False: they cannot be.
-async fn write_through(conn: &Arc<Conn>, waits: &mut Waits, mut piece: Chunk) -> bool {
-    while !piece.is_empty() {
-        let written = poll_fn(|cx| match conn.poll_write(cx, &mut piece) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok_and(|written| written > 0)),
-            Poll::Pending => waits.poll_writing(conn, cx).map(|()| false),
-        })
-        .await;
-        if !written {
-            return false;
+/// Whether the client had to be waited for.
+struct Waited(bool);
+
+/// Writes what is buffered, and the pieces. `None`: they cannot be.
+async fn write_through(conn: &Arc<Conn>, waits: &mut Waits, pieces: &mut Pieces) -> Option<Waited> {
+    let mut waited = false;
+    let written = poll_fn(|cx| match conn.poll_write(cx, pieces) {
+        Poll::Ready(result) => Poll::Ready(result.ok()),
+        Poll::Pending => {
+            waited = true;
+            waits.poll_writing(conn, cx).map(|()| None)
         }
-    }
+    })
+    .await;
     waits.written();
-    true
+    written.map(|()| Waited(waited))
+}
+
+/// The lesser of a length and a size.
+fn least(length: u64, size: usize) -> usize {
+    usize::try_from(length).map_or(size, |length| length.min(size))
 }

@@ -135,15 +135,17 @@ fn check(url: &Url) -> Result<(), String> {
     }
 }
 
-/// What may be an address as errors show it: without query and credentials.
+/// What is no address as errors show it: without query, and without what may be credentials
+/// however they are written.
 pub(super) fn presentable(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    let begin = ["//", "\\\\"].map(|slashes| text.find(slashes));
-    let begin = begin.into_iter().flatten().min().map_or(0, |at| at + 2);
+    let slashes = |text: &str| text.len() - text.trim_start_matches(['/', '\\']).len();
+    let scheme = text.find(':').filter(|end| slashes(&text[end + 1..]) > 0);
+    let begin = scheme.map_or(0, |end| end + 1);
+    let begin = begin + slashes(&text[begin..]);
     let (scheme, rest) = text.split_at(begin);
-    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}{host}{path}")
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}{rest}")
 }
 
 pub(super) fn strip_credentials(url: &mut Url) {

@@ -19,7 +19,7 @@ use super::digests::Digests;
 use super::error::FetchError;
 use super::fetch;
 use super::pool::{Pool, PoolLimits, PoolStats};
-use super::proxy::Proxy;
+use super::proxy::{Proxy, Via};
 use super::request::HttpRequest;
 use super::resolver::{Names, Resolver};
 use super::response::HttpResponse;
@@ -110,8 +110,7 @@ impl Default for Defaults {
 impl Defaults {
     /// By which way `url` is reached, for whoever says nothing about it.
     pub(super) fn route_to(&self, url: &Address) -> Arc<Route> {
-        let proxy = self.proxy.as_ref();
-        let via = proxy.and_then(|proxy| proxy.via(url.url()));
+        let via = (self.proxy.as_ref()).and_then(|proxy| self.via(proxy, url));
         let route = via.and_then(|via| {
             let leads = |route: &&Arc<Route>| {
                 (route.via.as_ref()).is_some_and(|known| Arc::ptr_eq(known, via))
@@ -119,6 +118,11 @@ impl Defaults {
             self.proxied.iter().find(leads)
         });
         route.unwrap_or(&self.route).clone()
+    }
+
+    /// The proxy on the way, unless somebody else makes the connections.
+    pub(super) fn via<'a>(&self, proxy: &'a Proxy, url: &Address) -> Option<&'a Arc<Via>> {
+        proxy.via(url.url()).filter(|_| self.dialler.is_none())
     }
 }
 
@@ -131,6 +135,26 @@ impl AsyncHttpClient {
     /// Settings for a new client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    fn of(limits: PoolLimits, defaults: Defaults) -> Self {
+        let shared = Shared {
+            pool: Pool::new(limits),
+            defaults,
+            budget: Budget::new(),
+            unreachable: Unreachable::default(),
+            digests: Digests::default(),
+            tls_configs: Mutex::default(),
+            warned: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// A client with the same settings whose connections are its own.
+    pub(crate) fn with_own_pool(&self) -> Self {
+        Self::of(self.shared.pool.limits(), self.shared.defaults.clone())
     }
 
     /// Fetches an address and waits for the head of the answer.
@@ -454,7 +478,6 @@ impl ClientBuilder {
 
     pub(crate) fn dial_with(mut self, dialler: impl Dial) -> Self {
         self.defaults.dialler = Some(Arc::new(dialler));
-        self.defaults.proxy = None;
         self
     }
 
@@ -491,17 +514,6 @@ impl ClientBuilder {
                 Arc::new(route)
             })
             .collect();
-        let shared = Shared {
-            pool: Pool::new(self.limits),
-            defaults: self.defaults,
-            budget: Budget::new(),
-            unreachable: Unreachable::default(),
-            digests: Digests::default(),
-            tls_configs: Mutex::default(),
-            warned: Mutex::default(),
-        };
-        AsyncHttpClient {
-            shared: Arc::new(shared),
-        }
+        AsyncHttpClient::of(self.limits, self.defaults)
     }
 }

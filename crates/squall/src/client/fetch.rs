@@ -109,7 +109,8 @@ async fn run(
             accept_encoding: request.accepted_codings(),
             close: request.close,
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
-            first_byte: said.and_then(|said| said.first_byte_timeout),
+            first_byte: (said.and_then(|said| said.first_byte_timeout))
+                .filter(|limit| !limit.is_zero()),
             upgrade: said.and_then(|said| said.upgrade.as_deref()),
             on_informational: said.and_then(|said| said.on_informational.as_deref()),
             on_head: said.and_then(|said| said.on_head.as_deref()),

@@ -92,6 +92,19 @@ impl Origin {
         })
     }
 
+    /// Its address by the name that it was looked up for.
+    fn named(&self) -> Address {
+        let mut url = self.url.url().clone();
+        let named = self
+            .server_name
+            .as_ref()
+            .map(|name| url.set_host(Some(name)));
+        match named {
+            Some(Ok(())) => Address::of(url).unwrap_or_else(|_| self.url.clone()),
+            _ => self.url.clone(),
+        }
+    }
+
     /// The path of the address, without a slash at its end.
     pub(crate) fn path(&self) -> &str {
         self.url.url().path().trim_end_matches('/')
@@ -144,7 +157,7 @@ impl Origin {
             Arc::make_mut(&mut route).server_name = Some(name.clone());
         }
         if let Some(proxy) = &defaults.proxy
-            && let Some(via) = proxy.via(self.url.url())
+            && let Some(via) = defaults.via(proxy, &self.named())
         {
             Arc::make_mut(&mut route).via = Some(via.clone());
         }

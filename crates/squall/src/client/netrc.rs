@@ -42,18 +42,11 @@ fn read(path: &Path) -> Result<Option<String>, String> {
 
 /// The login and the password of `host`, else the default's.
 fn find(text: &str, host: &str) -> Option<(String, String)> {
-    let mut words = text.lines().flat_map(|line| {
-        // A macro's text ends with an empty line, which is a word of its own here.
-        let line = line.trim();
-        let empty = line.is_empty().then_some("");
-        (line.split_ascii_whitespace())
-            .take_while(|word| !word.starts_with('#'))
-            .chain(empty)
-    });
+    let mut words = Words { rest: text };
     let (mut login, mut password) = (None, None);
     let mut here = false;
     while let Some(word) = words.next() {
-        match word {
+        match &*word {
             "machine" | "default" if here && login.is_some() => break,
             "machine" => {
                 here = (words.next()).is_some_and(|name| name.eq_ignore_ascii_case(host));
@@ -63,12 +56,58 @@ fn find(text: &str, host: &str) -> Option<(String, String)> {
             "login" if here => login = words.next(),
             "password" if here => password = words.next(),
             "login" | "password" | "account" => drop(words.next()),
-            "macdef" => drop(words.by_ref().find(|word| word.is_empty())),
+            "macdef" => words.skip_macro(),
+            // Only where a keyword may be: a password may begin like that.
+            word if word.starts_with('#') => drop(words.line()),
             _ => {}
         }
     }
-    let login = login.filter(|_| here)?;
-    Some((login.to_owned(), password.unwrap_or_default().to_owned()))
+    Some((login.filter(|_| here)?, password.unwrap_or_default()))
+}
+
+/// The words of the file.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl Words<'_> {
+    /// The next one. In quotes it may hold blanks, and a backslash takes what follows as it
+    /// is.
+    fn next(&mut self) -> Option<String> {
+        let word = self.rest.trim_ascii_start();
+        let Some(quoted) = word.strip_prefix('"') else {
+            let end = word.find(|c: char| c.is_ascii_whitespace());
+            let (word, rest) = word.split_at(end.unwrap_or(word.len()));
+            self.rest = rest;
+            return (!word.is_empty()).then(|| word.to_owned());
+        };
+        let mut chars = quoted.chars();
+        let mut word = String::new();
+        while let Some(char) = chars.next().filter(|char| *char != '"') {
+            word.extend(if char == '\\' {
+                chars.next()
+            } else {
+                Some(char)
+            });
+        }
+        self.rest = chars.as_str();
+        Some(word)
+    }
+
+    /// Leaves out everything up to an empty line.
+    fn skip_macro(&mut self) {
+        while (self.line()).is_some_and(|line| !line.trim().is_empty()) {}
+    }
+
+    /// The rest of the line.
+    fn line(&mut self) -> Option<&str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Some(line)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +127,26 @@ machine evil.test login e password e
 default login other password o
 machine behind.test login late password l
 ";
+
+    const ODD: &str = r#"
+machine a.test login anna password #x1 # login other
+machine b.test login "bert b" password "two \"words\" \\ #"
+#machine c.test login none
+machine d.test password "" login dora
+"#;
+
+    #[test]
+    fn words_may_be_odd() {
+        for (host, login, password) in [
+            ("a.test", "anna", "#x1"),
+            ("b.test", "bert b", r#"two "words" \ #"#),
+            ("d.test", "dora", ""),
+        ] {
+            let found = find(ODD, host).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_str()), (login, password));
+        }
+        assert_eq!(find(ODD, "c.test"), None);
+    }
 
     #[test]
     fn each_host_has_its_own() {

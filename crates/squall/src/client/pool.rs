@@ -117,6 +117,10 @@ impl Pool {
         })
     }
 
+    pub(super) fn limits(&self) -> PoolLimits {
+        self.limits
+    }
+
     pub(super) fn stats(&self) -> PoolStats {
         let state = self.lock();
         PoolStats {
@@ -213,13 +217,25 @@ impl Pool {
             put.wake = Some(waker);
             return put;
         }
-        if state.idle >= self.limits.idle_total {
-            put.closed = Some(connection);
-            return put;
-        }
         let wanted = self.limits.idle_per_origin + origin.granted() as usize;
-        put.closed = (origin.idle.len() >= wanted).then(|| origin.idle.remove(0).connection);
-        origin.push_idle(Idle { connection, until });
+        let oldest = match origin.idle.len() >= wanted {
+            true => Some(place),
+            false if state.idle >= self.limits.idle_total => match state.places.long_idle() {
+                None => {
+                    put.closed = Some(connection);
+                    return put;
+                }
+                found => found,
+            },
+            false => None,
+        };
+        put.closed = oldest.and_then(|place| state.places.take_oldest(place));
+        if let Some(origin) = state.places.get_mut(place) {
+            origin.push_idle(Idle { connection, until });
+        }
+        if let Some(other) = oldest {
+            state.places.forget_if_unused(other);
+        }
         state.idle += usize::from(put.closed.is_none());
         put.reap = !std::mem::replace(&mut state.reaping, true);
         put

@@ -6,6 +6,7 @@
 
 use http::{Method, StatusCode};
 use squall_http::wire::head::ResponseHead;
+use url::Position;
 
 use super::address::{Address, presentable, strip_credentials};
 use super::error::Cause;
@@ -32,34 +33,31 @@ pub(super) fn target(
     let Some(location) = head.headers.get_bytes("location") else {
         return Ok(None);
     };
-    let refuse = |why: &str| {
-        let location = presentable(&String::from_utf8_lossy(location));
-        Cause::Redirect(format!("{location:?}: {why}"))
-    };
-    if head
-        .headers
-        .get_all("location")
-        .any(|other| other != location)
-    {
-        return Err(refuse("there are several different Location fields"));
-    }
     // Servers that do not encode send UTF-8 mostly, and Latin-1 else.
     let text = std::str::from_utf8(location).map_or_else(
         |_| location.iter().map(|byte| char::from(*byte)).collect(),
         str::to_owned,
     );
+    let refuse = |what: &str, why: &str| Cause::Redirect(format!("{what:?}: {why}"));
+    let mut others = head.headers.get_all("location");
+    if others.any(|other| other != location) {
+        let why = "there are several different Location fields";
+        return Err(refuse(&presentable(&text), why));
+    }
     let url = from.url();
     let mut next = url
         .join(&text)
-        .map_err(|error| refuse(&error.to_string()))?;
+        .map_err(|error| refuse(&presentable(&text), &error.to_string()))?;
     if next.fragment().is_none() {
         next.set_fragment(url.fragment());
     }
     strip_credentials(&mut next);
-    let next = Address::of(next).map_err(|error| refuse(&error))?;
+    let shown = next[..Position::AfterPath].to_owned();
+    let next = Address::of(next).map_err(|error| refuse(&shown, &error))?;
     let may_downgrade = request.said().is_some_and(|said| said.allow_downgrade);
     if from.is_https() && !next.is_https() && !may_downgrade {
-        return Err(refuse("from https to http is refused (allow_downgrade)"));
+        let why = "from https to http is refused (allow_downgrade)";
+        return Err(refuse(&shown, why));
     }
     Ok(Some(next))
 }

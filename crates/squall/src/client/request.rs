@@ -332,7 +332,7 @@ impl HttpRequest {
         if let Some(proxy) = detour.proxy.as_ref().or(defaults.proxy.as_ref())
             && route.unix_socket.is_none()
         {
-            route.via = proxy.via(url.url()).cloned();
+            route.via = defaults.via(proxy, url).cloned();
         }
         Arc::new(route)
     }

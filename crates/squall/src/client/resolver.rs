@@ -64,7 +64,10 @@ impl Names {
     }
 
     pub(super) fn map(&mut self, host: &str, addresses: Vec<IpAddr>) {
-        self.mapped.insert(host.to_ascii_lowercase(), addresses);
+        let host = host.trim_end_matches('.');
+        let known =
+            url::Host::parse(host).map_or_else(|_| host.to_lowercase(), |it| it.to_string());
+        self.mapped.insert(known, addresses);
     }
 
     /// The addresses of an address's host, which is in small letters already; a literal
@@ -74,7 +77,7 @@ impl Names {
         if let Ok(literal) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(literal, port)]);
         }
-        let found = match self.mapped.get(host) {
+        let found = match self.mapped.get(host.trim_end_matches('.')) {
             Some(mapped) => mapped.clone(),
             None => self.resolver.resolve(host).await?,
         };

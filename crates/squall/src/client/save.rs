@@ -60,6 +60,9 @@ async fn on_executor<T: Send + 'static>(
     run_on_executor(work).await.map_err(io::Error::other)?
 }
 
+/// So much of a file's name is in that of its draft: names may have 255 bytes.
+const NAME: usize = 200;
+
 /// A file that is not whole yet. Dropping it removes it.
 struct Partial {
     file: File,
@@ -77,6 +80,9 @@ impl Partial {
             return Ok(Self { file, beside, path });
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name
+            .get(..name.floor_char_boundary(NAME))
+            .unwrap_or_default();
         let salt = RandomState::new().hash_one(&path);
         let beside = path.with_file_name(format!(".{name}.{salt:016x}.part"));
         let named =

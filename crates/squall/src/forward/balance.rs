@@ -70,13 +70,14 @@ impl Balance {
         }
     }
 
-    /// One of the `count` upstreams, of which there are some.
+    /// One of the `count` upstreams, of which there are some. A request has the same `turn`
+    /// however often it is sent.
     pub(super) fn choose<'a>(
         &self,
         upstreams: impl Iterator<Item = &'a Arc<Upstream>> + Clone,
         count: usize,
         key: Option<u64>,
-        turn: &Turn,
+        turn: u64,
     ) -> Option<&'a Arc<Upstream>> {
         if let Some(key) = key {
             let weight = |upstream: &&Arc<Upstream>| hash(&(key, upstream.origin.as_str()));
@@ -84,9 +85,9 @@ impl Balance {
         }
         let nth = |n: u64| upstreams.clone().nth((n % count as u64) as usize);
         if matches!(self.0, Way::RoundRobin) {
-            return nth(turn.next());
+            return nth(turn);
         }
-        let drawn = turn.random();
+        let drawn = scrambled(turn);
         let (first, rest) = (drawn >> 32, drawn & 0xffff_ffff);
         let first = first % count as u64;
         // Another one than the first, where there is one.
@@ -109,22 +110,22 @@ impl fmt::Debug for Balance {
     }
 }
 
-/// Whose turn it is: a count that is shared, as it is or scrambled.
+/// Whose turn it is: a count that all requests of a set share.
 #[derive(Debug, Default)]
 pub(super) struct Turn(AtomicU64);
 
 impl Turn {
-    fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
+}
 
-    /// SplitMix64: no two threads draw the same.
-    fn random(&self) -> u64 {
-        let mut drawn = self.next().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        drawn ^ (drawn >> 31)
-    }
+/// A turn as a number that looks random (SplitMix64).
+fn scrambled(turn: u64) -> u64 {
+    let mut drawn = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    drawn ^ (drawn >> 31)
 }
 
 /// The same in every process of the same build, so that two proxies agree.
@@ -146,7 +147,7 @@ mod tests {
     }
 
     fn chosen(balance: &Balance, set: &[Arc<Upstream>], key: Option<u64>, turn: &Turn) -> usize {
-        let chosen = balance.choose(set.iter(), set.len(), key, turn);
+        let chosen = balance.choose(set.iter(), set.len(), key, turn.next());
         let digit = chosen.and_then(|it| it.origin.as_str().chars().last()?.to_digit(10));
         digit.expect("one of them") as usize
     }

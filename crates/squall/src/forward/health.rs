@@ -133,7 +133,10 @@ impl Checks {
             return;
         }
         let draining = exchange.draining();
-        let (running, set, client) = (Running(self.clone()), Arc::downgrade(set), client.clone());
+        // Apart from the requests: a check that stands in line with them says nothing about
+        // the upstream.
+        let client = client.with_own_pool();
+        let (running, set) = (Running(self.clone()), Arc::downgrade(set));
         IoLoop::current().spawn_named("health checks of upstreams", async move {
             let mut draining = Box::pin(draining);
             while let Some(members) = set.upgrade().map(|set| set.known()) {

@@ -105,11 +105,12 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let inform = informs(exchange, request.version(), &to.via);
     let members = to.upstreams.members(&to.client, exchange).await?;
     let mut failures: Option<Box<Failures>> = None;
+    let mut turn = None;
     loop {
         let tried = failures
             .as_ref()
             .map_or(&[][..], |failures| &failures.tried);
-        let in_flight = match to.upstreams.pick(&members, tried, request) {
+        let in_flight = match to.upstreams.pick(&members, tried, request, &mut turn) {
             Ok(in_flight) => in_flight,
             Err(none) => {
                 let last = failures.and_then(|failures| failures.last);

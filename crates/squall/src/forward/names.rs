@@ -45,23 +45,30 @@ impl Names {
         self.with(|found| found.members.clone())
     }
 
-    /// The upstreams at present. Only the first look-up is waited for.
+    /// The upstreams at present. Only the first look-up is waited for, and one after a time
+    /// in which nobody has asked.
     pub(super) async fn members(
         &self,
         client: &AsyncHttpClient,
     ) -> io::Result<Arc<[Arc<Upstream>]>> {
         let io_loop = IoLoop::current();
         let now = io_loop.now();
-        let (members, is_due) = self.with(|found| {
-            let is_due = found.until.is_none_or(|until| until <= now);
+        let (members, is_due, is_old) = self.with(|found| {
+            let passed = |until: Option<Instant>| until.is_none_or(|until| until <= now);
+            let is_due = passed(found.until);
+            let is_old = passed(found.until.map(|until| until + BELIEVED));
             if is_due && !found.members.is_empty() {
                 // Nobody else looks meanwhile.
                 found.until = Some(now + BELIEVED);
             }
-            (found.members.clone(), is_due)
+            (found.members.clone(), is_due, is_old)
         });
         if members.is_empty() {
             return self.look_up(client).await;
+        }
+        if is_old {
+            // Nobody has asked for long: they may be anywhere.
+            return Ok(self.look_up(client).await.unwrap_or(members));
         }
         if is_due {
             let (names, client) = (self.clone(), client.clone());

@@ -82,6 +82,9 @@ type Shared = Arc<Mutex<State>>;
 
 struct State {
     source: Body,
+    /// How long it is was not said: it may have trailers.
+    is_chunked: bool,
+    trailers: Option<Headers>,
     kept: Vec<Bytes>,
     size: usize,
     limit: usize,
@@ -91,7 +94,9 @@ struct State {
 impl Tape {
     fn of(source: Body, limit: usize) -> Self {
         let state = State {
+            is_chunked: source.len().is_none(),
             source,
+            trailers: None,
             kept: Vec::new(),
             size: 0,
             limit,
@@ -172,12 +177,23 @@ impl BodyStream for Reader {
 
     fn remaining(&self) -> Option<u64> {
         let state = lock(&self.shared);
+        if state.is_chunked {
+            // Also once its end was seen: nothing else goes along with trailers.
+            return None;
+        }
         let kept = state.kept.iter().skip(self.at);
         let kept: u64 = kept.map(|piece| piece.len() as u64).sum();
         Some(state.source.len()? + kept)
     }
 
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
-        lock(&self.shared).source.take_trailers()
+        let mut state = lock(&self.shared);
+        if state.trailers.is_none() {
+            state.trailers = state.source.take_trailers();
+        }
+        match state.records {
+            true => state.trailers.clone(),
+            false => state.trailers.take(),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Method;
 use squall_http::Headers;
 use squall_http::wire::target::{check_bytes, is_authority};
 
@@ -31,9 +32,13 @@ impl Onward {
     /// What is sent of a request: sanitised, changed by the program, and only then ours.
     pub(super) fn of(request: &Request, to: &Options) -> Result<Self, ForwardError> {
         let said = Said::of(request);
-        let target = to.mapping.target(request.head().path_and_query());
-        let target = target.map_err(ForwardError::path)?;
-        let is_own = matches!(target, Cow::Borrowed(_)) && to.rewrite.is_none();
+        let whole = match request.head().path_and_query() {
+            // Asked of the server as a whole (RFC 9112 section 3.2.4).
+            "" if *request.method() == Method::OPTIONS && !to.mapping.changes() => "*",
+            whole => whole,
+        };
+        let target = to.mapping.target(whole).map_err(ForwardError::path)?;
+        let is_own = matches!(target, Cow::Borrowed(_)) && whole != "*" && to.rewrite.is_none();
         let mut onward = Self {
             target: (!is_own).then(|| target.into_owned()),
             headers: said.sanitised(to)?,

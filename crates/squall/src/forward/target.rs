@@ -25,11 +25,16 @@ impl Mapping {
         prefix.trim_end_matches('/').clone_into(&mut self.strip);
     }
 
+    /// Whether any path becomes another one.
+    pub(super) fn changes(&self) -> bool {
+        !self.base.is_empty() || !self.strip.is_empty()
+    }
+
     /// The upstream's target for a path and query, which keep their bytes.
     ///
     /// Dot segments would lead out of a mapped path at the upstream, so they are refused.
     pub(super) fn target<'a>(&self, whole: &'a str) -> Result<Cow<'a, str>, &'static str> {
-        let is_mapped = !self.base.is_empty() || !self.strip.is_empty();
+        let is_mapped = self.changes();
         let has_path = !whole.is_empty() && !whole.starts_with('?');
         if !is_mapped && has_path {
             return Ok(Cow::Borrowed(whole));

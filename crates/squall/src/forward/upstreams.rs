@@ -87,7 +87,8 @@ impl Upstreams {
     }
 
     /// Every address of a name is a server: `http://name:port` or `https://…`, where
-    /// certificates have to be for the name. It is looked up again every 30 s.
+    /// certificates have to be for the name. It is looked up again while it is
+    /// in use; a change is followed within a minute.
     pub fn of_name(address: &str) -> Self {
         match Origin::parse(address) {
             Ok(origin) if origin.is_socket() => {
@@ -174,7 +175,7 @@ impl Upstreams {
     ///
     /// A failure is no connection, no answer, or one that is malformed; a status is none, but
     /// for the [`retry_statuses`](Self::retry_statuses).
-    /// Half of a set stays in it at least.
+    /// Half of a set stays in it at least; those that are down count as out.
     pub fn eject_after(mut self, failures: u32, time: Duration) -> Self {
         self.0.ejection = Ejection {
             after: failures,
@@ -260,30 +261,37 @@ impl Set {
             .collect()
     }
 
-    /// One of the members that works, has room, and was not tried.
+    /// One of the members that works, has room, and was not tried. The request's `turn` is
+    /// drawn with its first one.
     pub(super) fn pick(
         &self,
         members: &[Arc<Upstream>],
         tried: &[Arc<Upstream>],
         request: &Request,
+        turn: &mut Option<u64>,
     ) -> Result<InFlight, ForwardError> {
         let limit = self.max_in_flight;
         let works = |upstream: &&Arc<Upstream>| self.may_be_asked(upstream, tried);
-        let chosen = match members {
-            [only] => Some(only).filter(works),
-            _ => {
-                let working = members.iter().filter(works);
-                match working.clone().count() {
-                    0 => None,
-                    count => {
-                        let key = self.balance.key(request);
-                        self.balance.choose(working, count, key, &self.turn)
+        // Another lane may take the room that was seen; there may be more elsewhere.
+        for _ in members {
+            let chosen = match members {
+                [only] => Some(only).filter(works),
+                _ => {
+                    let working = members.iter().filter(works);
+                    let count = working.clone().count();
+                    if count == 0 {
+                        break;
                     }
+                    let turn = *turn.get_or_insert_with(|| self.turn.next());
+                    let key = self.balance.key(request);
+                    self.balance.choose(working, count, key, turn)
                 }
+            };
+            if let Some(begun) = chosen.and_then(|upstream| InFlight::begin(upstream, limit)) {
+                return Ok(begun);
             }
-        };
-        (chosen.and_then(|upstream| InFlight::begin(upstream, limit)))
-            .ok_or_else(|| self.why_none(members))
+        }
+        Err(self.why_none(members))
     }
 
     /// Whether it works, has room, and was not tried.
@@ -318,9 +326,9 @@ impl Set {
         if !upstream.has_failed(self.ejection) {
             return;
         }
-        let working = |upstream: &&Arc<Upstream>| upstream.state() != UpstreamState::Ejected;
-        let ejected = members.len() - members.iter().filter(working).count();
-        if (ejected + 1) * 2 <= members.len() {
+        let is_up = |upstream: &&Arc<Upstream>| upstream.state() == UpstreamState::Up;
+        let out = members.len() - members.iter().filter(is_up).count();
+        if (out + 1) * 2 <= members.len() {
             upstream.eject(self.ejection);
         }
     }

@@ -14,6 +14,10 @@ use squall_http::client::Connection;
 use super::line::{ByNumber, Line};
 use crate::client::route::Route;
 
+/// Origins that are looked at for the one that has been idle for longest. To look at all
+/// would cost more than a connection is worth.
+const LOOKED_AT: usize = 16;
+
 /// One origin, by one way there: what has to be equal for a connection to be shared.
 pub(super) struct Origin {
     /// Scheme, host and port.
@@ -104,6 +108,8 @@ pub(super) struct Places {
     hasher: RandomState,
     /// The one that was found last, and most likely is looked for next.
     last: u32,
+    /// Where a long idle connection is looked for next.
+    next: usize,
 }
 
 impl Places {
@@ -150,6 +156,25 @@ impl Places {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Origin)> {
         (self.origins.iter_mut()).map(|(place, origin)| (place as u32, origin))
+    }
+
+    /// An origin with an idle connection: of some of them the one whose is the oldest.
+    pub(super) fn long_idle(&mut self) -> Option<u32> {
+        let until = |(_, origin): &(usize, &Origin)| origin.idle.first().map(|idle| idle.until);
+        let slots = self.origins.capacity().max(1);
+        let some = (self.next..self.next + LOOKED_AT).map(|at| at % slots);
+        let some = some.filter_map(|at| Some((at, self.origins.get(at)?)));
+        let oldest = some.filter(|it| until(it).is_some()).min_by_key(until);
+        let any = || self.origins.iter().find(|it| until(it).is_some());
+        let (place, _) = oldest.or_else(any)?;
+        self.next = (self.next + LOOKED_AT) % slots;
+        u32::try_from(place).ok()
+    }
+
+    /// Takes an origin's oldest idle connection.
+    pub(super) fn take_oldest(&mut self, place: u32) -> Option<Box<Connection>> {
+        let idle = &mut self.get_mut(place)?.idle;
+        (!idle.is_empty()).then(|| idle.remove(0).connection)
     }
 
     /// Lets go of an origin that nobody uses.
