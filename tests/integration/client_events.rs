@@ -1,8 +1,11 @@
 //! Server-sent events: reading, reconnecting, stopping.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, EventSource, HttpRequest, Phase};
+use squall::with_timeout;
+use squall_tests::{turned, turned_until_finished};
 
 use super::client_script::{Script, on_loop, script};
 
@@ -76,6 +79,55 @@ fn what_reconnecting_does_not_mend_is_an_error() {
         assert_eq!(error.phase(), phase, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+#[test]
+fn a_client_that_raises_is_told_of_a_status_too() {
+    let server = script(|_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    });
+    let url = server.url("/");
+    let error = on_loop(async move {
+        let client = AsyncHttpClient::builder().raise_error(true).build();
+        let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
+        source.next().await.expect_err("no events")
+    });
+    assert_eq!(
+        (error.phase(), error.code()),
+        (Phase::Status, 404),
+        "{error}"
+    );
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn a_pause_goes_on_while_nobody_waits_for_it() {
+    const LATER: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+        retry: 600000\ndata: a\n\n";
+    let server = script(|number, mut peer| {
+        peer.head();
+        peer.write(if number == 0 { LATER } else { SECOND });
+    });
+    let url = server.url("/");
+    let (io_loop, clock) = turned();
+    let task = io_loop.spawn(async move {
+        let client = AsyncHttpClient::new();
+        let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
+        let mut data = String::new();
+        let mut given_up = 0;
+        while data.len() < 2 {
+            match with_timeout(Duration::from_secs(250), source.next()).await {
+                Ok(event) => data += &event.expect("a stream").expect("an event").data,
+                Err(_) => given_up += 1,
+            }
+        }
+        (data, given_up)
+    });
+    let ((data, given_up), _) = turned_until_finished(&io_loop, &clock, task);
+    assert_eq!(data, "ac");
+    assert!(given_up > 1, "{given_up}");
+    io_loop.stop();
 }
 
 #[test]

@@ -192,6 +192,38 @@ fn a_socks_proxy_may_choose_only_what_was_offered() {
 }
 
 #[test]
+fn a_socks_proxy_is_asked_for_each_address_of_a_host() {
+    let proxy = script(|_, mut peer| {
+        peer.read(3);
+        peer.write([5, 0]);
+        let asked = peer.read(4);
+        // No route to addresses of the newer kind.
+        match asked[3] {
+            4 => {
+                peer.read(18);
+                peer.write([5, 3, 0, 1, 0, 0, 0, 0, 0, 0]);
+            }
+            _ => {
+                peer.read(6);
+                peer.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+                peer.head();
+                peer.write(OK);
+            }
+        }
+    });
+    let address = format!("socks5://{}", proxy.address());
+    let via = Proxy::new(&address).expect("a proxy");
+    let code = on_loop(async move {
+        let both = ["2001:db8::1", "192.0.2.1"].map(|ip| ip.parse().expect("an address"));
+        let client = AsyncHttpClient::builder().host("a.test", both).proxy(via);
+        let response = client.build().fetch("http://a.test/").await;
+        response.map(|response| response.code())
+    });
+    assert_eq!(code.expect("an answer"), 200);
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[test]
 fn a_socks_proxy_that_refuses_says_why() {
     for (reply, why) in [
         (2, "rules"),

@@ -4,6 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, HttpRequest, RequestSent, Retry};
+use squall::testing::TestServer;
+use squall::{Application, get};
 use squall_tests::{finished, turned, turned_until_finished};
 
 use super::client_script::{Script, on_loop, script, silent};
@@ -117,6 +119,60 @@ fn the_server_says_when_and_the_limit_says_how_long() {
             .map(|r| r.code())
     });
     assert_eq!((code.expect("an answer"), server.accepted()), (429, 1));
+}
+
+#[test]
+fn a_wait_that_is_longer_than_anybody_waits_ends_the_fetch() {
+    for (status, after) in [
+        ("503 Busy", "99999999999999999999"),
+        ("502 Bad", "60"),
+        ("503 Busy", "11"),
+    ] {
+        let server = script(move |_, mut peer| {
+            peer.head();
+            peer.write(format!(
+                "HTTP/1.1 {status}\r\nRetry-After: {after}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ));
+        });
+        let request = HttpRequest::new(server.url("/")).retry(Retry::times(2));
+        let answer = on_loop(async move { AsyncHttpClient::new().fetch(request).await });
+        assert!(answer.expect("an answer").code() >= 502);
+        assert_eq!(server.accepted(), 1, "{after}");
+    }
+}
+
+#[test]
+fn a_handlers_deadline_is_no_time_to_wait_in() {
+    let later =
+        "HTTP/1.1 503 Busy\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let server = busy(1, later);
+    let url = server.url("/");
+    let waits = move || {
+        let request = HttpRequest::new(&url).retry(Retry::times(1));
+        async move {
+            let answer = AsyncHttpClient::new().fetch(request).await?;
+            Ok::<_, squall::Error>(answer.code().to_string())
+        }
+    };
+    let route = get(waits).timeout(Duration::from_secs(4));
+    let server = TestServer::start(Application::new().route("/", route));
+    assert_eq!(server.get("/").text(), "503");
+}
+
+#[test]
+fn a_handshake_that_breaks_off_is_tried_again() {
+    let server = script(|_, mut peer| {
+        peer.read(1);
+        peer.reset();
+    });
+    let url = format!("https://127.0.0.1:{}/", server.address().port());
+    let error = on_loop(async move {
+        let request = HttpRequest::new(url).retry(Retry::times(2));
+        AsyncHttpClient::new().fetch(request).await.map(drop)
+    });
+    let error = error.expect_err("no handshake");
+    assert!(error.is_tls(), "{error}");
+    assert_eq!(server.accepted(), 3);
 }
 
 #[test]

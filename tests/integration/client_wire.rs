@@ -406,6 +406,25 @@ fn errors_tell_the_phase_and_every_limit_its_name() {
 }
 
 #[test]
+fn trailers_are_asked_for_where_that_is_wanted() {
+    let (head, _) = sent(|url| HttpRequest::new(url).header("TE", "trailers"), 0);
+    assert!(
+        head.contains("\r\nTE: trailers\r\nConnection: TE\r\n"),
+        "{head}"
+    );
+    let close = |url| {
+        HttpRequest::new(url)
+            .header("TE", "gzip, trailers")
+            .header("Connection", "close")
+    };
+    let (head, _) = sent(close, 0);
+    assert!(
+        head.contains("\r\nTE: trailers\r\nConnection: close, TE\r\n"),
+        "{head}"
+    );
+}
+
+#[test]
 fn a_limit_of_zero_is_none() {
     let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let unlimited = HttpRequest::new(server.url("/"))

@@ -40,6 +40,15 @@ struct More {
     next: Option<Next>,
 }
 
+/// What was taken of a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) len: usize,
+    /// The body has nothing more at present, and wakes the task when it has: in this poll it
+    /// must not be asked again.
+    pub(crate) waits: bool,
+}
+
 /// How much was written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Written {
@@ -62,6 +71,11 @@ impl Pieces {
         self.first.is_empty() && self.piped.is_none()
     }
 
+    /// Whether they are in a pipe, and cannot be copied.
+    pub(crate) fn is_piped(&self) -> bool {
+        self.piped.is_some()
+    }
+
     /// Lets go of everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -82,7 +96,7 @@ impl Pieces {
     }
 
     /// Takes a chunk, and more of the body behind it as long as there is some at once and it
-    /// is less than `most` together. Says how many bytes that is.
+    /// is less than `most` together.
     pub(crate) fn take(
         &mut self,
         chunk: Chunk,
@@ -90,25 +104,30 @@ impl Pieces {
         body: &mut Body,
         to: &Stream,
         cx: &mut Context<'_>,
-    ) -> usize {
-        let mut len = chunk.len();
+    ) -> Taken {
+        let mut taken = Taken {
+            len: chunk.len(),
+            waits: false,
+        };
         match chunk {
             Chunk::Bytes(first) => self.first = first,
             Chunk::Piped(piped) => {
                 self.piped = Some(piped);
-                return len;
+                return taken;
             }
         }
-        let mut count = 1;
-        while len < most.min(GATHERED)
-            && count < SLICES
-            && let Poll::Ready(next) = poll_next(body, to, cx)
-        {
+        for _ in 1..SLICES {
+            if taken.len >= most {
+                break;
+            }
+            let Poll::Ready(next) = poll_next(body, to, cx) else {
+                taken.waits = true;
+                break;
+            };
             let more = self.more.get_or_insert_default();
             match next {
                 Some(Ok(Chunk::Bytes(bytes))) => {
-                    len += bytes.len();
-                    count += 1;
+                    taken.len += bytes.len();
                     more.chunks.push_back(bytes);
                 }
                 next => {
@@ -117,7 +136,7 @@ impl Pieces {
                 }
             }
         }
-        len
+        taken
     }
 
     /// Copies what is in memory, and takes it off.
@@ -191,6 +210,13 @@ impl Pieces {
             }
         }
     }
+}
+
+/// `most`, or what is left of a body whose length is known.
+pub(crate) fn within(left: Option<u64>, most: usize) -> usize {
+    left.map_or(most, |left| {
+        usize::try_from(left).map_or(most, |left| left.min(most))
+    })
 }
 
 fn poll_next(body: &mut Body, to: &Stream, cx: &mut Context<'_>) -> Poll<Next> {

@@ -70,8 +70,14 @@ impl Socket {
         either!(self, socket => socket.poll_write_vectored(cx, bufs))
     }
 
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
-        either!(self, socket => socket.poll_closed(cx))
+    /// Ready once the peer has reset the connection. Unix sockets have no resets: their end
+    /// may be behind bytes that nobody has read.
+    pub(crate) fn poll_reset(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.poll_closed(cx),
+            #[cfg(unix)]
+            Kind::Unix(_) => Poll::Pending,
+        }
     }
 
     #[inline]

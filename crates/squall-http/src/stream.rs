@@ -161,12 +161,12 @@ impl Stream {
         }
     }
 
-    /// Ready once nothing can be written any more, as after the peer's reset, whether or not
-    /// anybody reads; else the task waits in the place of one that waits for room.
-    pub fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready once the peer has reset the connection, whether or not anybody reads; else the
+    /// task waits in the place of one that waits for room.
+    pub(crate) fn poll_reset(&self, cx: &Context<'_>) -> Poll<()> {
         match &self.0 {
-            Kind::Plain(socket) => socket.poll_closed(cx),
-            Kind::Tls(tls) => tls.poll_closed(cx),
+            Kind::Plain(socket) => socket.poll_reset(cx),
+            Kind::Tls(tls) => tls.poll_reset(cx),
         }
     }
 

@@ -365,6 +365,7 @@ mod tests {
             user_agent: None,
             accept_encoding: None,
             close: false,
+            takes_trailers: false,
             expect_continue: None,
             first_byte: None,
             upgrade: None,

@@ -36,7 +36,6 @@ use crate::wire::encode;
 use crate::wire::framing::{self, BodyLength};
 use crate::wire::head::{HeadLimits, ResponseHead, Version, parse_response};
 use crate::wire::headers::Headers;
-use crate::wire::names::WellKnown;
 
 /// Memory for an answer's head and, mostly, its body.
 const HEAD_BUFFER: usize = 8 << 10;
@@ -54,7 +53,7 @@ pub struct Outgoing<'a> {
     /// The `Host` field.
     pub host: &'a str,
     /// Every other field. None of `Host`, `Connection`, `Content-Length`,
-    /// `Transfer-Encoding` and `Expect`.
+    /// `Transfer-Encoding`, `TE` and `Expect`.
     pub headers: &'a Headers,
     /// The `User-Agent`, where `headers` has none.
     pub user_agent: Option<&'a str>,
@@ -62,6 +61,8 @@ pub struct Outgoing<'a> {
     pub accept_encoding: Option<&'a str>,
     /// Asks the server to close after this exchange.
     pub close: bool,
+    /// Says that trailers are welcome (`TE: trailers`).
+    pub takes_trailers: bool,
     /// Waits for `100 Continue` before the body is sent, at most for so long.
     pub expect_continue: Option<Duration>,
     /// How long the answer's head may take once the request is sent, instead of the
@@ -439,15 +440,17 @@ fn write_head(
     if request.expect_continue.is_some() && !body.is_empty() {
         encode::field(out, "Expect", b"100-continue");
     }
+    if request.takes_trailers {
+        encode::field(out, "TE", b"trailers");
+    }
     // `TE` is for one hop, and says so (RFC 9110 section 10.1.4).
-    let takes_trailers = request.headers.has(WellKnown::Te);
-    let options: &[u8] = match (request.upgrade.is_some(), request.close, takes_trailers) {
-        (false, false, false) => b"",
-        (false, false, true) => b"TE",
-        (false, true, false) => b"close",
-        (false, true, true) => b"close, TE",
-        (true, _, false) => b"Upgrade",
-        (true, _, true) => b"Upgrade, TE",
+    let options: &[u8] = match (request.upgrade.is_some(), request.close) {
+        (false, false) if request.takes_trailers => b"TE",
+        (false, false) => b"",
+        (false, true) if request.takes_trailers => b"close, TE",
+        (false, true) => b"close",
+        (true, _) if request.takes_trailers => b"Upgrade, TE",
+        (true, _) => b"Upgrade",
     };
     if !options.is_empty() {
         encode::field(out, "Connection", options);

@@ -18,7 +18,7 @@ use squall_loop::Sleep;
 
 use super::error::ExchangeError;
 use crate::body::Body;
-use crate::pieces::Pieces;
+use crate::pieces::{GATHERED, Pieces, within};
 use crate::stream::Stream;
 use crate::wire::chunked;
 
@@ -130,12 +130,14 @@ impl Upload {
         stream: &Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ExchangeError>> {
+        // Whether the body has told so already, in this poll.
+        let mut body_waits = false;
         loop {
             self.starved = false;
             let waits = self.pieces.is_empty()
                 && self.tail.is_empty()
                 && self.stage == Stage::Body
-                && self.poll_chunk(stream, cx)?.is_pending();
+                && (body_waits || self.poll_chunk(stream, cx, &mut body_waits)?.is_pending());
             if self.has_output() {
                 let written = ready!(self.poll_write(stream, cx)).map_err(ExchangeError::Write)?;
                 if written == 0 {
@@ -165,6 +167,7 @@ impl Upload {
         &mut self,
         stream: &Stream,
         cx: &mut Context<'_>,
+        body_waits: &mut bool,
     ) -> Poll<Result<(), ExchangeError>> {
         if let Some(hold) = &mut self.hold {
             ready!(Pin::new(&mut **hold).poll(cx));
@@ -176,10 +179,12 @@ impl Upload {
             None => return Poll::Ready(self.end()),
         };
         let most = match self.length {
-            Length::Fixed(left) => usize::try_from(left).unwrap_or(usize::MAX),
-            Length::Chunked => usize::MAX,
+            Length::Fixed(left) => within(Some(left), GATHERED),
+            Length::Chunked => GATHERED,
         };
-        let len = (self.pieces).take(chunk, most, &mut self.body, stream, cx);
+        let taken = (self.pieces).take(chunk, most, &mut self.body, stream, cx);
+        *body_waits = taken.waits;
+        let len = taken.len;
         match &mut self.length {
             Length::Fixed(left) => {
                 let rest = left.checked_sub(len as u64);

@@ -380,18 +380,24 @@ impl Conn {
         self.out().sent
     }
 
-    /// Writes what is buffered, and then the pieces, in as few system calls as the socket
-    /// has room.
-    pub(super) fn poll_write(&self, cx: &Context<'_>, pieces: &mut Pieces) -> Poll<io::Result<()>> {
+    /// Writes what is buffered, then the pieces and what ends them, in as few system calls as
+    /// the socket has room.
+    pub(super) fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        pieces: &mut Pieces,
+        tail: &mut &[u8],
+    ) -> Poll<io::Result<()>> {
         let mut out = self.out();
-        while out.waiting() > 0 || !pieces.is_empty() {
+        while out.waiting() > 0 || !pieces.is_empty() || !tail.is_empty() {
             let buffered = out.rest().unwrap_or_default();
-            let written = ready!(pieces.poll_write(&self.stream, cx, buffered, b""))?;
+            let written = ready!(pieces.poll_write(&self.stream, cx, buffered, tail))?;
             if written.sum() == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             out.note(written.before);
-            out.sent += written.pieces as u64;
+            out.sent += (written.pieces + written.after) as u64;
+            *tail = tail.get(written.after..).unwrap_or_default();
         }
         out.release_written();
         Poll::Ready(Ok(()))
@@ -476,8 +482,9 @@ impl Out {
     }
 
     /// Lets go of the buffer if all of it is written.
+    #[inline]
     fn release_written(&mut self) {
-        if self.waiting() == 0 && self.written > 0 {
+        if self.waiting() == 0 && self.buffer.capacity() > 0 {
             recycle::give_write_buffer(std::mem::take(&mut self.buffer));
             self.written = 0;
         }

@@ -222,7 +222,7 @@ impl ReadSide {
     /// What a pipelining client sends meanwhile is kept, up to one buffer.
     pub(super) fn poll_gone(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<()> {
         if !self.is_complete() {
-            return stream.poll_closed(cx);
+            return stream.poll_reset(cx);
         }
         loop {
             if self.end - self.start >= recycle::BUFFER {

@@ -20,7 +20,7 @@ use super::upgraded::Takeover;
 use super::waits::Waits;
 use crate::body::Body;
 use crate::memory::give_fields;
-use crate::pieces::{GATHERED, Pieces};
+use crate::pieces::{GATHERED, Pieces, Taken, within};
 use crate::wire::chunked::{LAST_CHUNK, encode_chunk_header, encode_trailers};
 use crate::wire::head::Version;
 use crate::wire::names::WellKnown;
@@ -194,11 +194,15 @@ async fn stream_body(
     let mut pieces = Pieces::default();
     // Grows while the client takes all of it, so that little is held for a slow one.
     let mut most = BATCH;
+    // Whether the body has told so already, in this poll.
+    let mut body_waits = false;
     loop {
         // What was written goes out while the next piece is awaited.
         let taken = poll_fn(|cx| {
-            if let Poll::Ready(next) = pieces.poll_next(body, &conn.stream, cx) {
-                let most = left.map_or(most, |left| least(left, most));
+            if !std::mem::take(&mut body_waits)
+                && let Poll::Ready(next) = pieces.poll_next(body, &conn.stream, cx)
+            {
+                let most = within(left, most);
                 let mut take = |chunk| pieces.take(chunk, most, body, &conn.stream, cx);
                 return Poll::Ready(Ok(next.map(|next| next.map(&mut take))));
             }
@@ -213,8 +217,8 @@ async fn stream_body(
             gone.map(|()| Err(io::ErrorKind::NotConnected.into()))
         })
         .await;
-        let len = match taken {
-            Ok(Some(Ok(len))) => len,
+        let Taken { len, waits: told } = match taken {
+            Ok(Some(Ok(taken))) => taken,
             Ok(None) => break,
             Ok(Some(Err(error))) => {
                 // A clean end here would make a broken answer look whole.
@@ -232,24 +236,31 @@ async fn stream_body(
                 }
             }
         }
-        let buffered = conn.write(|out| {
-            if chunked {
-                encode_chunk_header(len, out);
-            }
-            if len <= COPIED {
-                pieces.copy_to(out);
-            }
-        });
-        // What is large is not copied.
-        if buffered >= BATCH || !pieces.is_empty() {
-            most = match write_through(conn, waits, &mut pieces).await {
-                Some(Waited(true)) => (most / 2).max(BATCH),
-                Some(Waited(false)) => (most * 2).min(GATHERED),
-                None => return Streamed::Stuck,
-            };
+        let mut tail: &[u8] = if chunked { b"\r\n" } else { b"" };
+        let small = len <= COPIED && !pieces.is_piped();
+        if chunked || small {
+            conn.write(|out| {
+                if chunked {
+                    encode_chunk_header(len, out);
+                }
+                if small {
+                    pieces.copy_to(out);
+                    out.extend_from_slice(std::mem::take(&mut tail));
+                }
+            });
         }
-        if chunked {
-            conn.write(|out| out.extend_from_slice(b"\r\n"));
+        // What is large is not copied.
+        body_waits = told;
+        if !pieces.is_empty() || conn.buffered() >= BATCH {
+            match write_through(conn, waits, &mut pieces, tail).await {
+                Some(Waited(true)) => {
+                    most = (most / 2).max(BATCH);
+                    // That was another poll: who was to be woken may have been.
+                    body_waits = false;
+                }
+                Some(Waited(false)) => most = (most * 2).min(GATHERED),
+                None => return Streamed::Stuck,
+            }
         }
     }
     if left.is_some_and(|left| left > 0) {
@@ -280,10 +291,15 @@ pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
 /// Whether the client had to be waited for.
 struct Waited(bool);
 
-/// Writes what is buffered, and the pieces. `None`: they cannot be.
-async fn write_through(conn: &Arc<Conn>, waits: &mut Waits, pieces: &mut Pieces) -> Option<Waited> {
+/// Writes what is buffered, the pieces, and what ends them. `None`: they cannot be.
+async fn write_through(
+    conn: &Arc<Conn>,
+    waits: &mut Waits,
+    pieces: &mut Pieces,
+    mut tail: &[u8],
+) -> Option<Waited> {
     let mut waited = false;
-    let written = poll_fn(|cx| match conn.poll_write(cx, pieces) {
+    let written = poll_fn(|cx| match conn.poll_write(cx, pieces, &mut tail) {
         Poll::Ready(result) => Poll::Ready(result.ok()),
         Poll::Pending => {
             waited = true;
@@ -293,9 +309,4 @@ async fn write_through(conn: &Arc<Conn>, waits: &mut Waits, pieces: &mut Pieces)
     .await;
     waits.written();
     written.map(|()| Waited(waited))
-}
-
-/// The lesser of a length and a size.
-fn least(length: u64, size: usize) -> usize {
-    usize::try_from(length).map_or(size, |length| length.min(size))
 }

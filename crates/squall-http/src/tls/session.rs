@@ -251,9 +251,9 @@ impl TlsStream {
     }
 
     /// Ready once the peer has reset the connection.
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_reset(&self, cx: &Context<'_>) -> Poll<()> {
         Waiting::set(&self.waiting.writer, cx);
-        self.socket.poll_closed(&Context::from_waker(&self.room))
+        self.socket.poll_reset(&Context::from_waker(&self.room))
     }
 
     /// Encrypts and sends what fits at once.

@@ -135,17 +135,13 @@ fn check(url: &Url) -> Result<(), String> {
     }
 }
 
-/// What is no address as errors show it: without query, and without what may be credentials
-/// however they are written.
-pub(super) fn presentable(text: &str) -> String {
-    let slashes = |text: &str| text.len() - text.trim_start_matches(['/', '\\']).len();
-    let scheme = text.find(':').filter(|end| slashes(&text[end + 1..]) > 0);
-    let begin = scheme.map_or(0, |end| end + 1);
-    let begin = begin + slashes(&text[begin..]);
-    let (scheme, rest) = text.split_at(begin);
-    let rest = rest.rsplit('@').next().unwrap_or_default();
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}{rest}")
+/// What is no address as errors show it: without what may be a query, and not at all where it
+/// may hold credentials, which can be written in too many ways.
+pub(super) fn presentable(text: &str) -> &str {
+    match text.contains('@') {
+        true => "\u{2026}",
+        false => text.split(['?', '#']).next().unwrap_or_default(),
+    }
 }
 
 pub(super) fn strip_credentials(url: &mut Url) {

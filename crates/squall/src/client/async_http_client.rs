@@ -164,8 +164,9 @@ impl AsyncHttpClient {
     /// [`bytes`](HttpResponse::bytes), [`text`](HttpResponse::text),
     /// [`json`](HttpResponse::json) or [`chunk`](HttpResponse::chunk).
     ///
-    /// A request on a connection that had been idle is repeated once, transparently, if
-    /// the server closed it just then and repeating is safe.
+    /// A request on a connection that had been idle is repeated, transparently, if the
+    /// server closed it just then and repeating is safe: three times at most, where the
+    /// others that came free were closed, too.
     ///
     /// # Errors
     /// [`FetchError`] when there is no answer: it knows the phase and the cause.

@@ -169,27 +169,34 @@ async fn tcp(
         let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
         return Ok(connect(shared, addresses, route, trace).await?.into());
     }
-    let mut host = url.url().host().ok_or_else(no_host)?;
+    let mut hosts: Vec<Host<&str>> = url.url().host().into_iter().collect();
     if shared.defaults.public_only || !via.resolves() {
-        let addresses = addresses(shared, waits, url, trace).await?;
+        let mut addresses = addresses(shared, waits, url, trace).await?;
         if !via.resolves() {
-            host = match addresses.first().map(SocketAddr::ip).ok_or_else(no_host)? {
-                IpAddr::V4(v4) => Host::Ipv4(v4),
-                IpAddr::V6(v6) => Host::Ipv6(v6),
-            };
+            alternate(&mut addresses);
+            hosts = addresses.iter().map(|it| host_at(it.ip())).collect();
         }
     }
-    let addresses = look_up(shared, waits, &via.host, via.port, trace).await?;
-    let tcp = connect(shared, addresses, route, trace).await?;
-    trace.enter(Phase::Proxy);
+    let proxies = look_up(shared, waits, &via.host, via.port, trace).await?;
     let port = url.url().port_or_known_default().unwrap_or(80);
-    let opened = Box::pin(via.tunnel(&tcp, host, port)).await;
-    opened.map_err(Cause::Proxy)?;
-    Ok(tcp.into())
+    let mut refused = Cause::Invalid("the address has no host".to_owned());
+    for host in hosts {
+        let tcp = connect(shared, proxies.clone(), route, trace).await?;
+        trace.enter(Phase::Proxy);
+        match Box::pin(via.tunnel(&tcp, host, port)).await {
+            Ok(()) => return Ok(tcp.into()),
+            // It may reach another one of the host's addresses.
+            Err(failure) => refused = Cause::Proxy(failure),
+        }
+    }
+    Err(refused)
 }
 
-fn no_host() -> Cause {
-    Cause::Invalid("the address has no host".to_owned())
+fn host_at<'a>(address: IpAddr) -> Host<&'a str> {
+    match address {
+        IpAddr::V4(v4) => Host::Ipv4(v4),
+        IpAddr::V6(v6) => Host::Ipv6(v6),
+    }
 }
 
 /// Connects to one of the addresses.

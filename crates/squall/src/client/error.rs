@@ -202,6 +202,14 @@ impl FetchError {
         match &self.0.cause {
             Cause::Io(_) => self.0.phase != Phase::Save,
             Cause::Proxy(failure) => failure.io().is_some(),
+            // The connection broke in the handshake; what the handshake says is final.
+            Cause::Tls(failure) => matches!(
+                failure.source.kind(),
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+            ),
             Cause::Timeout { setting, .. } => {
                 matches!(*setting, "connect_timeout" | "dns_timeout" | "tls_timeout")
             }

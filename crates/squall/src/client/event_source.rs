@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
 use squall_http::wire::event_stream::EventStreamParser;
-use squall_loop::sleep;
+use squall_loop::sleep_until;
+use squall_loop::time::now;
 
 pub use squall_http::wire::event_stream::Event;
 
@@ -20,6 +21,8 @@ use super::response::HttpResponse;
 const RETRY: Duration = Duration::from_secs(3);
 /// No server and no row of failures makes us wait longer.
 const MAX_RETRY: Duration = Duration::from_secs(600);
+/// A pause that is doubled is this long at least, whatever the server wants.
+const LEAST_DOUBLED: Duration = Duration::from_millis(50);
 /// How large an event may be, in bytes.
 const MAX_EVENT: usize = 1 << 20;
 
@@ -27,7 +30,7 @@ const MAX_EVENT: usize = 1 << 20;
 ///
 /// When the connection ends or fails, the stream is asked for again after the time that
 /// the server wants (3 s unless it says so), with `Last-Event-ID`. Each further attempt
-/// that gives no event doubles the pause, up to ten minutes.
+/// that fails doubles the pause, from 100 ms up to ten minutes.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), squall::FetchError> {
@@ -50,9 +53,10 @@ pub struct EventSource {
     retry: Duration,
     max_retries: Option<u32>,
     max_event_size: usize,
-    /// Attempts in a row that gave no event.
+    /// Attempts in a row that have failed.
     failures: u32,
-    begun: bool,
+    /// When the stream is asked for again.
+    due: Option<Instant>,
 }
 
 impl EventSource {
@@ -75,7 +79,7 @@ impl EventSource {
             max_retries: None,
             max_event_size: MAX_EVENT,
             failures: 0,
-            begun: false,
+            due: None,
         }
     }
 
@@ -146,7 +150,7 @@ impl EventSource {
         }
         self.failures = 0;
         let Err(error) = fed else { return Ok(()) };
-        self.begun = false;
+        self.due = None;
         let cause = Cause::Body(squall_http::BodyError::other(error));
         let response = self.response.take();
         response.map_or(Ok(()), |response| Err(response.error(Phase::Body, cause)))
@@ -155,14 +159,16 @@ impl EventSource {
     /// Asks for the stream; false where the server wants us to stop.
     async fn open(&mut self) -> Result<bool, FetchError> {
         loop {
-            if std::mem::replace(&mut self.begun, true) {
-                sleep(self.pause()).await;
+            if let Some(due) = self.due {
+                sleep_until(due).await;
+                self.due = None;
             }
             let id = self.parser.last_id().to_owned();
             let mut request = (self.make)()
                 .default_header("Accept", "text/event-stream")
                 .default_header("Cache-Control", "no-cache")
-                .without_total_timeout();
+                .without_total_timeout()
+                .raise_error(false);
             if !id.is_empty() {
                 request = request.header("Last-Event-ID", &id);
             }
@@ -189,10 +195,11 @@ impl EventSource {
                 .is_none_or(|retries| self.failures < retries)
         {
             self.failures += 1;
+            self.due = now().checked_add(self.pause());
             return Ok(());
         }
         self.failures = 0;
-        self.begun = false;
+        self.due = None;
         let ended = || {
             let cause = Cause::Body(squall_http::BodyError::Incomplete);
             response.map(|response| response.error(Phase::Body, cause))
@@ -204,8 +211,12 @@ impl EventSource {
     }
 
     fn pause(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(10);
-        self.retry.saturating_mul(1 << doublings).min(MAX_RETRY)
+        let doublings = self.failures.saturating_sub(1).min(20);
+        let first = match doublings {
+            0 => self.retry,
+            _ => self.retry.max(LEAST_DOUBLED),
+        };
+        first.saturating_mul(1 << doublings).min(MAX_RETRY)
     }
 }
 

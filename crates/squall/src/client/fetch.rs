@@ -108,6 +108,7 @@ async fn run(
             user_agent: request.default_agent(defaults),
             accept_encoding: request.accepted_codings(),
             close: request.close,
+            takes_trailers: request.takes_trailers,
             expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
             first_byte: (said.and_then(|said| said.first_byte_timeout))
                 .filter(|limit| !limit.is_zero()),

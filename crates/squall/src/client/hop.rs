@@ -33,8 +33,8 @@ pub(crate) struct Origin {
     url: Address,
     /// What is asked for in `Host`, with the port where it is not the scheme's own.
     authority: String,
-    /// The name that a certificate has to be for, where the address names none.
-    server_name: Option<String>,
+    /// The address with the name that it was looked up for, where it has none itself.
+    named: Option<Box<Address>>,
     /// The Unix socket that it listens on, as it was written.
     socket: Option<String>,
     /// The way there, as the client that was here first goes.
@@ -62,7 +62,7 @@ impl Origin {
         Ok(Self {
             authority: url.authority().to_owned(),
             url,
-            server_name: None,
+            named: None,
             socket: None,
             way: OnceLock::new(),
         })
@@ -86,23 +86,10 @@ impl Origin {
         Some(Self {
             url: Address::of(url).ok()?,
             authority: self.authority.clone(),
-            server_name: self.url.url().host_str().map(str::to_owned),
+            named: Some(Box::new(self.url.clone())),
             socket: None,
             way: OnceLock::new(),
         })
-    }
-
-    /// Its address by the name that it was looked up for.
-    fn named(&self) -> Address {
-        let mut url = self.url.url().clone();
-        let named = self
-            .server_name
-            .as_ref()
-            .map(|name| url.set_host(Some(name)));
-        match named {
-            Some(Ok(())) => Address::of(url).unwrap_or_else(|_| self.url.clone()),
-            _ => self.url.clone(),
-        }
     }
 
     /// The path of the address, without a slash at its end.
@@ -151,13 +138,14 @@ impl Origin {
             Arc::make_mut(&mut route).unix_socket = Some(path.into());
             return route;
         }
-        if let Some(name) = &self.server_name
+        let named = self.named.as_deref();
+        if let Some(name) = named.and_then(|named| named.url().host_str())
             && self.url.is_https()
         {
-            Arc::make_mut(&mut route).server_name = Some(name.clone());
+            Arc::make_mut(&mut route).server_name = Some(name.to_owned());
         }
         if let Some(proxy) = &defaults.proxy
-            && let Some(via) = defaults.via(proxy, &self.named())
+            && let Some(via) = defaults.via(proxy, named.unwrap_or(&self.url))
         {
             Arc::make_mut(&mut route).via = Some(via.clone());
         }

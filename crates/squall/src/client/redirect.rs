@@ -42,17 +42,21 @@ pub(super) fn target(
     let mut others = head.headers.get_all("location");
     if others.any(|other| other != location) {
         let why = "there are several different Location fields";
-        return Err(refuse(&presentable(&text), why));
+        return Err(refuse(presentable(&text), why));
     }
     let url = from.url();
     let mut next = url
         .join(&text)
-        .map_err(|error| refuse(&presentable(&text), &error.to_string()))?;
+        .map_err(|error| refuse(presentable(&text), &error.to_string()))?;
     if next.fragment().is_none() {
         next.set_fragment(url.fragment());
     }
     strip_credentials(&mut next);
-    let shown = next[..Position::AfterPath].to_owned();
+    let shown = match next.cannot_be_a_base() {
+        true => presentable(next.as_str()),
+        false => &next[..Position::AfterPath],
+    };
+    let shown = shown.to_owned();
     let next = Address::of(next).map_err(|error| refuse(&shown, &error))?;
     let may_downgrade = request.said().is_some_and(|said| said.allow_downgrade);
     if from.is_https() && !next.is_https() && !may_downgrade {

@@ -44,6 +44,7 @@ pub struct HttpRequest {
     pub(super) headers: Headers,
     pub(super) body: Body,
     pub(super) close: bool,
+    pub(super) takes_trailers: bool,
     pub(super) expect_continue: bool,
     pub(super) follow_redirects: bool,
     pub(super) request_timeout: Option<Duration>,
@@ -112,6 +113,7 @@ impl HttpRequest {
             headers: Headers::new(),
             body: Body::empty(),
             close: false,
+            takes_trailers: false,
             expect_continue: false,
             follow_redirects: true,
             request_timeout: None,
@@ -168,9 +170,9 @@ impl HttpRequest {
     /// Adds a header field after the others.
     ///
     /// `Host` replaces the address's. The fields that frame a message or belong to one
-    /// connection (`Content-Length`, `Transfer-Encoding`, `Keep-Alive`, `TE`, `Upgrade`
-    /// and so on) are generated and what is given here is not sent; `Connection: close`
-    /// and `Expect: 100-continue` do what they say.
+    /// connection (`Content-Length`, `Transfer-Encoding`, `Keep-Alive`, `Upgrade` and so on)
+    /// are generated where they are needed, and what is given here is not sent;
+    /// `Connection: close`, `TE: trailers` and `Expect: 100-continue` do what they say.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.put_header(name, value.as_ref());
         self
@@ -197,12 +199,13 @@ impl HttpRequest {
     /// Its `Host`, what it says to or as a proxy, and the fields that its `Connection`
     /// names, stay behind: they were meant for the hop they came over.
     pub fn headers(mut self, headers: &Headers) -> Self {
-        const OF_ONE_HOP: [&str; 5] = [
+        const OF_ONE_HOP: [&str; 6] = [
             "connection",
             "expect",
             "host",
             "proxy-authenticate",
             "proxy-authorization",
+            "te",
         ];
         for (name, value) in headers.iter() {
             let is = |other: &&str| name.eq_ignore_ascii_case(other);
@@ -247,6 +250,7 @@ impl HttpRequest {
             }
         } else if GENERATED.iter().any(|other| is(other)) {
             self.close |= is("connection") && has(b"close");
+            self.takes_trailers |= is("te") && has(b"trailers");
             self.expect_continue |= is("expect") && has(b"100-continue");
         } else if let Err(error) = self.headers.append(name, value) {
             self.fail(error.to_string());

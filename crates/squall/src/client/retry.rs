@@ -4,23 +4,23 @@
 //! attempt --error or status that a repeat may mend--> budget --> pause --> attempt
 //!    `-- still silent after hedge_after (idempotent only) --> budget --> a second beside it
 //! ```
-//! The budget is the client's: repeats add at most a fifth to the load of what is fetched,
-//! so that an upstream in trouble is not trampled by those who wait for it.
+//! The budget is the client's: repeats add at most a fifth to the load of what is fetched, and
+//! ten a second, so that an upstream in trouble is not trampled by those who wait for it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::StatusCode;
 use squall_loop::time::now;
-use squall_loop::{sleep, with_timeout};
+use squall_loop::{remaining, sleep, with_timeout};
 
 use super::async_http_client::Shared;
 use super::error::{FetchError, RequestSent};
 use super::fetch::{is_idempotent, once};
 use super::request::HttpRequest;
 use super::response::HttpResponse;
+use super::total::leave_time_to_answer;
 
 /// The first pause; each further one may be twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -100,15 +100,10 @@ impl Retry {
 
 /// How long the server asks us to wait (RFC 9110 section 10.2.3).
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    if !matches!(
-        response.status(),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-    ) {
-        return None;
-    }
     let value = response.headers().get("retry-after")?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More seconds than can be counted are too many for everybody.
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let until: SystemTime = squall_http::wire::date::parse(value)?;
     Some(until.duration_since(SystemTime::now()).unwrap_or_default())
@@ -183,7 +178,12 @@ pub(super) async fn attempts(
         .request_timeout
         .unwrap_or(shared.defaults.request_timeout);
     let begun = now();
-    let left = || whole.saturating_sub(now().saturating_duration_since(begun));
+    let left = || {
+        let left = whole.saturating_sub(now().saturating_duration_since(begun));
+        (!whole.is_zero()).then_some(left)
+    };
+    let inherits = request.inherit_deadline;
+    let deadline = || remaining().filter(|_| inherits).map(leave_time_to_answer);
     let mut done = 0;
     loop {
         let next = (done < retry.times).then(|| request.try_clone()).flatten();
@@ -195,14 +195,18 @@ pub(super) async fn attempts(
         let Some(pause) = retry.pause(done, idempotent, &outcome) else {
             return outcome;
         };
-        if (!whole.is_zero() && left() <= pause) || !shared.budget.withdraw(now()) {
+        let is_late = left()
+            .into_iter()
+            .chain(deadline())
+            .any(|left| left <= pause);
+        if is_late || !shared.budget.withdraw(now()) {
             return outcome;
         }
         // Frees the connection before the wait.
         drop(outcome);
         sleep(pause).await;
-        if !whole.is_zero() {
-            next.request_timeout = Some(left().max(Duration::from_millis(1)));
+        if let Some(left) = left() {
+            next.request_timeout = Some(left.max(Duration::from_millis(1)));
         }
         *request = next;
         done += 1;

@@ -70,8 +70,7 @@ impl Balance {
         }
     }
 
-    /// One of the `count` upstreams, of which there are some. A request has the same `turn`
-    /// however often it is sent.
+    /// One of the `count` upstreams, of which there are some.
     pub(super) fn choose<'a>(
         &self,
         upstreams: impl Iterator<Item = &'a Arc<Upstream>> + Clone,
@@ -115,8 +114,14 @@ impl fmt::Debug for Balance {
 pub(super) struct Turn(AtomicU64);
 
 impl Turn {
-    pub(super) fn next(&self) -> u64 {
+    /// The next one, which is taken.
+    pub(super) fn take(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The next one, which is left to another request.
+    pub(super) fn next(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -147,7 +152,7 @@ mod tests {
     }
 
     fn chosen(balance: &Balance, set: &[Arc<Upstream>], key: Option<u64>, turn: &Turn) -> usize {
-        let chosen = balance.choose(set.iter(), set.len(), key, turn.next());
+        let chosen = balance.choose(set.iter(), set.len(), key, turn.take());
         let digit = chosen.and_then(|it| it.origin.as_str().chars().last()?.to_digit(10));
         digit.expect("one of them") as usize
     }

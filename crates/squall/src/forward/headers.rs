@@ -19,7 +19,6 @@ use super::via::Via;
 use crate::Request;
 use crate::settings::ForwardedBy;
 
-const TE_TRAILERS: FieldLine = FieldLine::new("TE: trailers\r\n");
 const FORWARDED: FieldName = FieldName::new("Forwarded");
 const X_FORWARDED_FOR: FieldName = FieldName::new("X-Forwarded-For");
 const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
@@ -125,11 +124,12 @@ impl<'a> Said<'a> {
         host.filter(|host| !host.is_empty())
     }
 
-    /// The fields that go along, and what we say ourselves.
+    /// The fields that go along, and what we say ourselves; and whether the client takes
+    /// trailers.
     ///
     /// # Errors
     /// When the request goes in a circle.
-    pub(super) fn sanitised(&self, forward: &Options) -> Result<Headers, ForwardError> {
+    pub(super) fn sanitised(&self, forward: &Options) -> Result<(Headers, bool), ForwardError> {
         let mut fields = take_fields();
         let mut nominated = Nominated::default();
         let mut takes_trailers = false;
@@ -162,9 +162,6 @@ impl<'a> Said<'a> {
             let is_believed = self.trusts == Some(by) && !nominated.has(name);
             is_believed.then(|| self.request.headers())
         };
-        if takes_trailers && self.request.version() == Version::Http11 {
-            fields.append_line(TE_TRAILERS);
-        }
         self.say(
             &mut fields,
             believed(ForwardedBy::XForwarded, b"x-forwarded-for"),
@@ -173,8 +170,9 @@ impl<'a> Said<'a> {
             self.say_forwarded(&mut fields, believed(ForwardedBy::Forwarded, b"forwarded"));
         }
         let before = has_via.then(|| self.request.headers().get_all("via"));
-        (forward.via).add(&mut fields, before, self.request.version());
-        Ok(fields)
+        let version = self.request.version();
+        (forward.via).add(&mut fields, before, version);
+        Ok((fields, takes_trailers && version == Version::Http11))
     }
 
     /// Adds `X-Forwarded-For`, behind what is `believed` of the one before, `-Host` and
@@ -231,10 +229,7 @@ impl<'a> Said<'a> {
 
 /// Takes off again what a program may have put there although it is generated.
 pub(super) fn take_off_generated(fields: &mut Headers) {
-    fields.retain_known(|field, line| match field {
-        WellKnown::Te => line.value() == b"trailers",
-        field => !is_of_one_hop(field),
-    });
+    fields.retain_known(|field, _| !is_of_one_hop(field));
 }
 
 /// Takes off what of the upstream's answer, which is of this version, does not go to the

@@ -84,6 +84,7 @@ impl HealthCheck {
             user_agent: Some(concat!("squall/", env!("CARGO_PKG_VERSION"))),
             accept_encoding: None,
             close: false,
+            takes_trailers: false,
             expect_continue: None,
             first_byte: None,
             upgrade: None,

@@ -105,12 +105,11 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let inform = informs(exchange, request.version(), &to.via);
     let members = to.upstreams.members(&to.client, exchange).await?;
     let mut failures: Option<Box<Failures>> = None;
-    let mut turn = None;
     loop {
         let tried = failures
             .as_ref()
             .map_or(&[][..], |failures| &failures.tried);
-        let in_flight = match to.upstreams.pick(&members, tried, request, &mut turn) {
+        let in_flight = match to.upstreams.pick(&members, tried, request) {
             Ok(in_flight) => in_flight,
             Err(none) => {
                 let last = failures.and_then(|failures| failures.last);
@@ -126,6 +125,7 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             user_agent: None,
             accept_encoding: None,
             close: false,
+            takes_trailers: onward.takes_trailers,
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
             first_byte: first_byte_limit(to.limits.idle),
             upgrade: protocol,

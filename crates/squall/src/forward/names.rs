@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use squall_loop::IoLoop;
+use squall_loop::sync::Lock;
 
 use super::upstream::Upstream;
 use crate::client::{AsyncHttpClient, Origin};
@@ -20,24 +21,26 @@ const MAX_ADDRESSES: usize = 256;
 pub(super) struct Names {
     origin: Origin,
     found: Arc<Mutex<Found>>,
+    looking: Arc<Lock>,
 }
 
 #[derive(Debug)]
 struct Found {
     members: Arc<[Arc<Upstream>]>,
     /// When somebody looks again.
-    until: Option<Instant>,
+    due: Option<Instant>,
 }
 
 impl Names {
     pub(super) fn of(origin: Origin) -> Self {
         let found = Found {
             members: Arc::default(),
-            until: None,
+            due: None,
         };
         Self {
             origin,
             found: Arc::new(Mutex::new(found)),
+            looking: Arc::default(),
         }
     }
 
@@ -51,41 +54,61 @@ impl Names {
         &self,
         client: &AsyncHttpClient,
     ) -> io::Result<Arc<[Arc<Upstream>]>> {
+        if let Some(members) = self.believed(client) {
+            return Ok(members);
+        }
+        // One looks, and the others wait for what it finds.
+        let _looking = self.looking.acquire().await;
+        if let Some(members) = self.believed(client) {
+            return Ok(members);
+        }
+        match self.look_up(client).await {
+            Err(error) if !self.known().is_empty() => {
+                self.not_found(&error);
+                let now = IoLoop::current().now();
+                // Looked for again from now on, without anybody who waits for it.
+                Ok(self.with(|found| {
+                    found.due = Some(now);
+                    found.members.clone()
+                }))
+            }
+            found => found,
+        }
+    }
+
+    /// Those that are known, if they may be believed: looked up a minute ago at most. Older
+    /// than half of that they are looked up again meanwhile.
+    fn believed(&self, client: &AsyncHttpClient) -> Option<Arc<[Arc<Upstream>]>> {
         let io_loop = IoLoop::current();
         let now = io_loop.now();
-        let (members, is_due, is_old) = self.with(|found| {
-            let passed = |until: Option<Instant>| until.is_none_or(|until| until <= now);
-            let is_due = passed(found.until);
-            let is_old = passed(found.until.map(|until| until + BELIEVED));
-            if is_due && !found.members.is_empty() {
+        let (members, is_due) = self.with(|found| {
+            let due = found.due.filter(|due| now < *due + BELIEVED)?;
+            if due <= now {
                 // Nobody else looks meanwhile.
-                found.until = Some(now + BELIEVED);
+                found.due = Some(now + BELIEVED);
             }
-            (found.members.clone(), is_due, is_old)
-        });
-        if members.is_empty() {
-            return self.look_up(client).await;
-        }
-        if is_old {
-            // Nobody has asked for long: they may be anywhere.
-            return Ok(self.look_up(client).await.unwrap_or(members));
-        }
+            Some((found.members.clone(), due <= now))
+        })?;
         if is_due {
             let (names, client) = (self.clone(), client.clone());
             io_loop.spawn(async move {
                 if let Err(error) = names.look_up(&client).await {
-                    let name = names.origin.as_str();
-                    tracing::warn!(target: "squall::forward", name, %error,
-                        "the name's addresses are not found; the old ones are used");
+                    names.not_found(&error);
                 }
             });
         }
-        Ok(members)
+        Some(members)
+    }
+
+    fn not_found(&self, error: &io::Error) {
+        let name = self.origin.as_str();
+        tracing::warn!(target: "squall::forward", name, %error,
+            "the name's addresses are not found; the old ones are used");
     }
 
     async fn look_up(&self, client: &AsyncHttpClient) -> io::Result<Arc<[Arc<Upstream>]>> {
         let addresses = self.origin.addresses(client).await?;
-        let until = IoLoop::current().now() + BELIEVED;
+        let due = IoLoop::current().now() + BELIEVED;
         let known = self.known();
         let mut members: Vec<Arc<Upstream>> = Vec::new();
         for origin in (addresses.into_iter()).filter_map(|address| self.origin.at(address)) {
@@ -99,7 +122,7 @@ impl Names {
         let members: Arc<[_]> = members.into();
         self.with(|found| {
             found.members = members.clone();
-            found.until = Some(until);
+            found.due = Some(due);
         });
         Ok(members)
     }

@@ -23,6 +23,7 @@ pub(super) type Rewrite = Arc<dyn Fn(&Request, &mut Onward) -> Result<()> + Send
 /// and `Upgrade` are generated when the request is sent.
 pub struct Onward {
     pub(super) headers: Headers,
+    pub(super) takes_trailers: bool,
     /// `None`: the request's own. It is there for a program.
     pub(super) target: Option<String>,
     pub(super) host: Option<Box<str>>,
@@ -39,9 +40,11 @@ impl Onward {
         };
         let target = to.mapping.target(whole).map_err(ForwardError::path)?;
         let is_own = matches!(target, Cow::Borrowed(_)) && whole != "*" && to.rewrite.is_none();
+        let (headers, takes_trailers) = said.sanitised(to)?;
         let mut onward = Self {
             target: (!is_own).then(|| target.into_owned()),
-            headers: said.sanitised(to)?,
+            headers,
+            takes_trailers,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
         };
         max_forwards::count(request, &mut onward)?;

@@ -144,8 +144,8 @@ impl Upstreams {
     ///
     /// A request goes to another one only where that is safe: none of it was sent, or it is
     /// idempotent; and its body, as far as it was sent, is still there
-    /// ([`Forward::replay_buffer`](super::Forward::replay_buffer)). No more than a fifth of
-    /// the requests are sent again.
+    /// ([`Forward::replay_buffer`](super::Forward::replay_buffer)). Beyond the first
+    /// ten, no more than a fifth of the requests are sent again.
     pub fn retries(mut self, others: usize) -> Self {
         self.0.retries = others;
         self
@@ -261,14 +261,13 @@ impl Set {
             .collect()
     }
 
-    /// One of the members that works, has room, and was not tried. The request's `turn` is
-    /// drawn with its first one.
+    /// One of the members that works, has room, and was not tried. A request takes one turn,
+    /// however often it is sent.
     pub(super) fn pick(
         &self,
         members: &[Arc<Upstream>],
         tried: &[Arc<Upstream>],
         request: &Request,
-        turn: &mut Option<u64>,
     ) -> Result<InFlight, ForwardError> {
         let limit = self.max_in_flight;
         let works = |upstream: &&Arc<Upstream>| self.may_be_asked(upstream, tried);
@@ -282,7 +281,10 @@ impl Set {
                     if count == 0 {
                         break;
                     }
-                    let turn = *turn.get_or_insert_with(|| self.turn.next());
+                    let turn = match tried {
+                        [] => self.turn.take(),
+                        _ => self.turn.next(),
+                    };
                     let key = self.balance.key(request);
                     self.balance.choose(working, count, key, turn)
                 }

@@ -158,17 +158,19 @@ impl Places {
         (self.origins.iter_mut()).map(|(place, origin)| (place as u32, origin))
     }
 
-    /// An origin with an idle connection: of some of them the one whose is the oldest.
+    /// An origin with an idle connection that nobody is about to use: of some of them the one
+    /// whose has been idle for longest.
     pub(super) fn long_idle(&mut self) -> Option<u32> {
-        let until = |(_, origin): &(usize, &Origin)| origin.idle.first().map(|idle| idle.until);
         let slots = self.origins.capacity().max(1);
         let some = (self.next..self.next + LOOKED_AT).map(|at| at % slots);
-        let some = some.filter_map(|at| Some((at, self.origins.get(at)?)));
-        let oldest = some.filter(|it| until(it).is_some()).min_by_key(until);
-        let any = || self.origins.iter().find(|it| until(it).is_some());
-        let (place, _) = oldest.or_else(any)?;
         self.next = (self.next + LOOKED_AT) % slots;
-        u32::try_from(place).ok()
+        let idle = some.filter_map(|at| {
+            let origin = self.origins.get(at)?;
+            let is_spare = origin.idle.len() > origin.granted() as usize;
+            let oldest = origin.idle.first().filter(|_| is_spare)?;
+            Some((oldest.connection.heard(), at))
+        });
+        u32::try_from(idle.min()?.1).ok()
     }
 
     /// Takes an origin's oldest idle connection.

@@ -151,12 +151,13 @@ impl MockPeer {
     /// Ends its sending direction, and reads until the client closes.
     pub fn shut_down(&mut self) {
         let _ = self.tcp.shutdown(Shutdown::Write);
-        let _ = io::copy(&mut self.tcp, &mut io::sink());
+        self.hold();
     }
 
     /// Says nothing more, and reads until the client closes: to the client the connection
     /// is up and dead.
     pub fn hold(&mut self) {
+        let _ = self.tcp.set_read_timeout(None);
         let _ = io::copy(&mut self.tcp, &mut io::sink());
     }
 

@@ -14,8 +14,8 @@ use super::MockPeer;
 /// let slow = MockReply::ok("hello").after(Duration::from_millis(50));
 /// let dripping = MockReply::bytes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
 ///     .then_drip("hello", Duration::from_millis(5));
-/// let cut_off = MockReply::ok("hello").close_after(45);
-/// let dead = MockReply::ok("hello").hold_after(45); // says nothing more, and stays
+/// let cut_off = MockReply::ok("hello").close_after(40);
+/// let dead = MockReply::ok("hello").hold_after(40); // says nothing more, and stays
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct MockReply {

@@ -26,7 +26,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// let server = MockServer::replying([
 ///     MockReply::ok("hello"),
-///     MockReply::ok("hello").reset_after(40), // in the middle of the head
+///     MockReply::ok("hello").reset_after(20), // in the middle of the head
 /// ]);
 /// let client = HttpClient::new()?;
 /// let answer = client.fetch(server.url("/a?b"))?;
