@@ -47,7 +47,7 @@ use squall_http::client::{Answer, Outgoing};
 use squall_http::memory::give_fields;
 use squall_http::server::{Exchange, Response};
 use squall_http::wire::framing::told_length;
-use squall_http::wire::head::Version;
+use squall_http::wire::head::{ResponseHead, Version};
 use squall_http::{Body, Headers};
 
 use crate::Request;
@@ -156,20 +156,12 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                     let fields = head.headers;
                     return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
                 }
-                let is_head = *request.method() == Method::HEAD;
-                let length = is_head.then(|| told_length(&head));
+                if *request.method() == Method::HEAD {
+                    return Ok(to_a_head(head, &to.via));
+                }
                 let mut fields = head.headers;
                 headers::to_client(&mut fields, &to.via, head.version);
-                let body = match length {
-                    None => in_flight.until_end_of(body),
-                    Some(Some(length)) => {
-                        // The length of what a GET would answer is all that says it here.
-                        let _ = fields.set("Content-Length", length.to_string());
-                        body
-                    }
-                    // Nobody has said how long it would be, and no body at all would say 0.
-                    Some(None) => Body::from_fn(async || None),
-                };
+                let body = in_flight.until_end_of(body);
                 return Ok(Response::from_parts(head.status, fields, body));
             }
             Err(error) => error,
@@ -187,6 +179,23 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         }
         failures.last = Some(error);
     }
+}
+
+/// The answer to a HEAD, which says how long that to a GET would be.
+#[cold]
+fn to_a_head(head: ResponseHead, via: &Via) -> Response {
+    let length = told_length(&head);
+    let mut fields = head.headers;
+    headers::to_client(&mut fields, via, head.version);
+    let body = match length {
+        Some(length) => {
+            let _ = fields.set("Content-Length", length.to_string());
+            Body::empty()
+        }
+        // Nobody has said it, and no body at all would say 0.
+        None => Body::from_fn(async || None),
+    };
+    Response::from_parts(head.status, fields, body)
 }
 
 /// What has failed of a request, if anything has.

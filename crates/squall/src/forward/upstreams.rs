@@ -269,31 +269,40 @@ impl Set {
         tried: &[Arc<Upstream>],
         request: &Request,
     ) -> Result<InFlight, ForwardError> {
-        let limit = self.max_in_flight;
-        let works = |upstream: &&Arc<Upstream>| self.may_be_asked(upstream, tried);
+        let begun = match members {
+            [only] if self.may_be_asked(only, tried) => InFlight::begin(only, self.max_in_flight),
+            [_] => None,
+            _ => self.pick_of_many(members, tried, request),
+        };
+        begun.ok_or_else(|| self.why_none(members))
+    }
+
+    #[inline(never)]
+    fn pick_of_many(
+        &self,
+        members: &[Arc<Upstream>],
+        tried: &[Arc<Upstream>],
+        request: &Request,
+    ) -> Option<InFlight> {
+        let working = (members.iter()).filter(|upstream| self.may_be_asked(upstream, tried));
         // Another lane may take the room that was seen; there may be more elsewhere.
         for _ in members {
-            let chosen = match members {
-                [only] => Some(only).filter(works),
-                _ => {
-                    let working = members.iter().filter(works);
-                    let count = working.clone().count();
-                    if count == 0 {
-                        break;
-                    }
-                    let turn = match tried {
-                        [] => self.turn.take(),
-                        _ => self.turn.next(),
-                    };
-                    let key = self.balance.key(request);
-                    self.balance.choose(working, count, key, turn)
-                }
+            let count = working.clone().count();
+            if count == 0 {
+                break;
+            }
+            let turn = match tried {
+                [] => self.turn.take(),
+                _ => self.turn.next(),
             };
-            if let Some(begun) = chosen.and_then(|upstream| InFlight::begin(upstream, limit)) {
-                return Ok(begun);
+            let key = self.balance.key(request);
+            let chosen = (self.balance).choose(working.clone(), count, key, turn);
+            let begun = chosen.and_then(|one| InFlight::begin(one, self.max_in_flight));
+            if begun.is_some() {
+                return begun;
             }
         }
-        Err(self.why_none(members))
+        None
     }
 
     /// Whether it works, has room, and was not tried.
