@@ -249,8 +249,8 @@ async fn stream_body(
                 }
             });
         }
-        // What is large is not copied.
         body_waits = told;
+        // What is large is not copied.
         if !pieces.is_empty() || conn.buffered() >= BATCH {
             match write_through(conn, waits, &mut pieces, tail).await {
                 Some(Waited(true)) => {

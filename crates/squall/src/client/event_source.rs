@@ -21,7 +21,7 @@ use super::response::HttpResponse;
 const RETRY: Duration = Duration::from_secs(3);
 /// No server and no row of failures makes us wait longer.
 const MAX_RETRY: Duration = Duration::from_secs(600);
-/// A pause that is doubled is this long at least, whatever the server wants.
+/// A pause that is going to be doubled counts as this long at least, whatever the server wants.
 const LEAST_DOUBLED: Duration = Duration::from_millis(50);
 /// How large an event may be, in bytes.
 const MAX_EVENT: usize = 1 << 20;
