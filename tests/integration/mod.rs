@@ -29,6 +29,8 @@ mod engine_timeouts;
 mod engine_wire;
 mod forward;
 mod forward_framing;
+mod forward_health;
+mod forward_names;
 mod forward_splice;
 #[cfg(unix)]
 mod forward_unix;

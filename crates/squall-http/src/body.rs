@@ -433,6 +433,8 @@ pub enum BodyError {
     TimedOut {
         /// The limit that was reached.
         limit: std::time::Duration,
+        /// The setting that says so.
+        setting: &'static str,
     },
     /// The peer sent too little for too long (408).
     TooSlow {
@@ -482,10 +484,10 @@ impl fmt::Display for BodyError {
                 )
             }
             Self::Incomplete => f.write_str("the peer closed before the body was complete"),
-            Self::TimedOut { limit } => {
+            Self::TimedOut { limit, setting } => {
                 write!(
                     f,
-                    "the peer sent no body bytes for {limit:?} (setting: body_timeout)"
+                    "the peer sent no body bytes for {limit:?} (setting: {setting})"
                 )
             }
             Self::TooSlow { rate } => {

@@ -30,11 +30,14 @@ use squall_http::wire::multipart::MultipartError;
 use squall_http::{BodyError, Headers};
 use squall_loop::TimeoutError;
 
-use crate::client::{FetchError, Phase};
+use crate::client::FetchError;
 use crate::web::extract::{Rejection, RequestPart};
 
 /// A result whose error is answered as a status.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// After how long a client may ask again where there was no room for its request.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -382,11 +385,15 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
             Some(fetch) => fetch.told(),
             None => show.then(|| error.to_string()),
         };
+        let in_line = fetch.is_some_and(FetchError::is_pool);
         let rejection = rejection_of(&error);
         let mut converted = Self::status(status).with_source(error);
         if let Some((part, rejection)) = rejection {
             converted = converted.part_of(part);
             converted.inner.rejection = Some(rejection);
+        }
+        if in_line {
+            converted = converted.retry_after(RETRY_AFTER);
         }
         match shown {
             Some(shown) => converted.show(shown),
@@ -408,7 +415,7 @@ fn classify(error: &(dyn StdError + 'static)) -> (StatusCode, bool) {
         return (coding.status(), true);
     }
     if let Some(fetch) = error.downcast_ref::<FetchError>() {
-        return (fetch_status(fetch), false);
+        return (fetch.answered_with(), false);
     }
     if error.is::<TimeoutError>() {
         return (StatusCode::GATEWAY_TIMEOUT, true);
@@ -435,18 +442,6 @@ fn rejection_of(error: &(dyn StdError + 'static)) -> Option<(RequestPart, Reject
     match error.downcast_ref::<BodyError>()? {
         BodyError::TooLarge { .. } => Some((RequestPart::Body, Rejection::TooLarge)),
         _ => None,
-    }
-}
-
-/// A fetch fails for its request's body (whose source is to blame), for being no
-/// valid request (a mistake of this program), or for the service behind it.
-fn fetch_status(error: &FetchError) -> StatusCode {
-    match (error.request_body(), error.phase()) {
-        (Some(body), _) => body.status(),
-        (None, Phase::Request) => StatusCode::INTERNAL_SERVER_ERROR,
-        (None, Phase::Queue) => StatusCode::SERVICE_UNAVAILABLE,
-        _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
-        _ => StatusCode::BAD_GATEWAY,
     }
 }
 

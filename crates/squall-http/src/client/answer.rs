@@ -267,8 +267,8 @@ impl<H> Link<H> {
             // Its own body is late, and the answer may well depend on it.
             Poll::Pending if starved => Poll::Pending,
             Poll::Pending => {
-                let (limit, _) = ready!(busy.desk.idle.poll(cx));
-                Poll::Ready(Err(BodyError::TimedOut { limit }))
+                let (limit, setting) = ready!(busy.desk.idle.poll(cx));
+                Poll::Ready(Err(BodyError::TimedOut { limit, setting }))
             }
             // An encrypted stream that was cut off.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -120,15 +120,15 @@ impl Default for ExchangeLimits {
     }
 }
 
-/// How much of a request may have reached the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Sent {
-    /// Not a byte was written. It is safe to send it again.
+/// How much of the request may have reached the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum RequestSent {
+    /// Nothing: not a byte was written. It is safe to send the request again.
     #[default]
     No,
-    /// Something was written. The server may have acted on it.
+    /// Perhaps some or all of it. Only idempotent requests may be sent again.
     Maybe,
-    /// The server has begun to answer.
+    /// The server answered something.
     Yes,
 }
 
@@ -136,7 +136,7 @@ pub enum Sent {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// How much may have reached the server.
-    pub sent: Sent,
+    pub sent: RequestSent,
     /// The whole request is on the wire.
     pub written: bool,
     /// When the first byte of an answer came.
@@ -272,7 +272,7 @@ impl Waiting {
             }
         }
         if upload.written() > 0 {
-            progress.sent = progress.sent.max(Sent::Maybe);
+            progress.sent = progress.sent.max(RequestSent::Maybe);
         }
         if let Some(error) = upload.take_broken() {
             return Poll::Ready(Err(error));
@@ -348,7 +348,7 @@ impl Waiting {
                 Ok(0) => return Poll::Ready(Err(ExchangeError::Closed)),
                 Ok(_) => {
                     let heard = self.busy.connection.heard;
-                    progress.sent = Sent::Yes;
+                    progress.sent = RequestSent::Yes;
                     progress.first_byte.get_or_insert(heard);
                     progress.last_byte = Some(heard);
                     // The limit on the whole head does not begin anew.

@@ -19,7 +19,7 @@ mod upload;
 
 pub use connection::{Connection, Home};
 pub use error::ExchangeError;
-pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, Sent, exchange};
+pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, RequestSent, exchange};
 pub use head::{Head, OnHead};
 pub use spare_alarm::SpareAlarm;
 pub use upgraded::Upgraded;

@@ -72,7 +72,10 @@ impl Incoming {
         let slow = ready!(slow);
         conn.read().give_up();
         Poll::Ready(Some(Err(match slow {
-            Slow::Silent => BodyError::TimedOut { limit: pace.limit },
+            Slow::Silent => BodyError::TimedOut {
+                limit: pace.limit,
+                setting: "body_timeout",
+            },
             Slow::Dripping => BodyError::TooSlow { rate: pace.rate },
         })))
     }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use squall_http::BodyError;
-use squall_http::client::{ExchangeError, Sent};
+use squall_http::client::ExchangeError;
+pub use squall_http::client::RequestSent;
 use squall_http::tls;
 
 use super::time_info::TimeInfo;
@@ -47,17 +48,6 @@ pub enum Phase {
     ///
     /// [`HttpResponse::rethrow`]: super::HttpResponse::rethrow
     Status,
-}
-
-/// How much of the request may have reached the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestSent {
-    /// Nothing. It is safe to send the request again.
-    No,
-    /// Perhaps some or all of it. Only idempotent requests may be sent again.
-    Maybe,
-    /// The server answered something.
-    Yes,
 }
 
 /// A fetch that did not end with an answer.
@@ -102,15 +92,10 @@ impl FetchError {
     pub(super) fn new(
         url: String,
         phase: Phase,
-        sent: Sent,
+        sent: RequestSent,
         time_info: TimeInfo,
         cause: Cause,
     ) -> Self {
-        let sent = match sent {
-            Sent::No => RequestSent::No,
-            Sent::Maybe => RequestSent::Maybe,
-            Sent::Yes => RequestSent::Yes,
-        };
         Self(Box::new(Inner {
             url,
             phase,
@@ -253,6 +238,19 @@ impl FetchError {
             told.push_str(&class);
         }
         Some(told)
+    }
+
+    /// The status that tells a client of this program: it fails for its request's body
+    /// (whose source is to blame), for being no valid request (a mistake of this program),
+    /// or for the service behind it.
+    pub(crate) fn answered_with(&self) -> StatusCode {
+        match (self.request_body(), self.phase()) {
+            (Some(body), _) => body.status(),
+            (None, Phase::Request) => StatusCode::INTERNAL_SERVER_ERROR,
+            (None, Phase::Queue) => StatusCode::SERVICE_UNAVAILABLE,
+            _ if self.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        }
     }
 
     /// Whether it was the request's own body that failed: its source, not the server.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use squall_http::client::{
-    Answer, Connection, ExchangeError, ExchangeLimits, Outgoing, Progress, Sent, exchange,
+    Answer, Connection, ExchangeError, ExchangeLimits, Outgoing, Progress, RequestSent, exchange,
 };
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, Headers};
@@ -425,7 +425,7 @@ impl Trace {
         };
         let time_info = self.marks.finish(&self.progress, now()).info;
         let sent = match self.answered {
-            true => self.progress.sent.max(Sent::Maybe),
+            true => self.progress.sent.max(RequestSent::Maybe),
             false => self.progress.sent,
         };
         FetchError::new(url, phase, sent, time_info, cause)
@@ -440,9 +440,9 @@ pub(super) fn may_repeat(
     replayable: bool,
 ) -> bool {
     error.is_disconnect()
-        && progress.sent != Sent::Yes
+        && progress.sent != RequestSent::Yes
         && replayable
-        && (repeatable || progress.sent == Sent::No)
+        && (repeatable || progress.sent == RequestSent::No)
 }
 
 /// A place in the pool, or the wait for one.

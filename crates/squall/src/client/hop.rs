@@ -17,7 +17,9 @@ use squall_loop::time::{coarse_now, now};
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults, Shared};
 use super::error::{Cause, FetchError, Phase};
-use super::fetch::{SAFE_REPEATS, Trace, guard, in_line, is_late, may_repeat, open, place};
+use super::fetch::{
+    SAFE_REPEATS, Trace, guard, in_line, is_late, may_repeat, open, place, unless_zero,
+};
 use super::pool::{Acquired, Lease};
 use super::proxy::Via;
 use super::request::Waits;
@@ -112,11 +114,20 @@ impl Origin {
         self.socket.is_some()
     }
 
-    /// Its addresses at present.
+    /// Its addresses at present, within `connect_timeout`.
     pub(crate) async fn addresses(&self, client: &AsyncHttpClient) -> io::Result<Vec<SocketAddr>> {
+        let defaults = &client.shared().defaults;
         let host = self.url.url().host_str().unwrap_or_default();
         let port = self.url.url().port_or_known_default().unwrap_or(80);
-        (client.shared().defaults.names).look_up(host, port).await
+        let found = async {
+            let found = defaults.names.look_up(host, port).await;
+            found.map_err(Cause::Io)
+        };
+        let found = unless_zero(Waits::of(defaults).connect, "connect_timeout", found).await;
+        found.map_err(|cause| match cause {
+            Cause::Io(error) => error,
+            cause => io::Error::new(io::ErrorKind::TimedOut, cause.to_string()),
+        })
     }
 
     /// The way there: worked out once, for all hops go with the same client.

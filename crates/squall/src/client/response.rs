@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use squall_http::client::{Sent, Upgraded};
+use squall_http::client::{RequestSent, Upgraded};
 use squall_http::memory::give_fields;
 use squall_http::wire::head::ResponseHead;
 use squall_http::{Body, BodyError, Headers};
@@ -274,7 +274,7 @@ impl HttpResponse {
 
     pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
         let url = self.0.url.shown().to_owned();
-        FetchError::new(url, phase, Sent::Yes, self.0.marks.info, cause)
+        FetchError::new(url, phase, RequestSent::Yes, self.0.marks.info, cause)
     }
 }
 

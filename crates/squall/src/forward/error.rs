@@ -1,15 +1,11 @@
 //! `ForwardError`: why an upstream gave no answer, and what the client is told.
 
 use std::fmt;
-use std::time::Duration;
 
 use http::StatusCode;
-use squall_http::BodyError;
 
-use crate::client::{FetchError, Phase};
-
-/// After how long a client may ask again when there was no room for its request.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::client::FetchError;
+use crate::error::RETRY_AFTER;
 
 /// A request that could not be forwarded.
 ///
@@ -68,17 +64,7 @@ impl ForwardError {
     }
 
     pub(super) fn from_fetch(error: FetchError) -> Self {
-        let status = match error.phase() {
-            // The client's own fault, such as a body that it did not finish.
-            _ if error.request_body().is_some() => error
-                .request_body()
-                .map_or(StatusCode::BAD_REQUEST, BodyError::status),
-            Phase::Request => StatusCode::INTERNAL_SERVER_ERROR,
-            Phase::Queue => StatusCode::SERVICE_UNAVAILABLE,
-            _ if error.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::BAD_GATEWAY,
-        };
-        Self::new(status, Cause::Fetch(error))
+        Self::new(error.answered_with(), Cause::Fetch(error))
     }
 
     /// The status of the answer: 502, 503 or 504 for the upstream's part, 4xx for the
@@ -122,16 +108,7 @@ impl From<ForwardError> for crate::Error {
         match error.cause {
             Cause::Path(why) => converted.show(why),
             Cause::Rewrite(error) => error,
-            Cause::Fetch(error) => {
-                let converted = match error.phase() {
-                    Phase::Queue => converted.retry_after(RETRY_AFTER),
-                    _ => converted,
-                };
-                match error.told() {
-                    Some(told) => converted.show(told).with_source(error),
-                    None => converted.with_source(error),
-                }
-            }
+            Cause::Fetch(error) => error.into(),
             Cause::Unavailable(_) => converted
                 .show("no server for this request is available at the moment")
                 .retry_after(RETRY_AFTER)

@@ -76,8 +76,9 @@ impl Names {
         }
     }
 
-    /// Those that are known, if they may be believed: looked up a minute ago at most. Older
-    /// than half of that they are looked up again meanwhile.
+    /// Those that are known, if they may be believed: somebody has looked again a minute ago
+    /// at most. Older than half of that they are looked up again meanwhile; where that fails
+    /// they are kept.
     fn believed(&self, client: &AsyncHttpClient) -> Option<Arc<[Arc<Upstream>]>> {
         let io_loop = IoLoop::current();
         let now = io_loop.now();

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use squall_http::{Body, BodyError, BodyStream, Chunk, Headers};
 use squall_loop::IoLoop;
-use squall_loop::time::coarse_nanos;
 
 use bytes::Bytes;
 use std::pin::Pin;
@@ -32,8 +31,9 @@ pub(super) struct Upstream {
     /// Since the last answer.
     failures: AtomicU32,
     ejections: AtomicU32,
-    /// In nanoseconds of the clock of the loop that has done it; 0: it is not.
+    /// In nanoseconds of the clock of `io_loop`; 0: it is not.
     ejected_until: AtomicU64,
+    /// The loop that was the first to eject it.
     io_loop: OnceLock<IoLoop>,
     /// A health check says so.
     down: AtomicBool,
@@ -148,9 +148,9 @@ impl Upstream {
         let time = (ejection.base)
             .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
             .min(LONGEST_EJECTION.max(ejection.base));
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let until = coarse_nanos().saturating_add(nanos).max(1);
-        self.io_loop.get_or_init(IoLoop::current);
+        let clock = self.io_loop.get_or_init(IoLoop::current);
+        let until = clock.now().duration_since(clock.instant_of(0)) + time;
+        let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.ejected_until.store(until, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         let upstream = self.origin.as_str();

@@ -10,7 +10,6 @@
 //! done to recover: each request looks anew.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use squall_http::server::Response;
 use squall_loop::Pressure;
@@ -20,9 +19,8 @@ use super::http_error::{self, Prefers};
 use super::learned::RunsOn;
 use super::routing::{Place, Route};
 use crate::Error;
+use crate::error::RETRY_AFTER;
 
-/// When a client may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Between two warnings, in nanoseconds.
 const SAY_AGAIN: u64 = 60_000_000_000;
 

@@ -1,0 +1,210 @@
+//! Which upstreams of a set are left alone: those that failed, and those whose checks fail.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use squall::client::AsyncHttpClient;
+use squall::forward::{Balance, Forward, HealthCheck, UpstreamState, Upstreams};
+use squall::testing::{ExpectLog, TestServer};
+use squall::{Application, any};
+
+use super::client_script::script;
+use super::forward::{proxy, until};
+use super::forward_upstreams::{answers, named, nobody, set};
+
+#[test]
+fn an_upstream_that_fails_is_left_alone_and_comes_back() {
+    let works = Arc::new(AtomicBool::new(false));
+    let (told, asked) = (works.clone(), Arc::new(AtomicUsize::new(0)));
+    let count = asked.clone();
+    let shaky = script(move |_, mut peer| {
+        while peer.head().is_some() {
+            count.fetch_add(1, Ordering::SeqCst);
+            if !told.load(Ordering::SeqCst) {
+                return;
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ns");
+        }
+    });
+    let working = named("a");
+    let time = Duration::from_secs(10);
+    let upstreams = set([&shaky, &working])
+        .balance(Balance::round_robin())
+        .eject_after(2, time);
+    let forward = Forward::to(upstreams);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    let log = ExpectLog::on(&server);
+    assert_eq!(answers(&server, 20), "a".repeat(20));
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "twice, and then no more");
+    assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
+    assert_eq!(forward.stats()[0].address, shaky.url(""));
+    log.expect("squall::forward", "left alone");
+
+    // On probation one failure is enough, and the time is twice as long.
+    clock.advance(time);
+    assert_eq!(answers(&server, 20), "a".repeat(20));
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    clock.advance(time);
+    assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
+    works.store(true, Ordering::SeqCst);
+    clock.advance(time);
+    assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+    assert!(answers(&server, 4).contains('s'));
+    log.expect("squall::forward", "answers again");
+}
+
+#[test]
+fn half_of_a_set_stays_in_it_and_one_alone_always() {
+    let upstreams =
+        Upstreams::of([nobody(), nobody(), nobody()]).eject_after(1, Duration::from_secs(10));
+    let forward = Forward::to(upstreams);
+    let server = proxy(forward.clone());
+    for _ in 0..20 {
+        assert_eq!(server.get("/f/x").status, 502);
+    }
+    let ejected = forward
+        .stats()
+        .iter()
+        .filter(|it| it.state == UpstreamState::Ejected)
+        .count();
+    assert_eq!(ejected, 1);
+    let forward = Forward::to(Upstreams::of([nobody()]).eject_after(1, Duration::from_secs(10)));
+    let server = proxy(forward.clone());
+    assert!((0..5).all(|_| server.get("/f/x").status == 502));
+    assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+}
+
+#[test]
+fn a_health_check_takes_an_upstream_out_and_back() {
+    let (healthy, checks) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let (told, count) = (healthy.clone(), checks.clone());
+    let sick = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let is_check = head.starts_with("GET /health?deep HTTP/1.1\r\nHost: inner.test\r\n");
+            let fails = is_check && !told.load(Ordering::SeqCst);
+            let status = if fails { "503 No" } else { "200 OK" };
+            peer.write(format!("HTTP/1.1 {status}\r\nContent-Length: 1\r\n\r\ns"));
+            count.fetch_add(usize::from(is_check), Ordering::SeqCst);
+        }
+    });
+    let every = Duration::from_secs(10);
+    // The clock is turned while answers are on their way: no check is late by that.
+    let check = HealthCheck::get("/health?deep")
+        .host("inner.test")
+        .timeout(Duration::from_secs(3600))
+        .every(every);
+    let forward = Forward::to(set([&sick]).health_check(check));
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (mut server, clock) = TestServer::start_turned(application);
+    let log = ExpectLog::on(&server);
+    assert_eq!(
+        server.get("/f/x").status,
+        200,
+        "it is up until it has failed three times"
+    );
+    // Each round of checks is over before the next one begins.
+    let rounds = |until_state: UpstreamState| {
+        for _ in 0..10 {
+            let before = checks.load(Ordering::SeqCst);
+            if forward.stats()[0].state == until_state {
+                return;
+            }
+            clock.advance(every);
+            until("a check", || {
+                checks.load(Ordering::SeqCst) > before || forward.stats()[0].state == until_state
+            });
+        }
+    };
+    until("the first check", || checks.load(Ordering::SeqCst) > 0);
+    rounds(UpstreamState::Down);
+    until("the last check's end", || {
+        forward.stats()[0].state == UpstreamState::Down
+    });
+    log.expect("squall::forward", "is down");
+    let none = server.get("/f/x");
+    assert_eq!(none.status, 503);
+    assert!(
+        none.text()
+            .contains("no server for this request is available"),
+        "{}",
+        none.text()
+    );
+
+    healthy.store(true, Ordering::SeqCst);
+    rounds(UpstreamState::Up);
+    until("the last check's end", || {
+        forward.stats()[0].state == UpstreamState::Up
+    });
+    assert_eq!(server.get("/f/x").status, 200);
+    assert_eq!(server.shutdown(Duration::from_secs(5)), 0);
+}
+
+#[test]
+fn a_health_check_does_not_stand_in_line_with_the_requests() {
+    let checks = Arc::new(AtomicUsize::new(0));
+    let count = checks.clone();
+    let (free, is_free) = mpsc::channel::<()>();
+    let is_free = Mutex::new(is_free);
+    let upstream = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            match head.starts_with("GET /health ") {
+                true => drop(count.fetch_add(1, Ordering::SeqCst)),
+                false => drop(is_free.lock().expect("it").recv()),
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+        }
+    });
+    let one = AsyncHttpClient::builder().max_per_origin(1).build();
+    let check = HealthCheck::get("/health").every(Duration::from_millis(100));
+    let forward = Forward::to(set([&upstream]).health_check(check)).client(&one);
+    let server = proxy(forward.clone());
+    std::thread::scope(|scope| {
+        let answer = scope.spawn(|| server.get("/f/x").status);
+        until("a check beside the request", || {
+            checks.load(Ordering::SeqCst) > 1
+        });
+        assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+        drop(free);
+        assert_eq!(answer.join().expect("no panic"), 200);
+    });
+}
+
+#[test]
+fn what_is_down_counts_where_half_of_a_set_has_to_stay() {
+    let sick = script(|_, mut peer| {
+        while peer.head().is_some() {
+            peer.write("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    // Well, as far as its checks go.
+    let mute = script(|_, mut peer| {
+        while (peer.head()).is_some_and(|head| head.starts_with("GET /health ")) {
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let check = HealthCheck::get("/health").thresholds(1, 1);
+    let upstreams = set([&sick, &mute])
+        .health_check(check)
+        .eject_after(1, Duration::from_secs(3600))
+        .retries(0);
+    let forward = Forward::to(upstreams);
+    let server = proxy(forward.clone());
+    server.get("/f/x");
+    let states = || {
+        forward
+            .stats()
+            .iter()
+            .map(|it| it.state)
+            .collect::<Vec<_>>()
+    };
+    until("the check", || states()[0] == UpstreamState::Down);
+    for _ in 0..5 {
+        assert_eq!(server.get("/f/x").status, 502);
+    }
+    assert_eq!(states()[1], UpstreamState::Up);
+}
