@@ -72,7 +72,7 @@ enum End {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let faults = Arc::new(Faults::parse());
     let io_loop = IoLoop::builder().build()?;
     let outcome = io_loop.run(serve(faults));

@@ -40,7 +40,7 @@ async fn slow() -> &'static str {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     let mut settings = Settings::default();
     // The load balancer asks every second: two are enough for it to look elsewhere.

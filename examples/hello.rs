@@ -22,7 +22,7 @@ async fn hello() -> &'static str {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     Application::new()
         .route("/", hello)

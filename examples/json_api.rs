@@ -98,7 +98,7 @@ async fn remove(State(notes): State<Notes>, Path(id): Path<u64>) -> Result<Statu
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     Application::new()
         .state(Notes::default())

@@ -25,7 +25,7 @@ async fn upstreams(State(forward): State<Forward>) -> String {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let mut arguments = std::env::args().skip(1);
     let usage = || Error::bad_request("usage: reverse_proxy ADDRESS http://HOST:PORT…");
     let address = arguments.next().ok_or_else(usage)?;

@@ -87,7 +87,7 @@ fn application() -> Application {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     application()
         .listen(address.as_deref().unwrap_or("127.0.0.1:5000"))?

@@ -84,7 +84,7 @@ async fn say(State(chat): State<Chat>, text: String) -> StatusCode {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     Application::new()
         .state(Chat::default())

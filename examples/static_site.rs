@@ -19,7 +19,7 @@ async fn home(State(files): State<StaticFiles>) -> Html<String> {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let mut args = std::env::args().skip(1);
     let files = StaticFiles::new(args.next().unwrap_or_else(|| "assets".to_owned()));
     let address = args.next();

@@ -64,7 +64,7 @@ async fn count(mut body: Body) -> Result<String, BodyError> {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let address = std::env::args().nth(1);
     Application::new()
         .route("/rows/{count}", rows)

@@ -33,7 +33,7 @@ async fn reload_on_hangup(tls: Tls) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let mut arguments = std::env::args().skip(1);
     let (Some(cert), Some(key)) = (arguments.next(), arguments.next()) else {
         return Err(Error::bad_request(

@@ -31,7 +31,7 @@ async fn blocking() -> &'static str {
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     Application::new()
         .route("/", || async { "hello\n" })
         .route("/ping/{host}", ping)

@@ -69,7 +69,7 @@ async fn photo(
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let mut args = std::env::args().skip(1);
     let address = args.next();
     let folder = args

@@ -38,7 +38,7 @@ async fn upload(State(ocr): State<Ocr>, mut form: Multipart) -> Result<Response>
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt().log_internal_errors(false).init();
     let third_party = std::env::args()
         .nth(1)
         .ok_or_else(|| Error::bad_request("usage: upload_and_forward http://HOST:PORT"))?;

@@ -11,8 +11,33 @@ use crate::instructions;
 use crate::options::Options;
 use crate::servers::Server;
 use crate::shape::Shape;
-use crate::spread::Spread;
+use crate::spread::{Spread, cell};
 use crate::syscalls::{self, Calls};
+
+/// The columns of what is counted beside the instructions, see [`counted`].
+pub(crate) const COUNTED: [&str; 7] = [
+    "syscalls",
+    "read",
+    "write",
+    "epoll",
+    "other",
+    "allocs",
+    "alloc bytes",
+];
+
+/// A row's cells in the columns [`COUNTED`].
+pub(crate) fn counted(calls: Option<Calls>, allocations: Option<Allocations>) -> [String; 7] {
+    let called = |class: fn(Calls) -> f64| cell(calls.map(class));
+    [
+        called(Calls::sum),
+        called(|calls| calls.read),
+        called(|calls| calls.write),
+        called(|calls| calls.epoll),
+        called(|calls| calls.other),
+        cell(allocations.map(|allocations| allocations.count)),
+        cell(allocations.map(|allocations| allocations.bytes)),
+    ]
+}
 
 /// All figures of one server; what could not be measured is missing.
 #[derive(Debug, Default)]

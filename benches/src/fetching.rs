@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::Reason;
 use crate::allocations::{self, Allocations};
 use crate::bounded::output;
+use crate::cost::{COUNTED, counted};
 use crate::instructions;
 use crate::memory;
 use crate::options::Options;
@@ -256,21 +257,14 @@ fn figure(printed: &str, name: &str) -> Option<f64> {
 }
 
 fn table(rows: &[&Row]) -> Table {
-    let mut table = Table::new(&[
-        "at once",
-        "client",
-        "user instr",
-        "x best peer",
-        "syscalls",
-        "read",
-        "write",
-        "epoll",
-        "other",
-        "allocs",
-        "alloc bytes",
-        "CPU µs (min-max)",
-        "x best peer",
-    ]);
+    let mut table = Table::new(
+        &[
+            &["at once", "client", "user instr", "x best peer"][..],
+            &COUNTED,
+            &["CPU µs (min-max)", "x best peer"],
+        ]
+        .concat(),
+    );
     for (task, cost) in rows {
         let peers = || {
             (rows.iter())
@@ -283,25 +277,21 @@ fn table(rows: &[&Row]) -> Table {
         let cheapest = peers()
             .filter_map(|cost| Some((cost, median(cost)?.median)))
             .min_by(|a, b| a.1.total_cmp(&b.1));
-        let calls = |class: fn(Calls) -> f64| cell(cost.calls.map(class));
-        table.row(vec![
+        let mut row = vec![
             task.concurrency.to_string(),
             task.client.into(),
             cell(cost.instructions),
             cell(cost.instructions.zip(fewest).map(|(a, b)| a / b)),
-            calls(Calls::sum),
-            calls(|c| c.read),
-            calls(|c| c.write),
-            calls(|c| c.epoll),
-            calls(|c| c.other),
-            cell(cost.allocations.map(|a| a.count)),
-            cell(cost.allocations.map(|a| a.bytes)),
+        ];
+        row.extend(counted(cost.calls, cost.allocations));
+        row.extend([
             median(cost).map_or("-".into(), |s| s.to_string()),
             cell(
                 cheapest
                     .and_then(|(cheapest, _)| Spread::paired_ratio(&cost.cpu_us, &cheapest.cpu_us)),
             ),
         ]);
+        table.row(row);
     }
     table
 }

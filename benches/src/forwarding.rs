@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 
 use crate::bounded::installed;
 use crate::client::Client;
-use crate::cost::{self, Cost, best_peer, cpu_us};
+use crate::cost::{self, COUNTED, Cost, best_peer, counted, cpu_us};
 use crate::cpu::{self, Load, Sample};
 use crate::options::Options;
 use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
 use crate::spread::{Spread, cell, shown};
-use crate::syscalls::Calls;
 use crate::table::Table;
 use crate::web_server::WebServer;
 use crate::{Reason, far_side, instructions, relayed};
@@ -131,34 +130,17 @@ fn counts(proxies: &[Server]) -> Value {
     let mut costs = cost::of(proxies);
     cost::count(proxies, &mut costs, Shape::Plain);
     cost::count_calls(proxies, &mut costs);
-    let mut table = Table::new(&[
-        "proxy",
-        "user instr",
-        "x best peer",
-        "syscalls",
-        "read",
-        "write",
-        "epoll",
-        "other",
-        "allocs",
-        "alloc bytes",
-    ]);
+    let mut table = Table::new(&[&["proxy", "user instr", "x best peer"][..], &COUNTED].concat());
     let fewest = best_peer(proxies, &costs, |cost| cost.instructions);
     for (proxy, cost) in proxies.iter().zip(&costs) {
         let best = fewest.and_then(|fewest| fewest.instructions);
-        let calls = |class: fn(Calls) -> f64| cell(cost.calls.map(class));
-        table.row(vec![
+        let mut row = vec![
             proxy.name.into(),
             cell(cost.instructions),
             cell(cost.instructions.zip(best).map(|(ours, best)| ours / best)),
-            calls(Calls::sum),
-            calls(|c| c.read),
-            calls(|c| c.write),
-            calls(|c| c.epoll),
-            calls(|c| c.other),
-            cell(cost.allocations.map(|a| a.count)),
-            cell(cost.allocations.map(|a| a.bytes)),
-        ]);
+        ];
+        row.extend(counted(cost.calls, cost.allocations));
+        table.row(row);
     }
     println!(
         "\n## forward: GET of 1 KiB from nginx through a proxy, 1 lane; counts over {} connections, \

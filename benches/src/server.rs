@@ -3,14 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::Reason;
-use crate::cost::{self, Cost, best_peer, cpu_us};
+use crate::cost::{self, COUNTED, Cost, best_peer, counted, cpu_us};
 use crate::cpu::{self, Load};
 use crate::instructions;
 use crate::options::Options;
 use crate::servers::{self, Kind, Server};
 use crate::shape::Shape;
 use crate::spread::{Spread, cell, shown};
-use crate::syscalls::Calls;
 use crate::table::Table;
 
 pub(crate) fn run(servers: &[Server], options: &Options) -> Value {
@@ -109,23 +108,14 @@ fn shaped(servers: &[Server], title: &str, shape: Shape, options: &Options) -> V
 }
 
 fn table(servers: &[Server], costs: &[Cost]) -> Table {
-    let mut table = Table::new(&[
-        "server",
-        "user instr",
-        "x raw",
-        "x best peer",
-        "syscalls",
-        "read",
-        "write",
-        "epoll",
-        "other",
-        "allocs",
-        "alloc bytes",
-        "CPU µs (min-max)",
-        "x raw",
-        "x best peer",
-        "req/s",
-    ]);
+    let mut table = Table::new(
+        &[
+            &["server", "user instr", "x raw", "x best peer"][..],
+            &COUNTED,
+            &["CPU µs (min-max)", "x raw", "x best peer", "req/s"],
+        ]
+        .concat(),
+    );
     let all = || servers.iter().zip(costs);
     let raw = all()
         .find(|(server, _)| server.name == "raw")
@@ -141,24 +131,20 @@ fn table(servers: &[Server], costs: &[Cost]) -> Table {
         let cpu_of = |other: Option<&Cost>| {
             Spread::paired_ratio(&cost.by_round(cpu_us), &other?.by_round(cpu_us))
         };
-        let calls = |class: fn(Calls) -> f64| cell(cost.calls.map(class));
-        table.row(vec![
+        let mut row = vec![
             server.name.into(),
             cell(cost.instructions),
             cell(of(raw)),
             cell(of(fewest)),
-            calls(Calls::sum),
-            calls(|c| c.read),
-            calls(|c| c.write),
-            calls(|c| c.epoll),
-            calls(|c| c.other),
-            cell(cost.allocations.map(|a| a.count)),
-            cell(cost.allocations.map(|a| a.bytes)),
+        ];
+        row.extend(counted(cost.calls, cost.allocations));
+        row.extend([
             shown(cost.spread(cpu_us)),
             cell(cpu_of(raw)),
             cell(cpu_of(cheapest)),
             cell(cost.spread(|s| s.requests_per_second).map(|s| s.median)),
         ]);
+        table.row(row);
     }
     table
 }

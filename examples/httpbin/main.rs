@@ -56,6 +56,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .init();
     let mut settings = Settings::default();

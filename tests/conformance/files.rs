@@ -5,7 +5,7 @@ use std::fs;
 use squall::coding::{Coding, Level, encode};
 use squall::testing::TestServer;
 use squall::{Application, Compression, StaticFiles};
-use squall_tests::{TempDir, on_loop};
+use squall_tests::{TempDir, on_two_lanes};
 
 use super::{noise, output, program, stream, streamed};
 
@@ -67,7 +67,7 @@ fn the_formats_own_programs_read_them() {
         let Some(mut command) = program(name, &["--version"]) else {
             continue;
         };
-        let coded = on_loop(async move {
+        let coded = on_two_lanes(async move {
             let mut coded = encode(words().into(), coding, Level::Default);
             coded.collect(u64::MAX).await.expect("encoded")
         });

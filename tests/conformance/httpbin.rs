@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use squall::client::{AsyncHttpClient, CookieJar, HttpRequest, Multipart};
 use squall::{Body, BodyError, Bytes};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 use super::servers::Server;
 use super::{noise, program, run};
@@ -39,7 +39,7 @@ async fn json_of(client: &AsyncHttpClient, request: HttpRequest) -> Value {
 fn httpbin_under_gunicorn_understands_and_is_understood() {
     let Some(server) = httpbin() else { return };
     let base = server.url("");
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder()
             .cookie_jar(CookieJar::new())
             .build();

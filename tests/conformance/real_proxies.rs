@@ -8,7 +8,7 @@ use squall::client::{AsyncHttpClient, ClientBuilder, FetchError, Phase, Proxy};
 use squall::testing::TestServer;
 use squall::tls::Tls;
 use squall::{Application, Body, BodyError, Bytes, Exchange, HttpRequest, any};
-use squall_tests::{Authority, on_loop};
+use squall_tests::{Authority, on_two_lanes};
 
 use super::servers::Server;
 use super::{echo, noise};
@@ -182,7 +182,7 @@ impl Origin {
                 true => client.clone(),
                 false => self.builder(proxy).max_idle_per_origin(0).build(),
             };
-            on_loop(async move {
+            on_two_lanes(async move {
                 gets(&client, &url, version).await;
                 uploads(&uploader, &url).await;
             });
@@ -199,14 +199,14 @@ impl Origin {
     fn refusal(&self, proxy: &str) -> FetchError {
         let client = self.builder(proxy).build();
         let url = format!("https://127.0.0.1:{}/", self.secure.port());
-        on_loop(async move { client.fetch(url).await.expect_err("a refusal") })
+        on_two_lanes(async move { client.fetch(url).await.expect_err("a refusal") })
     }
 
     /// The status that a GET in the open gets.
     fn status(&self, proxy: &str) -> u16 {
         let client = self.builder(proxy).build();
         let url = format!("http://127.0.0.1:{}/", self.open.port());
-        on_loop(async move { client.fetch(url).await.expect("an answer").code() })
+        on_two_lanes(async move { client.fetch(url).await.expect("an answer").code() })
     }
 }
 

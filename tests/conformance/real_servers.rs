@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, HttpRequest, HttpResponse, Multipart};
 use squall::{Body, BodyError, Bytes};
-use squall_tests::{on_loop, times};
+use squall_tests::{on_two_lanes, times};
 
 use super::servers::{LARGE, Server, Version, apache, haproxy, lighttpd, nginx, text};
 
@@ -45,7 +45,7 @@ async fn code(client: &AsyncHttpClient, request: HttpRequest) -> u16 {
 fn downloads(server: &Server, coding: Option<&'static str>) {
     let (small, large) = (server.url("/text.txt"), server.url("/large.bin"));
     let saved = server.dir.path().join("saved");
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = client();
         let mut response = client.fetch(&small).await.expect("an answer");
         assert_eq!(response.text().await.expect("text"), text());
@@ -73,7 +73,7 @@ fn downloads(server: &Server, coding: Option<&'static str>) {
 fn uploads(server: &Server, behind: &Server, folder: &str) {
     let base = server.url(folder);
     let large = behind.dir.path().join("www/large.bin");
-    let kinds = on_loop(async move {
+    let kinds = on_two_lanes(async move {
         let client = client();
         let put = |name: &str| HttpRequest::put(format!("{base}/{name}"));
         let chunk = || Ok::<_, BodyError>(Bytes::from_static(b"chunk "));
@@ -122,7 +122,7 @@ fn uploads(server: &Server, behind: &Server, folder: &str) {
 /// A server that does not want an upload is heard while it is on its way.
 fn refuses(server: &Server) {
     let url = server.url("/refused/x");
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = client();
         for _ in 0..REFUSALS {
             let request = HttpRequest::put(&url).body(large());
@@ -138,7 +138,7 @@ fn refuses(server: &Server) {
 
 fn over_its_socket(server: &Server) {
     let socket = server.dir.path().join("socket");
-    on_loop(async move {
+    on_two_lanes(async move {
         let request = HttpRequest::new("http://any.test/text.txt").unix_socket(socket);
         let mut response = client().fetch(request).await.expect("an answer");
         assert_eq!(response.text().await.expect("text"), text());
@@ -151,7 +151,7 @@ fn over_tls(server: &Server, version: Version) {
     let port = server.tls_port;
     let pem = |name: &str| fs::read(server.dir.path().join(name)).expect("a file");
     let (ca, cert, key) = (pem("ca.pem"), pem("client-cert.pem"), pem("client-key.pem"));
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder().ca_certs(ca).build();
         let url = format!("https://localhost:{port}/text.txt");
         let known = HttpRequest::new(&url).client_cert(&cert, &key);
@@ -181,7 +181,7 @@ fn nginx_gives_and_takes() {
     refuses(&server);
     over_its_socket(&server);
     let url = server.url("/trailing/text.txt");
-    on_loop(async move {
+    on_two_lanes(async move {
         let mut response = client().fetch(url).await.expect("an answer");
         let mut whole = Vec::new();
         while let Some(chunk) = response.chunk().await.expect("a body") {

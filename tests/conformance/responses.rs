@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest};
-use squall_tests::on_loop;
+use squall_tests::{PATIENCE, on_two_lanes};
 
 use super::program;
 use super::servers::{free_port, until_listening};
 
-/// Longer than any case takes that is answered.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// For the cases in which the server falls silent for good.
 const SILENCE: Duration = Duration::from_millis(200);
 
@@ -114,7 +112,7 @@ fn every_response_case_has_its_outcome() {
         .filter(|case: &Value| case["group"] != "redirect" && !is_scenario(case))
         .collect();
     let address = upstream.address.clone();
-    let wrong = on_loop(async move {
+    let wrong = on_two_lanes(async move {
         let mut wrong = Vec::new();
         for case in &cases {
             let client = AsyncHttpClient::new();

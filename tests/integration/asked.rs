@@ -2,12 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use squall::testing::TestResponse;
-
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
+use squall_tests::PATIENCE;
 
 /// Sends a GET, and reads nothing.
 pub(super) fn begin(address: SocketAddr, path: &str) -> TcpStream {

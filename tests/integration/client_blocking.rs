@@ -24,6 +24,10 @@ fn a_thread_fetches_and_waits() {
         );
     }
     assert_eq!(server.accepted(), 1);
+    let response = client.fetch(server.url("/7")).expect("an answer");
+    assert_eq!(response.body_text().as_deref(), Some("/7"));
+    let error = response.body_json::<u32>().expect_err("no number");
+    assert!(error.is_body(), "{error}");
     let error = client.fetch("ftp://a.test/").expect_err("no such scheme");
     assert_eq!(error.phase(), Phase::Request);
 }

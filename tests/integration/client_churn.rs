@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 
 use squall::client::{AsyncHttpClient, HttpRequest, RequestSent};
 use squall::{Body, BodyError, Bytes, IoLoop};
-use squall_tests::times;
+use squall_tests::{OK, on_one_lane, times};
 
-use super::client_script::{Script, on_loop, script};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::{Script, script};
 
 /// What a server waits for the next request, and a client pauses between two: on average.
 const IDLE: Duration = Duration::from_millis(4);
@@ -45,7 +43,7 @@ fn gets_never_fail_on_connections_that_servers_close() {
     // Once the server is always the one that closes, and once as often as the client.
     for keep_idle in [Duration::from_secs(15), IDLE] {
         let (url, gets, posts) = (url.clone(), times(500), times(50));
-        let (connections, maybe) = on_loop(async move {
+        let (connections, maybe) = on_one_lane(async move {
             let client = AsyncHttpClient::builder().keep_idle(keep_idle).build();
             let (mut pause, mut connections) = (1, 0);
             for number in 0..gets {
@@ -144,7 +142,7 @@ fn a_fetch_may_be_dropped_wherever_it_waits() {
     // Names take a way through the executor that addresses do not.
     let named = base.replace("127.0.0.1", "localhost");
     let rounds = times(200);
-    on_loop(async move {
+    on_one_lane(async move {
         // So few that fetches wait in each of the queues, too.
         let client = AsyncHttpClient::builder()
             .max_per_origin(3)
@@ -226,7 +224,7 @@ fn refusals_seen(gently: bool, tries: usize) -> usize {
     let server = refusing(gently);
     let url = server.url("/");
     let chunk = Bytes::from(vec![b'x'; 64 << 10]);
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let mut seen = 0;
         for _ in 0..tries {
@@ -256,5 +254,6 @@ fn a_refusal_is_seen_while_the_upload_is_on_its_way() {
     assert_eq!(refusals_seen(true, tries), tries);
     let seen = refusals_seen(false, tries);
     eprintln!("413 seen: {tries} of {tries} from one that closes, {seen} from one that resets");
-    assert!(seen * 100 >= tries * 99, "{seen} of {tries}");
+    // Of each hundred that were begun one may be lost.
+    assert!(seen + tries.div_ceil(100) >= tries, "{seen} of {tries}");
 }

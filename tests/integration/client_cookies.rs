@@ -4,10 +4,10 @@ use std::sync::mpsc;
 
 use squall::Headers;
 use squall::client::{AsyncHttpClient, CookieJar, HttpRequest};
-use squall_tests::TempDir;
+use squall_tests::{TempDir, on_one_lane};
 use url::Url;
 
-use super::client_script::{on_loop, script};
+use super::client_script::script;
 use super::wire_cases::{each_of_others, latin1};
 
 #[test]
@@ -26,7 +26,7 @@ fn what_a_login_sets_goes_along_from_then_on() {
     });
     let jar = CookieJar::new();
     let (client_jar, base) = (jar.clone(), server.url(""));
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().cookie_jar(client_jar).build();
         let login = HttpRequest::post(format!("{base}/login")).body("user=me");
         client.fetch(login).await.expect("an answer");
@@ -63,7 +63,7 @@ fn cookies_do_not_follow_a_redirect_to_another_host() {
         }
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let jar = CookieJar::new();
         let client = AsyncHttpClient::builder().cookie_jar(jar).build();
         for _ in 0..2 {
@@ -97,6 +97,47 @@ fn a_jar_survives_its_process() {
     std::fs::write(&file, "[1]").expect("written");
     let error = CookieJar::load(&file).expect_err("no jar");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_jar_is_saved_by_many_at_once() {
+    let dir = TempDir::create();
+    let file = dir.path().join("cookies.json");
+    let url = Url::parse("https://a.test/x").expect("an address");
+    let jar = CookieJar::new();
+    assert!(jar.set(&url, "lasting=1; Max-Age=1000"));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    jar.save(&file).expect("saved");
+                    assert_eq!(CookieJar::load(&file).expect("a jar").len(), 1);
+                }
+            });
+        }
+    });
+    // No draft is left.
+    assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
+}
+
+/// Whoever can make files in the directory could know the name beforehand.
+#[cfg(unix)]
+#[test]
+fn a_jar_is_not_written_through_what_lies_beside_it() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = TempDir::create();
+    let (file, other) = (dir.path().join("cookies.json"), dir.path().join("other"));
+    std::fs::write(&other, "mine").expect("written");
+    let beside = dir
+        .path()
+        .join(format!("cookies.json.{}", std::process::id()));
+    symlink(&other, beside).expect("a link");
+    let jar = CookieJar::new();
+    jar.save(&file).expect("saved");
+    assert_eq!(std::fs::read_to_string(&other).expect("a file"), "mine");
+    let meta = file.symlink_metadata().expect("a file");
+    assert!(meta.is_file());
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -12,14 +12,10 @@ use std::{
 
 use squall::IoLoop;
 use squall::client::{AsyncHttpClient, HttpRequest, Phase, Resolver, Resolving};
+use squall_tests::{OK, on_one_lane, until};
 
-#[cfg(target_os = "linux")]
-use super::client_script::answering;
-use super::client_script::{on_loop, script};
-use super::latch::{Latch, until};
-
-#[cfg(target_os = "linux")]
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::{answering, script};
+use super::latch::Latch;
 
 #[test]
 fn no_more_connections_are_made_at_a_time_than_allowed() {
@@ -38,7 +34,7 @@ fn no_more_connections_are_made_at_a_time_than_allowed() {
     });
     let url = server.url("/").replace("http:", "https:");
     let seen = most.clone();
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_dials_per_origin(DIALS);
         let client = client.build();
         let fetches: Vec<_> = (0..FETCHES)
@@ -49,7 +45,10 @@ fn no_more_connections_are_made_at_a_time_than_allowed() {
             .collect();
         // All of them have a place by then, and the first ones are at their handshake.
         let begun = async {
-            while client.stats().open < FETCHES || seen.load(Ordering::SeqCst) < DIALS {
+            let stats = || client.stats();
+            while stats().dialling + stats().waiting < FETCHES
+                || seen.load(Ordering::SeqCst) < DIALS
+            {
                 squall::yield_now().await;
             }
         };
@@ -70,7 +69,7 @@ fn no_more_connections_are_made_at_a_time_than_allowed() {
 fn a_host_may_be_written_in_any_way() {
     let server = answering(OK);
     let port = server.address().port();
-    on_loop(async move {
+    on_one_lane(async move {
         for name in [
             "b\u{fc}cher.test",
             "B\u{dc}CHER.test.",
@@ -97,7 +96,7 @@ fn a_name_that_is_not_found_in_time_is_an_error_of_its_own() {
             Box::pin(std::future::pending())
         }
     }
-    on_loop(async {
+    on_one_lane(async {
         let client = AsyncHttpClient::builder().resolver(Silent).build();
         let request = HttpRequest::get("http://slow.test/").dns_timeout(Duration::from_millis(30));
         let error = client.fetch(request).await.expect_err("no address");
@@ -145,7 +144,7 @@ fn the_families_take_turns() {
     });
     let port = four.address().port();
     let (silent, _full) = silent(port);
-    on_loop(async move {
+    on_one_lane(async move {
         let addresses = [silent, [127, 0, 0, 1].into(), Ipv6Addr::LOCALHOST.into()];
         let client = AsyncHttpClient::builder().host("two.test", addresses);
         let url = format!("http://two.test:{port}/");
@@ -162,7 +161,7 @@ fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
     let server = answering(OK);
     let port = server.address().port();
     let (silent, _full) = silent(port);
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().host("two.test", [silent, good]);
         let url = format!("http://two.test:{port}/");
         let response = client.build().fetch(url).await.expect("an answer");

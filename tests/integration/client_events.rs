@@ -3,11 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use squall::client::{AsyncHttpClient, EventSource, HttpRequest, Phase};
+use squall::client::{AsyncHttpClient, EventSource, HttpRequest, Phase, Proxy};
 use squall::with_timeout;
-use squall_tests::{turned, turned_until_finished};
+use squall_tests::{on_one_lane, turned, turned_until_finished};
 
-use super::client_script::{Script, on_loop, script};
+use super::client_script::{Script, script};
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
@@ -21,10 +21,10 @@ fn serving(answers: &'static [&'static str]) -> (Script, mpsc::Receiver<String>)
     let server = script(move |number, mut peer| {
         let head = peer.head().expect("a head");
         assert!(head.contains("\r\nAccept: text/event-stream\r\n"), "{head}");
-        let id = head
+        let ids = head
             .lines()
-            .find_map(|line| line.strip_prefix("Last-Event-ID: "));
-        seen.send(id.unwrap_or_default().to_owned())
+            .filter_map(|line| line.strip_prefix("Last-Event-ID: "));
+        seen.send(ids.collect::<Vec<_>>().join(" "))
             .expect("waited for");
         peer.write(
             answers
@@ -39,7 +39,7 @@ fn serving(answers: &'static [&'static str]) -> (Script, mpsc::Receiver<String>)
 fn a_stream_that_ends_is_asked_for_again_from_where_it_was() {
     let (server, sees) = serving(&[FIRST, SECOND]);
     let url = server.url("/");
-    let events = on_loop(async move {
+    let events = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
         let mut events = Vec::new();
@@ -71,7 +71,7 @@ fn what_reconnecting_does_not_mend_is_an_error() {
             peer.write(answer);
         });
         let url = server.url("/");
-        let error = on_loop(async move {
+        let error = on_one_lane(async move {
             let client = AsyncHttpClient::new();
             let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
             source.next().await.expect_err("no events")
@@ -81,6 +81,84 @@ fn what_reconnecting_does_not_mend_is_an_error() {
     }
 }
 
+/// A minute of pauses would be one without an error.
+async fn refused(source: EventSource) -> squall::FetchError {
+    let mut source = source;
+    let next = with_timeout(Duration::from_secs(60), source.next());
+    next.await.expect("in time").expect_err("no events")
+}
+
+#[test]
+fn what_refuses_an_answer_is_told_at_once() {
+    for (answer, phase) in [
+        (
+            "HTTP/1.1 302 Go\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+            Phase::Redirect,
+        ),
+        (
+            "HTTP/1.1 302 Go\r\nLocation: ftp://a.test/\r\nContent-Length: 0\r\n\r\n",
+            Phase::Redirect,
+        ),
+        ("SSH-2.0-OpenSSH_9.6\r\n\r\n", Phase::WaitHead),
+    ] {
+        let server = script(move |_, mut peer| {
+            while peer.head().is_some() {
+                peer.write(answer);
+            }
+        });
+        let url = server.url("/");
+        let error = on_one_lane(async move {
+            let client = AsyncHttpClient::new();
+            refused(EventSource::new(&client, move || HttpRequest::get(&url))).await
+        });
+        assert_eq!(error.phase(), phase, "{error}");
+        assert_eq!(server.accepted(), 1, "{error}");
+    }
+}
+
+#[test]
+fn what_refuses_a_connection_is_told_at_once() {
+    let server = script(|_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
+    });
+    let (url, proxy) = (server.url("/"), server.url(""));
+    on_one_lane(async move {
+        let guarded = AsyncHttpClient::builder().public_only(true).build();
+        let error = refused(EventSource::new(&guarded, move || HttpRequest::get(&url))).await;
+        assert!(error.to_string().contains("public_only"), "{error}");
+
+        let proxy = Proxy::new(&proxy).expect("a proxy");
+        let behind = AsyncHttpClient::builder().proxy(proxy).build();
+        let make = || HttpRequest::get("https://a.test/");
+        let error = refused(EventSource::new(&behind, make)).await;
+        assert!(error.to_string().contains("407"), "{error}");
+    });
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn an_id_that_no_field_can_carry_is_none() {
+    let (server, sees) = serving(
+        &["HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+         retry: 1\nid: 1\ndata: a\n\nid: 2\x01\ndata: b\n\n"],
+    );
+    let url = server.url("/");
+    let ids = on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        let make = move || HttpRequest::get(&url).header("Last-Event-ID", "0");
+        let mut source = EventSource::new(&client, make);
+        let mut ids = Vec::new();
+        while let Some(event) = source.next().await.expect("events") {
+            ids.push(event.id);
+        }
+        ids
+    });
+    assert_eq!(ids, ["1", "1"]);
+    // What has been had replaces what the request said.
+    assert_eq!(sees.try_iter().collect::<Vec<_>>(), ["0", "1"]);
+}
+
 #[test]
 fn a_client_that_raises_is_told_of_a_status_too() {
     let server = script(|_, mut peer| {
@@ -88,7 +166,7 @@ fn a_client_that_raises_is_told_of_a_status_too() {
         peer.write("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
     });
     let url = server.url("/");
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let client = AsyncHttpClient::builder().raise_error(true).build();
         let mut source = EventSource::new(&client, move || HttpRequest::get(&url));
         source.next().await.expect_err("no events")
@@ -139,7 +217,7 @@ fn an_event_without_end_is_an_error() {
         peer.is_closed();
     });
     let url = server.url("/");
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let source = EventSource::new(&client, move || HttpRequest::get(&url));
         source
@@ -155,7 +233,7 @@ fn an_event_without_end_is_an_error() {
 fn attempts_that_fail_are_told_when_they_are_used_up() {
     let (server, sees) = serving(&[SILENT, "", ""]);
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let source = EventSource::new(&client, move || HttpRequest::get(&url));
         source

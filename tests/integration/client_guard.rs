@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, Proxy, Resolver, Resolving};
+use squall_tests::{OK, on_one_lane};
 
-use super::client_script::{answering, on_loop};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::answering;
 
 /// Every name is at the same addresses.
 struct Fixed(Vec<IpAddr>, Arc<AtomicUsize>);
@@ -27,7 +26,7 @@ impl Resolver for Fixed {
 }
 
 fn guarded(url: String) -> Result<u16, FetchError> {
-    on_loop(async move {
+    on_one_lane(async move {
         let loopback = Fixed(vec![[127, 0, 0, 1].into()], Arc::default());
         let client = AsyncHttpClient::builder()
             .public_only(true)
@@ -66,7 +65,7 @@ fn no_form_of_an_inside_address_is_connected_to() {
 fn a_proxy_is_not_led_inside_either() {
     let proxy = answering(OK);
     let address = format!("http://{}", proxy.address());
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let loopback = Fixed(vec![[127, 0, 0, 1].into()], Arc::default());
         let client = AsyncHttpClient::builder()
             .public_only(true)
@@ -88,7 +87,7 @@ fn a_resolver_of_ones_own_is_asked_for_names_and_not_for_addresses() {
     let server = answering(OK);
     let (port, asked) = (server.address().port(), Arc::new(AtomicUsize::new(0)));
     let resolver = Fixed(vec![[127, 0, 0, 1].into()], asked.clone());
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().resolver(resolver).build();
         for host in ["a.test", "127.0.0.1"] {
             let url = format!("http://{host}:{port}/");
@@ -111,7 +110,7 @@ fn an_address_that_was_not_reached_is_tried_last() {
     let (good, dead) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
     let server = answering(OK);
     let port = server.address().port();
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder()
             .host("two.test", [dead, good])
             .max_idle_per_origin(0)
@@ -132,7 +131,7 @@ fn an_address_that_was_not_reached_is_tried_last() {
 fn a_host_can_be_mapped_by_hand() {
     let server = answering(OK);
     let (ip, port) = (server.address().ip(), server.address().port());
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().host("mapped.test", [ip]).build();
         let request = HttpRequest::get(format!("http://MAPPED.test:{port}/"));
         assert_eq!(client.fetch(request).await.expect("an answer").code(), 200);

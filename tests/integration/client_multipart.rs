@@ -8,8 +8,9 @@ use squall::{Body, BodyError, Bytes};
 use squall_http::wire::multipart::{
     Event, MultipartLimits, MultipartParser, boundary_from_content_type,
 };
+use squall_tests::on_one_lane;
 
-use super::client_script::{on_loop, script};
+use super::client_script::script;
 
 type Part = (String, Option<String>, Option<String>, Vec<u8>);
 
@@ -67,7 +68,7 @@ fn send(form: impl FnOnce() -> Multipart + Send + 'static) -> (String, Vec<Part>
         peer.write("HTTP/1.1 204 No Content\r\n\r\n");
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::post(url).multipart(form());
         AsyncHttpClient::new()
             .fetch(request)
@@ -153,7 +154,7 @@ fn a_part_that_breaks_its_word_fails_the_fetch() {
             server.url("/"),
             Multipart::new().part("a", "b", "", stream(&["hello"]), Some(len)),
         );
-        let error = on_loop(async move {
+        let error = on_one_lane(async move {
             // The early answer of this server would win, so it is not asked for one.
             let request = HttpRequest::post(url)
                 .multipart(form)
@@ -185,7 +186,7 @@ fn a_large_file_is_read_while_it_is_sent() {
         peer.write("HTTP/1.1 204 No Content\r\n\r\n");
     });
     let (url, from) = (server.url("/"), path.clone());
-    on_loop(async move {
+    on_one_lane(async move {
         let form = Multipart::new().file("file", from).await.expect("a file");
         AsyncHttpClient::new()
             .fetch(HttpRequest::post(url).multipart(form))

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
 use squall::net::{ReadStream, UnixStream, WriteStream};
+use squall::testing::MockReply;
 use squall::{Body, IoLoop};
-use squall_tests::{TempDir, finished, in_order, turned, turned_until_finished};
+use squall_tests::{
+    OK, TempDir, finished, in_order, on_one_lane, turned, turned_until_finished, until,
+};
 
-use super::client_script::{Script, answering, on_loop, script, silent};
-use super::latch::{Latch, until};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::{Script, answering, script, silent};
+use super::latch::Latch;
 
 #[test]
 fn a_connection_is_used_again() {
     let server = answering(OK);
     let url = server.url("/");
-    let (first, second, stats) = on_loop(async move {
+    let (first, second, stats) = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let first = client.fetch(&url).await.expect("an answer");
         let mut second = client.fetch(&url).await.expect("an answer");
@@ -31,10 +32,31 @@ fn a_connection_is_used_again() {
 }
 
 #[test]
+fn a_client_outlives_the_loop_it_was_used_in() {
+    let server = answering(OK);
+    let client = AsyncHttpClient::new();
+    let fetch = || {
+        let (client, url) = (client.clone(), server.url("/"));
+        async move { client.fetch(url).await.map(|response| response.reused()) }
+    };
+    assert!(!on_one_lane(fetch()).expect("an answer"));
+    let (io_loop, clock) = turned();
+    let second = finished(&io_loop, io_loop.spawn(fetch()));
+    assert!(!second.expect("an answer"), "nobody hears of that socket");
+    assert_eq!(client.stats().idle, 1);
+    until("somebody sweeps", || {
+        clock.advance(Duration::from_secs(60));
+        io_loop.run(async {}).expect("the loop has seen the time");
+        client.stats().idle == 0
+    });
+    io_loop.stop();
+}
+
+#[test]
 fn a_full_pool_closes_what_has_been_idle_for_longest() {
     let (a, b) = (answering(OK), answering(OK));
     let urls = [a.url("/"), b.url("/"), b.url("/"), a.url("/")];
-    let (reused, idle) = on_loop(async move {
+    let (reused, idle) = on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_idle_connections(1).build();
         let mut reused = Vec::new();
         for url in urls {
@@ -64,7 +86,7 @@ fn what_cannot_be_used_again_is_closed() {
     ] {
         let server = answering(answer);
         let url = server.url("/");
-        let idle = on_loop(async move {
+        let idle = on_one_lane(async move {
             let client = AsyncHttpClient::new();
             let mut response = client.fetch(&url).await.expect("an answer");
             assert_eq!(response.text().await.expect("a body"), "ok");
@@ -86,7 +108,7 @@ fn stale(method: &'static str) -> (Script, Result<u16, FetchError>) {
         }
     });
     let (one, two) = (server.url("/first"), server.url("/second"));
-    let result = on_loop(async move {
+    let result = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         client.fetch(one).await?;
         let request = HttpRequest::new(two).method(method.parse().expect("a method"));
@@ -127,7 +149,7 @@ fn a_408_for_the_idle_connection_is_not_the_answer() {
         }
     });
     let base = server.url("");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         client
             .fetch(format!("{base}/first"))
@@ -158,7 +180,7 @@ fn a_connection_closed_while_idle_costs_nothing() {
         let _ = closed.send(());
     });
     let url = server.url("/");
-    let code = on_loop(async move {
+    let code = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         client.fetch(&url).await?;
         is_closed.recv().expect("closed");
@@ -186,7 +208,7 @@ async fn fetch_at_once(client: &AsyncHttpClient, url: &str, count: usize) {
 fn connections_are_capped_and_the_others_wait_in_order() {
     let server = answering(OK);
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_per_origin(2).build();
         fetch_at_once(&client, &url, 40).await;
         let stats = client.stats();
@@ -233,7 +255,11 @@ fn a_connection_that_comes_free_in_the_same_turn_spares_a_dial() {
             }
         };
         let (bell, heard) = UnixStream::pair().expect("a pair");
+        let (turn, turned) = UnixStream::pair().expect("a pair");
         let first = IoLoop::current().spawn(fetch());
+        let has_turned = IoLoop::current().spawn(async move {
+            turned.read(&mut [0]).await.expect("turned");
+        });
         let second = IoLoop::current().spawn(async move {
             heard.read(&mut [0]).await.expect("rung");
             fetch().await
@@ -241,8 +267,10 @@ fn a_connection_that_comes_free_in_the_same_turn_spares_a_dial() {
         while asks.try_recv().is_err() {
             squall::yield_now().await;
         }
-        // The loop looks at its sockets, of which one tells that the request was read.
-        squall::sleep(Duration::from_millis(1)).await;
+        // The loop looks at its sockets, of which one tells that the request was read: it was
+        // before this one is written to.
+        turn.try_write(b"x").expect("written");
+        has_turned.await.expect("no panic");
         // Nothing else runs here until both have come.
         bell.try_write(b"x").expect("written");
         go.send(()).expect("the server waits");
@@ -336,7 +364,7 @@ fn cancelled_fetches_leave_nothing_behind() {
         }
     });
     let (never, ok) = (server.url("/never"), server.url("/ok"));
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_per_origin(3).build();
         for round in 0..20 {
             let fetches: Vec<_> = (0..8)
@@ -377,7 +405,7 @@ fn a_body_that_is_dropped_closes_its_connection_and_frees_its_place() {
         assert!(peer.is_closed());
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_per_origin(1).build();
         for _ in 0..3 {
             let mut response = client.fetch(&url).await.expect("an answer");
@@ -412,7 +440,7 @@ fn an_answer_that_nobody_reads_costs_no_connection_where_it_has_arrived() {
         }
     });
     let base = server.url("");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         for path in ["/chunked", "/long", "/chunked", "/long"] {
             let response = client.fetch(format!("{base}{path}")).await;
@@ -464,4 +492,76 @@ fn a_connection_gets_only_so_old() {
     }
     assert_eq!(server.accepted(), 2);
     io_loop.stop();
+}
+
+#[test]
+fn a_server_that_says_how_long_it_keeps_a_connection_is_believed() {
+    for (told, kept, over) in [
+        // Longer than keep_idle, and given up a second before the server does.
+        ("timeout=60", 58, 59),
+        ("max=100, timeout=20", 18, 19),
+        // No server is worth more.
+        ("timeout=3600", 89, 90),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: {told}\r\n\r\n");
+        let server = Script::answering(MockReply::bytes(head).then("ok"));
+        let url = server.url("/");
+        let (io_loop, clock) = turned();
+        let client = AsyncHttpClient::new();
+        for (seconds, reused) in [(0, false), (kept, true), (over, false)] {
+            clock.advance(Duration::from_secs(seconds));
+            let (client, url) = (client.clone(), url.clone());
+            let response = io_loop.run(async move {
+                let mut response = client.fetch(url).await.expect("an answer");
+                response.bytes().await.expect("a body");
+                response
+            });
+            let again = response.expect("ran").reused();
+            assert_eq!(again, reused, "{told}: after {seconds} s more");
+        }
+        io_loop.stop();
+    }
+}
+
+#[test]
+fn the_limits_of_a_request_are_not_the_next_ones() {
+    let short = Duration::from_secs(1);
+    for hasty in [
+        HttpRequest::idle_timeout,
+        HttpRequest::first_byte_timeout,
+        HttpRequest::request_timeout,
+    ] {
+        let (asked, asks) = mpsc::channel();
+        let latch = Latch::default();
+        let opens = latch.clone();
+        let server = script(move |_, mut peer| {
+            peer.head();
+            peer.write(OK);
+            peer.head();
+            let _ = asked.send(());
+            opens.block();
+            peer.write(OK);
+            peer.is_closed();
+        });
+        let (io_loop, clock) = turned();
+        let client = AsyncHttpClient::new();
+        let fetch = |request: HttpRequest| {
+            let client = client.clone();
+            io_loop.spawn(async move {
+                let mut response = client.fetch(request).await?;
+                response.bytes().await?;
+                Ok::<_, FetchError>(response.reused())
+            })
+        };
+        let request = || HttpRequest::new(server.url("/"));
+        let first = finished(&io_loop, fetch(hasty(request(), short)));
+        assert!(!first.expect("an answer"));
+        let second = fetch(request());
+        asks.recv().expect("the second request");
+        clock.advance(5 * short);
+        io_loop.run(async {}).expect("the loop has seen the time");
+        latch.open();
+        assert!(finished(&io_loop, second).expect("an answer"));
+        io_loop.stop();
+    }
 }

@@ -1,10 +1,16 @@
 //! Proxies at the wire: what they are told, what they are not, and what fails.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use squall::IoLoop;
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, Proxy};
+use squall::testing::TestClock;
+use squall_tests::{OK, on_one_lane};
 
-use super::client_script::{Script, on_loop, script};
+use super::client_script::{Script, answering, script};
 
 /// A proxy of its own kind, and everything that it was sent.
 fn recording(
@@ -20,14 +26,12 @@ fn recording(
 
 fn fetch(proxy: &str, request: HttpRequest) -> Result<(u16, String), FetchError> {
     let proxy = Proxy::new(proxy).expect("a proxy");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().proxy(proxy).build();
         let mut response = client.fetch(request).await?;
         Ok((response.code(), response.text().await?))
     })
 }
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn plain_requests_go_to_the_proxy_with_their_whole_address() {
@@ -39,7 +43,7 @@ fn plain_requests_go_to_the_proxy_with_their_whole_address() {
     });
     let address = format!("http://user:p%40ss@{}", proxy.address());
     let proxy = Proxy::new(&address).expect("a proxy");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().proxy(proxy).build();
         // Different hosts share the connection to the proxy.
         for url in ["http://a.test/x?y=z", "http://b.test:8080/"] {
@@ -64,6 +68,26 @@ fn plain_requests_go_to_the_proxy_with_their_whole_address() {
             "{head}"
         );
     }
+}
+
+#[test]
+fn a_connection_to_a_proxy_is_for_one_user() {
+    let proxy = answering(OK);
+    let address = proxy.address();
+    on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        for (user, reused) in [
+            ("ann:secret", false),
+            ("bob:secret", false),
+            ("ann:other", false),
+            ("ann:secret", true),
+        ] {
+            let proxy = Proxy::new(&format!("http://{user}@{address}")).expect("a proxy");
+            let request = HttpRequest::get("http://a.test/").proxy(proxy);
+            let response = client.fetch(request).await.expect("an answer");
+            assert_eq!(response.reused(), reused, "{user}");
+        }
+    });
 }
 
 #[test]
@@ -213,7 +237,7 @@ fn a_socks_proxy_is_asked_for_each_address_of_a_host() {
     });
     let address = format!("socks5://{}", proxy.address());
     let via = Proxy::new(&address).expect("a proxy");
-    let code = on_loop(async move {
+    let code = on_one_lane(async move {
         let both = ["2001:db8::1", "192.0.2.1"].map(|ip| ip.parse().expect("an address"));
         let client = AsyncHttpClient::builder().host("a.test", both).proxy(via);
         let response = client.build().fetch("http://a.test/").await;
@@ -221,6 +245,106 @@ fn a_socks_proxy_is_asked_for_each_address_of_a_host() {
     });
     assert_eq!(code.expect("an answer"), 200);
     assert_eq!(proxy.accepted(), 2);
+}
+
+/// A client that finds a host at two addresses, and asks this SOCKS proxy for both.
+fn at_two_addresses(proxy: &str) -> AsyncHttpClient {
+    let both = ["2001:db8::1", "192.0.2.1"].map(|ip| ip.parse().expect("an address"));
+    AsyncHttpClient::builder()
+        .host("a.test", both)
+        .proxy(Proxy::new(proxy).expect("a proxy"))
+        .connect_timeout(Duration::ZERO)
+        .request_timeout(Duration::ZERO)
+        .build()
+}
+
+#[test]
+fn a_socks_proxy_that_is_silent_about_one_address_is_asked_for_the_next() {
+    let clock = TestClock::new();
+    let (turned, asked_again) = (clock.clone(), AtomicBool::new(false));
+    let proxy = script(move |_, mut peer| {
+        peer.read(3);
+        peer.write([5, 0]);
+        if peer.read(4)[3] == 4 {
+            peer.read(18);
+            while !asked_again.load(Ordering::SeqCst) {
+                turned.advance(Duration::from_millis(100));
+                thread::yield_now();
+            }
+            return;
+        }
+        asked_again.store(true, Ordering::SeqCst);
+        peer.read(6);
+        peer.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        peer.head();
+        peer.write(OK);
+    });
+    let client = at_two_addresses(&format!("socks5://{}", proxy.address()));
+    let io_loop = IoLoop::builder().lanes(1).clock(&clock).build();
+    let io_loop = io_loop.expect("a loop");
+    let fetched = io_loop.run(async move {
+        let response = client.fetch("http://a.test/").await;
+        response.map(|response| response.code())
+    });
+    io_loop.stop();
+    assert_eq!(fetched.expect("no panic").expect("an answer"), 200);
+}
+
+#[test]
+fn a_socks_proxy_is_not_asked_again_for_what_another_address_does_not_mend() {
+    let (password, rules) = ([1, 1].to_vec(), [5, 2, 0, 1, 0, 0, 0, 0, 0, 0].to_vec());
+    for (method, asks, answer, why) in [
+        (2, 1 + 3 + 3, password, "user or password"),
+        (0, 4 + 18, rules, "rules do not allow"),
+        (1, 0, Vec::new(), "was not offered"),
+    ] {
+        let proxy = script(move |_, mut peer| {
+            peer.read(4);
+            peer.write([5, method]);
+            peer.read(asks);
+            peer.write(&answer);
+            peer.is_closed();
+        });
+        let client = at_two_addresses(&format!("socks5://me:pw@{}", proxy.address()));
+        let fetched = on_one_lane(async move { client.fetch("http://a.test/").await.map(drop) });
+        let error = fetched.expect_err("refused");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(proxy.accepted(), 1, "{why}");
+    }
+}
+
+#[test]
+fn a_socks_proxy_is_told_an_empty_password() {
+    let (proxy, sees) = recording(|tell, peer| {
+        peer.read(4);
+        peer.write([5, 2]);
+        tell(&format!("{:?}", peer.read(5)));
+        peer.write([1, 0]);
+        peer.read(5 + 6 + 2);
+        peer.write([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        peer.head();
+        peer.write(OK);
+    });
+    let proxy = format!("socks5h://me@{}", proxy.address());
+    let answer = fetch(&proxy, HttpRequest::get("http://a.test/"));
+    assert_eq!(answer.expect("an answer").0, 200);
+    let told = [1, 2, b'm', b'e', 0];
+    assert_eq!(sees.iter().next(), Some(format!("{told:?}")));
+}
+
+#[test]
+fn an_interim_answer_as_long_as_what_is_read_at_a_time_is_not_the_end() {
+    let (proxy, _sees) = recording(|_, peer| {
+        peer.head();
+        let start = "HTTP/1.1 103 Early Hints\r\nX: ";
+        let rest = "x".repeat(1024 - start.len() - 4);
+        peer.write(format!("{start}{rest}\r\n\r\n"));
+        peer.write("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
+        peer.is_closed();
+    });
+    let proxy = format!("http://{}", proxy.address());
+    let error = fetch(&proxy, HttpRequest::get("https://a.test/")).expect_err("no tunnel");
+    assert!(error.to_string().contains("407"), "{error}");
 }
 
 #[test]
@@ -252,9 +376,9 @@ fn hosts_of_the_no_proxy_list_and_requests_that_want_none_go_directly() {
             peer.write("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    let server = super::client_script::answering(OK);
+    let server = answering(OK);
     let (url, address) = (server.url("/"), format!("http://{}", proxy.address()));
-    on_loop(async move {
+    on_one_lane(async move {
         let everything = Proxy::new(&address).expect("a proxy");
         let listed = everything.clone().no_proxy("127.0.0.0/8");
         let client = AsyncHttpClient::builder().proxy(listed).build();

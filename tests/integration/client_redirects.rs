@@ -4,8 +4,9 @@ use std::sync::mpsc;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
 use squall::{Body, BodyError, Bytes};
+use squall_tests::on_one_lane;
 
-use super::client_script::{Script, on_loop, script};
+use super::client_script::{Script, script};
 
 /// Redirects `/N` to `/N-1`, until `/0` answers; tells every head and body it gets.
 fn countdown(status: u16) -> (Script, mpsc::Receiver<(String, String)>) {
@@ -48,7 +49,7 @@ fn pointing(location: String) -> Script {
 }
 
 fn fetch(request: HttpRequest) -> Result<u16, FetchError> {
-    on_loop(async move {
+    on_one_lane(async move {
         AsyncHttpClient::new()
             .fetch(request)
             .await

@@ -8,11 +8,10 @@ use std::task::{Context, Poll};
 
 use squall::client::{AsyncHttpClient, HttpRequest, Multipart, RequestSent};
 use squall::{Body, BodyError, BodyStream, Bytes};
-use squall_tests::TempDir;
+use squall_tests::{OK, TempDir, on_one_lane};
 
-use super::client_script::{Peer, on_loop, script};
+use super::client_script::{Peer, answering, script};
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const AGAIN: &str = "HTTP/1.1 307 Go\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
 
 /// The body of a request, however it is framed.
@@ -44,7 +43,7 @@ where
         }
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = make(url).await;
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 200);
@@ -111,7 +110,7 @@ fn a_producer_is_only_as_fast_as_the_connection() {
         peer.write(OK);
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::post(&url).body_producer(|mut body| async move {
             for piece in ["one ", "two"] {
                 body.write(piece).await?;
@@ -211,7 +210,7 @@ fn pieces_that_are_there_at_once_are_sent_together() {
         }
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         for announced in [false, true] {
             let pieces = Pieces {
@@ -236,7 +235,7 @@ fn what_came_before_a_body_failed_is_sent() {
         let _ = seen.send((chunk(&mut peer), peer.is_closed()));
     });
     let url = server.url("/");
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let pieces = Pieces {
             fails: true,
             ..Pieces::of(20_000)
@@ -250,6 +249,86 @@ fn what_came_before_a_body_failed_is_sent() {
     assert!(error.to_string().contains("no more"), "{error}");
     let (body, closed) = sees.recv().expect("a body");
     assert_eq!((body.len(), closed), (20_000, true));
+}
+
+#[test]
+fn a_content_type_of_ones_own_is_the_only_one() {
+    const PATCH: &str = "application/merge-patch+json";
+    let (seen, sees) = mpsc::channel();
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            body(&mut peer, &head);
+            let types = head
+                .lines()
+                .filter_map(|line| line.strip_prefix("Content-Type: "));
+            let names = types.map(|kind| kind.split(';').next().unwrap_or_default());
+            let _ = seen.send(names.collect::<Vec<_>>().join(" "));
+            peer.write(OK);
+        }
+    });
+    let url = server.url("/");
+    let dir = TempDir::create();
+    let path = dir.path().join("a.png");
+    std::fs::write(&path, "png").expect("written");
+    on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        let post = || HttpRequest::post(&url);
+        let typed = |request: HttpRequest| request.header("Content-Type", PATCH);
+        let form = || Multipart::new().text("a", "b");
+        let file = async |request: HttpRequest| request.file(&path).await.expect("a file");
+        for request in [
+            post().json(&1),
+            post().form([("a", "b")]),
+            post().json(&1).form([("a", "b")]),
+            file(post().json(&1)).await,
+            typed(post().json(&1)),
+            typed(post()).json(&1),
+            typed(post()).form([("a", "b")]),
+            typed(post().header("content-type", "a/b")).json(&1),
+            file(typed(post())).await,
+            typed(file(post()).await),
+            typed(post()).multipart(form()),
+        ] {
+            client.fetch(request).await.expect("an answer");
+        }
+    });
+    let form = "application/x-www-form-urlencoded";
+    let mut expected = vec!["application/json", form, form, "image/png"];
+    expected.extend([PATCH; 6]);
+    expected.push("multipart/form-data");
+    assert_eq!(sees.try_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_user_with_a_colon_is_not_sent_as_another_one() {
+    let server = answering(OK);
+    let (address, plain) = (server.address(), server.url("/"));
+    let dir = TempDir::create();
+    let path = dir.path().join("netrc");
+    std::fs::write(&path, "machine 127.0.0.1 login a:b password p\n").expect("written");
+    on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        for (request, who) in [
+            (
+                HttpRequest::new(&plain).basic_auth("a:b", "p"),
+                "basic_auth",
+            ),
+            (
+                HttpRequest::new(format!("http://a%3Ab:p@{address}/")),
+                "the address",
+            ),
+            (HttpRequest::new(&plain).netrc(Some(&path)), "netrc"),
+        ] {
+            let error = client.fetch(request).await.expect_err("a colon");
+            let expected = format!("{who}: a user name with a colon cannot be sent");
+            assert!(error.is_request(), "{error}");
+            assert!(error.to_string().ends_with(&expected), "{error}");
+        }
+        let bearer = HttpRequest::new(&plain).bearer("a\nb");
+        let error = client.fetch(bearer).await.expect_err("two lines");
+        assert!(error.to_string().contains(": bearer: "), "{error}");
+    });
+    assert_eq!(server.accepted(), 0);
 }
 
 /// Asks for a digest, and checks nothing but that there is one.
@@ -275,7 +354,7 @@ fn challenging(challenge: &'static str) -> (super::client_script::Script, mpsc::
 fn a_digest_is_given_when_it_is_asked_for() {
     let (server, sees) = challenging("Digest realm=\"r\", nonce=\"n\", qop=\"auth\", opaque=\"o\"");
     let url = server.url("/a?b=c");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::post(url).body("text").digest_auth("u", "p");
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 200);
@@ -329,7 +408,7 @@ fn a_challenge_that_was_met_is_not_waited_for_again() {
         }
     });
     let base = server.url("");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         for (user, path) in [
             ("u", "/"),
@@ -372,14 +451,14 @@ fn a_digest_that_is_wrong_or_cannot_be_given_ends_with_the_401() {
         }
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::new(url).digest_auth("u", "wrong");
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 401);
     });
     let (server, _sees) = challenging("Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"");
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::new(url).digest_auth("u", "p");
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 401);
@@ -406,7 +485,7 @@ fn a_netrc_file_is_asked_where_that_is_wanted_and_for_the_first_origin_only() {
     let path = dir.path().join("netrc");
     std::fs::write(&path, "machine 127.0.0.1 login u password p\n").expect("written");
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let request = HttpRequest::new(url).netrc(Some(&path));
         let response = AsyncHttpClient::new().fetch(request).await;
         assert_eq!(response.expect("an answer").code(), 200);
@@ -431,7 +510,7 @@ fn a_request_comes_from_the_address_it_was_given() {
     });
     let url = server.url("/");
     let source: IpAddr = [127, 0, 0, 9].into();
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         client.fetch(&url).await.expect("an answer");
         let from = |source| HttpRequest::new(&url).source_address(source);
@@ -443,5 +522,65 @@ fn a_request_comes_from_the_address_it_was_given() {
         }
         let error = client.fetch(from([192, 0, 2, 1].into())).await;
         assert!(error.expect_err("not ours").is_connect());
+        let error = client.fetch(from(IpAddr::from([0; 16]))).await;
+        let error = error.expect_err("another family").to_string();
+        assert!(error.contains("source_address"), "{error}");
     });
+}
+
+#[test]
+fn a_field_of_the_client_is_in_every_request_that_has_not_its_own() {
+    let (seen, sees) = mpsc::channel();
+    let other = script({
+        let seen = seen.clone();
+        move |_, mut peer| {
+            let _ = seen.send(peer.head().expect("a request"));
+            peer.write(OK);
+        }
+    });
+    let away = format!(
+        "HTTP/1.1 302 Go\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+        other.url("/")
+    );
+    let server = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            let leads_away = head.starts_with("GET /away ");
+            let _ = seen.send(head);
+            peer.write(if leads_away { &away } else { OK });
+        }
+    });
+    let urls = ["/", "/own", "/away"].map(|path| server.url(path));
+    on_one_lane(async move {
+        let client = AsyncHttpClient::builder()
+            .default_header("X-Kind", "old")
+            .default_header("X-Kind", "a")
+            .default_header("Authorization", "Bearer t")
+            .try_build();
+        let client = client.expect("a client");
+        for url in urls {
+            let request = match url.ends_with("/own") {
+                true => HttpRequest::get(url).header("x-kind", "b"),
+                false => HttpRequest::get(url),
+            };
+            client.fetch(request).await.expect("an answer");
+        }
+        for name in ["Connection", "Host", "no name"] {
+            let client = AsyncHttpClient::builder().default_header(name, "close");
+            let error = client.user_agent("me").try_build().expect_err(name);
+            assert!(error.to_string().contains("default_header"), "{error}");
+        }
+    });
+    let heads: Vec<String> = sees.try_iter().collect();
+    let has = |line: &str| {
+        heads
+            .iter()
+            .map(|head| head.contains(line))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(has("X-Kind: a\r\n"), [true, false, true, true]);
+    assert_eq!(has("x-kind: b\r\n"), [false, true, false, false]);
+    assert_eq!(
+        has("Authorization: Bearer t\r\n"),
+        [true, true, true, false]
+    );
 }

@@ -1,13 +1,14 @@
 //! What an answer offers beside its body's bytes.
 
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
-use squall_tests::TempDir;
+use squall::coding::{Coding, Level, encode};
+use squall::with_timeout;
+use squall_tests::{OK, TempDir, on_one_lane};
 
-use super::client_script::{answering, on_loop, script};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::{answering, script};
 
 #[test]
 fn informational_answers_are_shown_and_counted() {
@@ -22,7 +23,7 @@ fn informational_answers_are_shown_and_counted() {
     let (few, many) = (server.url("/"), server.url("/"));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sees = seen.clone();
-    let (code, error) = on_loop(async move {
+    let (code, error) = on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_idle_per_origin(0).build();
         let request = HttpRequest::new(few).on_informational(move |status, headers| {
             let link = headers.get("link").map(str::to_owned);
@@ -55,7 +56,7 @@ fn the_way_to_an_answer_is_told() {
         }
     });
     let url = server.url("/a");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let response = client.fetch(url).await.expect("an answer");
         let way: Vec<_> = (response.history().iter())
@@ -80,7 +81,7 @@ const TRAILED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
 fn trailers_come_after_the_body() {
     let server = answering(TRAILED);
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
         assert!(response.take_trailers().is_none());
         while response.chunk().await.expect("a chunk").is_some() {}
@@ -94,7 +95,7 @@ fn trailers_come_after_the_body() {
 fn trailers_outlive_a_body_that_was_read_as_a_whole() {
     let server = answering(TRAILED);
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
         for _ in 0..2 {
             assert_eq!(response.text().await.expect("a body"), "ok");
@@ -120,7 +121,7 @@ fn a_body_is_saved_whole_or_not_at_all() {
     let dir = TempDir::create();
     let path = dir.path().join("saved");
     let saved = path.clone();
-    let (told, error) = on_loop(async move {
+    let (told, error) = on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let mut response = client.fetch(whole).await.expect("an answer");
         let mut told = Vec::new();
@@ -139,13 +140,64 @@ fn a_body_is_saved_whole_or_not_at_all() {
     assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
 }
 
+/// Whoever goes on after a failed or cancelled reading does not get the rest for the whole.
+#[test]
+fn a_reading_that_has_failed_or_was_given_up_has_no_end_later() {
+    let server = script(|_, mut peer| {
+        let head = peer.head().expect("a request");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        if head.starts_with("GET /wait ") {
+            peer.is_closed();
+        }
+    });
+    let (cut, wait) = (server.url("/cut"), server.url("/wait"));
+    let dir = TempDir::create();
+    let path = dir.path().join("saved");
+    std::fs::write(&path, "of before").expect("written");
+    let saved = path.clone();
+    let soon = Duration::from_millis(20);
+    on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        let mut response = client.fetch(&cut).await.expect("an answer");
+        for _ in 0..2 {
+            let error = response.save_to(&saved).await.expect_err("cut off");
+            assert_eq!(error.phase(), Phase::Body);
+        }
+        let mut response = client.fetch(&cut).await.expect("an answer");
+        for _ in 0..2 {
+            response.json::<u32>().await.expect_err("cut off");
+            assert_eq!(response.body(), None);
+        }
+        let mut response = client.fetch(&cut).await.expect("an answer");
+        let piece = response.chunk().await.expect("a piece");
+        assert_eq!(piece.as_deref(), Some(&b"hello"[..]));
+        for _ in 0..2 {
+            response.chunk().await.expect_err("cut off");
+        }
+        for reading in [true, false] {
+            let mut response = client.fetch(&wait).await.expect("an answer");
+            let given_up = match reading {
+                true => with_timeout(soon, response.bytes()).await.map(drop),
+                false => with_timeout(soon, response.save_to(&saved)).await.map(drop),
+            };
+            given_up.expect_err("it never ends");
+            response.text().await.expect_err("some of it is gone");
+            response
+                .save_to(&saved)
+                .await
+                .expect_err("some of it is gone");
+        }
+    });
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), "of before");
+}
+
 #[test]
 fn the_longest_names_are_names() {
     let dir = TempDir::create();
     let places = ["a".repeat(255), "\u{e9}".repeat(127)].map(|name| dir.path().join(name));
     let server = answering(OK);
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         for place in places {
             let mut response = AsyncHttpClient::new().fetch(&url).await.expect("an answer");
             assert_eq!(response.save_to(&place).await.expect("saved"), 2);
@@ -165,7 +217,7 @@ fn what_is_no_file_is_written_to_and_stays() {
     let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
     let (url, place) = (server.url("/"), pipe.clone());
     let reader = std::thread::spawn(move || std::fs::read_to_string(pipe));
-    on_loop(async move {
+    on_one_lane(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
         assert_eq!(response.save_to(&place).await.expect("saved"), 5);
         assert!(!std::fs::metadata(&place).expect("still there").is_file());
@@ -177,20 +229,22 @@ fn what_is_no_file_is_written_to_and_stays() {
 fn a_place_that_cannot_be_written_is_named() {
     let server = answering(OK);
     let url = server.url("/");
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let mut response = AsyncHttpClient::new().fetch(url).await?;
         response.save_to("/nowhere/at/all").await.map(drop)
     });
     let error: FetchError = error.expect_err("no such directory");
     assert_eq!(error.phase(), Phase::Save);
     assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    // Our own disk is no gateway.
+    assert_eq!(squall::Error::from(error).status_code(), 500);
 }
 
 #[test]
 fn an_error_status_is_an_error_where_that_is_wanted() {
     let server = answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let tornado = AsyncHttpClient::builder().raise_error(true).build();
         let error = tornado.fetch(&url).await.expect_err("an error");
         assert!(error.is_status() && error.code() == 503, "{error}");
@@ -217,7 +271,7 @@ fn a_connection_switches_to_the_protocol_that_was_asked_for_and_no_other() {
         peer.is_closed();
     });
     let (agreed, other) = (server.url("/"), server.url("/"));
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let request = HttpRequest::new(agreed).upgrade("echo");
         let response = client.fetch(request).await.expect("an answer");
@@ -260,7 +314,7 @@ fn a_compressed_answer_is_decoded_unless_it_is_wanted_as_it_comes() {
         }
     });
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let mut response = client.fetch(&url).await.expect("an answer");
         assert_eq!(response.text().await.expect("text"), "hello");
@@ -277,4 +331,60 @@ fn a_compressed_answer_is_decoded_unless_it_is_wanted_as_it_comes() {
     let head = sees.recv().expect("a request");
     assert!(head.contains("\r\nAccept-Encoding: zstd, br, gzip, deflate\r\n"));
     assert!(!sees.recv().expect("another").contains("Accept-Encoding"));
+}
+
+fn gzipped(plain: Vec<u8>) -> Vec<u8> {
+    on_one_lane(async move {
+        let mut body = encode(plain.into(), Coding::Gzip, Level::Default);
+        body.collect(u64::MAX).await.expect("encoded").to_vec()
+    })
+}
+
+#[test]
+fn a_bomb_in_two_layers_is_too_large() {
+    // Neither layer is a thousand times as large as what is within it.
+    let bomb = gzipped(gzipped(vec![0; 256 << 10]).repeat(64));
+    let server = script(move |_, mut peer| {
+        while peer.head().is_some() {
+            let length = bomb.len();
+            peer.write(format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\nContent-Length: {length}\r\n\r\n"
+            ));
+            peer.write(&bomb);
+        }
+    });
+    let dir = TempDir::create();
+    let (url, path) = (server.url("/"), dir.path().join("saved"));
+    on_one_lane(async move {
+        let client = AsyncHttpClient::new();
+        let mut response = client.fetch(&url).await.expect("an answer");
+        let saved = response.save_to(&path).await.expect_err("a bomb");
+        let mut response = client.fetch(&url).await.expect("an answer");
+        let mut come = 0;
+        let broken = loop {
+            match response.chunk().await {
+                Ok(chunk) => come += chunk.expect("no end").len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(come <= 2 << 20, "{come} bytes came before the refusal");
+        for error in [saved, broken] {
+            assert!(error.is_body() && error.is_too_large(), "{error}");
+            // No setting of the client has the name that a server's has.
+            assert!(error.to_string().ends_with("(decompress)"), "{error}");
+        }
+    });
+    assert_eq!(dir.path().read_dir().expect("a directory").count(), 0);
+}
+
+#[test]
+fn more_codings_than_two_are_not_taken_off() {
+    let server = answering(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip, br\r\nContent-Length: 1\r\n\r\nx",
+    );
+    let url = server.url("/");
+    let error = on_one_lane(async move { AsyncHttpClient::new().fetch(url).await.map(drop) });
+    let error = error.expect_err("three codings");
+    assert!(error.is_body() && !error.is_too_large(), "{error}");
+    assert!(error.to_string().ends_with("(decompress)"), "{error}");
 }

@@ -3,14 +3,12 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use squall::client::{AsyncHttpClient, HttpRequest, RequestSent, Retry};
+use squall::client::{AsyncHttpClient, HttpRequest, Proxy, RequestSent, Retry};
 use squall::testing::TestServer;
 use squall::{Application, get};
-use squall_tests::{finished, turned, turned_until_finished};
+use squall_tests::{OK, finished, on_one_lane, turned, turned_until_finished};
 
-use super::client_script::{Script, on_loop, script, silent};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+use super::client_script::{Script, script, silent};
 
 /// Is busy for the first `times` requests, each on a connection of its own.
 fn busy(times: usize, head: &'static str) -> Script {
@@ -29,7 +27,8 @@ const BUSY: &str = "HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\
 fn nothing_is_repeated_unless_it_is_asked_for() {
     let server = busy(1, BUSY);
     let url = server.url("/");
-    let code = on_loop(async move { AsyncHttpClient::new().fetch(url).await.map(|r| r.code()) });
+    let code =
+        on_one_lane(async move { AsyncHttpClient::new().fetch(url).await.map(|r| r.code()) });
     assert_eq!(code.expect("an answer"), 503);
     assert_eq!(server.accepted(), 1);
 }
@@ -45,7 +44,7 @@ fn what_may_be_repeated_is_repeated_so_often() {
     ] {
         let server = busy(busy_for, BUSY);
         let url = server.url("/");
-        let (got, retries) = on_loop(async move {
+        let (got, retries) = on_one_lane(async move {
             let client = AsyncHttpClient::builder().retry(Retry::times(3)).build();
             let response = client.fetch(make(url)).await.expect("an answer");
             (response.code(), response.retries())
@@ -65,7 +64,7 @@ fn a_connection_that_breaks_is_tried_anew_and_a_post_is_not() {
             }
         });
         let url = server.url("/");
-        let result = on_loop(async move {
+        let result = on_one_lane(async move {
             let request = HttpRequest::new(url).method(method.parse().expect("one"));
             AsyncHttpClient::new()
                 .fetch(request.retry(Retry::times(1)))
@@ -110,7 +109,7 @@ fn the_server_says_when_and_the_limit_says_how_long() {
 
     let server = busy(1, later);
     let url = server.url("/");
-    let code = on_loop(async move {
+    let code = on_one_lane(async move {
         let retry = Retry::times(1).max_retry_after(Duration::from_secs(2));
         let request = HttpRequest::new(url).retry(retry);
         AsyncHttpClient::new()
@@ -135,7 +134,7 @@ fn a_wait_that_is_longer_than_anybody_waits_ends_the_fetch() {
             ));
         });
         let request = HttpRequest::new(server.url("/")).retry(Retry::times(2));
-        let answer = on_loop(async move { AsyncHttpClient::new().fetch(request).await });
+        let answer = on_one_lane(async move { AsyncHttpClient::new().fetch(request).await });
         assert!(answer.expect("an answer").code() >= 502);
         assert_eq!(server.accepted(), 1, "{after}");
     }
@@ -166,7 +165,7 @@ fn a_handshake_that_breaks_off_is_tried_again() {
         peer.reset();
     });
     let url = format!("https://127.0.0.1:{}/", server.address().port());
-    let error = on_loop(async move {
+    let error = on_one_lane(async move {
         let request = HttpRequest::new(url).retry(Retry::times(2));
         AsyncHttpClient::new().fetch(request).await.map(drop)
     });
@@ -211,7 +210,7 @@ fn a_silent_server_is_asked_twice_where_that_is_wanted() {
             peer.write(OK);
         });
         let url = server.url("/");
-        let code = on_loop(async move {
+        let code = on_one_lane(async move {
             let request = HttpRequest::new(url)
                 .method(method.parse().expect("one"))
                 .hedge_after(Duration::from_millis(1));
@@ -224,4 +223,23 @@ fn a_silent_server_is_asked_twice_where_that_is_wanted() {
         assert_eq!(code.expect("an answer"), 200);
         assert_eq!(server.accepted(), asked, "{method}");
     }
+}
+
+/// That a proxy finds no way to the host may pass; that it does not want to, will not.
+#[test]
+fn a_tunnel_is_asked_for_again_where_the_way_was_at_fault() {
+    let server = script(|number, mut peer| {
+        peer.head();
+        let status = if number == 0 { "503 Busy" } else { "403 No" };
+        peer.write(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+    });
+    let proxy = Proxy::new(&server.url("")).expect("a proxy");
+    let error = on_one_lane(async move {
+        let client = AsyncHttpClient::builder().proxy(proxy).build();
+        let request = HttpRequest::get("https://a.test/").retry(Retry::times(5));
+        client.fetch(request).await.map(drop)
+    });
+    let error = error.expect_err("no tunnel");
+    assert!(error.to_string().contains("403"), "{error}");
+    assert_eq!(server.accepted(), 2);
 }

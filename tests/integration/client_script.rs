@@ -1,6 +1,5 @@
-//! The tests' short words for a [`MockServer`], and a loop of one lane.
+//! The tests' short words for a [`MockServer`](squall::testing::MockServer).
 
-use squall::IoLoop;
 pub(super) use squall::testing::{MockPeer as Peer, MockServer as Script};
 
 /// Serves each connection in a thread of its own, counted from 0.
@@ -20,16 +19,4 @@ pub(super) fn silent(told: impl Fn(usize, &mut Peer) + Send + Sync + 'static) ->
         told(number, &mut peer);
         peer.is_closed();
     })
-}
-
-/// Runs a test's client side on a loop of its own.
-pub(super) fn on_loop<F>(future: F) -> F::Output
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
-    let output = io_loop.run(future).expect("no panic");
-    io_loop.stop();
-    output
 }

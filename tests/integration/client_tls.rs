@@ -1,16 +1,21 @@
 //! TLS, on both sides: who is trusted, what is said about who is not, and bytes in bulk.
 
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
+use squall::client::{AsyncHttpClient, ClientBuilder, FetchError, HttpRequest, Phase, Retry};
 use squall::forward::{Forward, forward};
-use squall::testing::TestServer;
+use squall::testing::{Nobody, TestServer};
 use squall::{Application, Request, Response, any};
 use squall_http::Stream;
-use squall_http::tls::Tls;
+use squall_http::tls::{ClientAuth, Pem, Tls};
 use squall_loop::net::TcpListener;
+use squall_loop::run_on_executor;
+use squall_tests::on_one_lane;
 
-use super::client_script::{on_loop, script, silent};
+use super::client_script::{script, silent};
 
 struct Identity {
     cert: String,
@@ -87,7 +92,7 @@ fn fetch(
     body: usize,
     make: impl FnOnce(String, &str) -> HttpRequest + Send + 'static,
 ) -> Result<(usize, bool), FetchError> {
-    on_loop(async move {
+    on_one_lane(async move {
         let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(squall::IoLoop::current().spawn(serve(listener, server.config, body)));
@@ -153,6 +158,27 @@ fn another_name_is_asked_for_where_the_request_says_so() {
 }
 
 #[test]
+fn a_connection_is_for_the_name_that_was_asked_for() {
+    on_one_lane(async {
+        let server = identity(&["a.test", "b.test"]);
+        let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a port");
+        let url = format!("https://{}/", listener.local_addr().expect("an address"));
+        drop(squall::IoLoop::current().spawn(serve(listener, server.config, 0)));
+        let client = AsyncHttpClient::builder().ca_certs(server.cert).build();
+        for (name, reused) in [
+            ("a.test", false),
+            ("b.test", false),
+            ("a.test", true),
+            ("b.test", true),
+        ] {
+            let request = HttpRequest::get(&url).server_name(name);
+            let response = client.fetch(request).await.expect("an answer");
+            assert_eq!(response.reused(), reused, "{name}");
+        }
+    });
+}
+
+#[test]
 fn bodies_go_both_ways_in_bulk() {
     const BODY: usize = 3 << 20;
     let result = fetch(identity(&["localhost"]), BODY, |url, cert| {
@@ -168,7 +194,7 @@ fn a_server_without_tls_is_told_so() {
         peer.write("HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     let url = server.url("/").replace("http:", "https:");
-    let error = on_loop(async move { AsyncHttpClient::new().fetch(url).await.map(drop) });
+    let error = on_one_lane(async move { AsyncHttpClient::new().fetch(url).await.map(drop) });
     let error = error.expect_err("no TLS");
     assert_eq!(error.phase(), Phase::Tls, "{error}");
 }
@@ -209,7 +235,7 @@ fn ca_certs_without_a_certificate_are_an_error_before_anything_is_tried() {
     for pem in [String::new(), "no PEM".to_owned(), key] {
         let settings = AsyncHttpClient::builder().ca_certs(&pem);
         let early = settings.clone().try_build().expect_err("no certificate");
-        let (late, request) = on_loop(async move {
+        let (late, request) = on_one_lane(async move {
             let url = "https://localhost:1/";
             let late = settings.build().fetch(url).await.map(drop);
             let request = HttpRequest::new(url).ca_certs(&pem);
@@ -225,16 +251,16 @@ fn ca_certs_without_a_certificate_are_an_error_before_anything_is_tried() {
     assert!(AsyncHttpClient::builder().try_build().is_ok());
 }
 
-/// Answers by way of the service at `upstream`: `/fetch` and `/forward/…`.
-fn front(upstream: &str) -> TestServer {
+/// Answers by way of the service at `upstream`: `/fetch`, which waits so long for an
+/// answer, and `/forward/…`.
+fn front(upstream: &str, patience: Duration) -> TestServer {
     let (address, upstream) = (upstream.to_owned(), Forward::to(upstream));
     let fetching = move |_: Request| {
         let address = address.clone();
         async move {
-            let client = AsyncHttpClient::builder()
-                .request_timeout(std::time::Duration::from_millis(200))
-                .build();
-            client.fetch(address).await?;
+            // From the moment when the request is sent: connecting takes what it takes.
+            let request = HttpRequest::new(address).first_byte_timeout(patience);
+            AsyncHttpClient::new().fetch(request).await?;
             squall::Result::<Response>::Err(squall::Error::not_found("it answered"))
         }
     };
@@ -269,19 +295,18 @@ fn assert_told(server: &TestServer, path: &str, status: u16, detail: &str) {
 
 #[test]
 fn a_client_is_told_where_it_failed_and_no_address() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
-    let nobody = front(&format!("http://{address}"));
+    let long = Duration::from_secs(30);
+    let nobody = Nobody::bind();
+    let vain = front(&nobody.url(""), long);
     for path in ["/fetch", "/forward/a?secret"] {
-        assert_told(&nobody, path, 502, "connecting: connection refused");
+        assert_told(&vain, path, 502, "connecting: connection refused");
     }
 
     let silent = silent(|_, _| ());
-    let mute = front(&silent.url(""));
+    let mute = front(&silent.url(""), Duration::from_millis(50));
     assert_told(&mute, "/fetch", 504, "waiting for the answer: timed out");
     let closing = script(|_, mut peer| drop(peer.head()));
-    let hasty = front(&closing.url(""));
+    let hasty = front(&closing.url(""), long);
     let closed = "waiting for the answer: the connection was closed";
     assert_told(&hasty, "/forward/a", 502, closed);
 
@@ -305,9 +330,91 @@ fn a_client_is_told_where_it_failed_and_no_address() {
                 let _ = tls.complete_io(&mut tcp);
             }
         });
-        let server = front(&format!("https://localhost:{port}"));
+        let server = front(&format!("https://localhost:{port}"), long);
         for path in ["/fetch", "/forward/a"] {
             assert_told(&server, path, 502, &format!("TLS handshake: {words}"));
         }
+    }
+}
+
+/// Serves TLS connections, one after another; its port.
+fn tls_server(
+    config: Arc<rustls::ServerConfig>,
+    serve: impl Fn(rustls::ServerConnection, TcpStream) + Send + 'static,
+) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().map_while(Result::ok) {
+            serve(
+                rustls::ServerConnection::new(config.clone()).expect("TLS"),
+                tcp,
+            );
+        }
+    });
+    port
+}
+
+#[test]
+fn a_certificate_that_the_client_does_not_show_is_missed_in_words_and_once() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("one");
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let tls = Tls::builder()
+        .certificate(Pem::text(&cert), Pem::text(key))
+        .client_auth(ClientAuth::Required, Pem::text(&cert))
+        .build();
+    let (seen, sees) = mpsc::channel();
+    let port = tls_server(
+        tls.expect("a configuration").config(),
+        move |mut tls, mut tcp| {
+            // In TLS 1.3 the client's side of the handshake is over before.
+            tls.complete_io(&mut tcp).expect_err("no certificate");
+            seen.send(()).expect("waited for");
+            // It stays, so that no reset overtakes the alert.
+            let _ = std::io::copy(&mut tcp, &mut std::io::sink());
+        },
+    );
+    let request = HttpRequest::new(format!("https://localhost:{port}/"))
+        .ca_certs(cert)
+        .retry(Retry::times(2));
+    let error = on_one_lane(async move { AsyncHttpClient::new().fetch(request).await.map(drop) });
+    let error = error.expect_err("refused");
+    assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    assert_eq!(sees.try_iter().count(), 1);
+}
+
+#[test]
+fn the_end_of_an_idle_connection_is_announced() {
+    let short = Duration::from_millis(1);
+    for adapt in [
+        (|client| client) as fn(ClientBuilder) -> ClientBuilder,
+        |client| client.max_idle_per_origin(0),
+        |client| client.max_age(Duration::ZERO),
+    ] {
+        let Identity { cert, config } = identity(&["localhost"]);
+        let (seen, sees) = mpsc::channel();
+        let port = tls_server(config, move |tls, tcp| {
+            let mut stream = rustls::StreamOwned::new(tls, tcp);
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).expect("a head");
+                head.extend(byte);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).expect("sent");
+            let end = stream.read(&mut [0]).map_err(|error| error.kind());
+            seen.send(end).expect("waited for");
+        });
+        let end = on_one_lane(async move {
+            let client = AsyncHttpClient::builder().ca_certs(cert).keep_idle(short);
+            let client = adapt(client).build();
+            let url = format!("https://localhost:{port}/");
+            let mut response = client.fetch(url).await.expect("an answer");
+            response.bytes().await.expect("a body");
+            // The client lives on, and closes what it does not use.
+            run_on_executor(move || sees.recv()).await
+        });
+        assert_eq!(end.expect("no panic"), Ok(Ok(0)));
     }
 }

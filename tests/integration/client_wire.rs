@@ -4,13 +4,14 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, SystemTime};
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, RequestSent};
+use squall::testing::Nobody;
 use squall::{Body, BodyError, Bytes, Headers, IoLoop};
-use squall_tests::{finished, turned};
+use squall_tests::{finished, on_one_lane, turned};
 
-use super::client_script::{answering, on_loop, script, silent};
+use super::client_script::{answering, script, silent};
 
 fn fetch(request: HttpRequest) -> Result<(u16, String), FetchError> {
-    on_loop(async move {
+    on_one_lane(async move {
         let mut response = AsyncHttpClient::new().fetch(request).await?;
         Ok((response.code(), response.text().await?))
     })
@@ -124,6 +125,12 @@ fn invalid_requests_are_not_sent() {
             "tunnel",
         ),
         (
+            HttpRequest::new("http://a.test/")
+                .method("TRACE".parse().expect("one"))
+                .body("x"),
+            "TRACE",
+        ),
+        (
             HttpRequest::new("http://a.test/").https_only(true),
             "https_only",
         ),
@@ -141,7 +148,7 @@ fn invalid_requests_are_not_sent() {
 fn a_client_that_wants_https_is_asked_for_nothing_else() {
     let server = answering("HTTP/1.1 204 No Content\r\n\r\n");
     let url = server.url("/");
-    let (refused, allowed) = on_loop(async move {
+    let (refused, allowed) = on_one_lane(async move {
         let client = AsyncHttpClient::builder().https_only(true).build();
         let refused = client.fetch(&url).await.map(drop);
         let allowed = client.fetch(HttpRequest::new(&url).https_only(false)).await;
@@ -167,7 +174,7 @@ fn a_time_is_sent_as_a_date() {
 
 #[test]
 fn a_client_whose_name_cannot_be_sent_says_so() {
-    let error = on_loop(async {
+    let error = on_one_lane(async {
         let client = AsyncHttpClient::builder().user_agent("a\r\nX-B: c").build();
         client.fetch("http://a.test/").await.map(drop)
     });
@@ -213,7 +220,7 @@ fn a_body_is_held_back_until_it_is_wanted() {
         }
     });
     let (one, two) = (server.url("/"), server.url("/"));
-    on_loop(async move {
+    on_one_lane(async move {
         let client = AsyncHttpClient::builder().max_idle_per_origin(0).build();
         let request = |url| HttpRequest::post(url).body("body").expect_continue(true);
         let mut welcome = client.fetch(request(one)).await.expect("an answer");
@@ -380,9 +387,8 @@ fn a_body_that_is_cut_off_is_never_a_clean_end() {
 
 #[test]
 fn errors_tell_the_phase_and_every_limit_its_name() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let refused = format!("http://{}/", closed.expect("a port"));
-    let error = fetch(HttpRequest::new(refused)).expect_err("nobody listens");
+    let nobody = Nobody::bind();
+    let error = fetch(HttpRequest::new(nobody.url("/"))).expect_err("nobody listens");
     assert!(
         error.is_connect() && error.phase() == Phase::Connect,
         "{error}"
@@ -400,7 +406,7 @@ fn errors_tell_the_phase_and_every_limit_its_name() {
 
     let server = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let url = server.url("/");
-    let error = on_loop(async move { AsyncHttpClient::new().fetch(url).await?.rethrow() });
+    let error = on_one_lane(async move { AsyncHttpClient::new().fetch(url).await?.rethrow() });
     let error = error.expect_err("a status");
     assert_eq!((error.code(), error.phase()), (404, Phase::Status));
 }
@@ -502,7 +508,7 @@ fn a_callback_gets_the_result_and_fetch_with_returns_at_once() {
 fn time_is_told_by_phase() {
     let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let url = server.url("/");
-    on_loop(async move {
+    on_one_lane(async move {
         let response = AsyncHttpClient::new().fetch(url).await.expect("an answer");
         let time = *response.time_info();
         let phases = [

@@ -8,7 +8,7 @@ use std::task::Poll;
 use squall::coding::{Coding, CodingError, DecodeLimits, Level, decode, encode};
 use squall::queues::Queue;
 use squall::{Body, BodyError, Bytes};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 const MIB: usize = 1 << 20;
 
@@ -34,7 +34,7 @@ fn pieces(bytes: &[u8], size: usize) -> Body {
 }
 
 fn collect(mut body: Body) -> Result<Vec<u8>, BodyError> {
-    on_loop(async move { Ok(body.collect(u64::MAX).await?.to_vec()) })
+    on_two_lanes(async move { Ok(body.collect(u64::MAX).await?.to_vec()) })
 }
 
 fn encoded(plain: &[u8], coding: Coding) -> Vec<u8> {
@@ -173,7 +173,7 @@ fn a_bomb_is_refused_and_the_setting_named() {
             (DecodeLimits::default(), "max_ratio"),
         ] {
             let body = decode(coded.clone().into(), &[coding], &limits).expect("one coding");
-            let (come, error) = on_loop(drain(body));
+            let (come, error) = on_two_lanes(drain(body));
             let error = refused(Err(error.expect("refused")));
             assert!(error.to_string().contains(setting), "{coding}: {error}");
             assert_eq!(error.status().as_u16(), 413);
@@ -187,6 +187,33 @@ fn a_bomb_is_refused_and_the_setting_named() {
     let twice = encoded(&encoded(&zeros, Coding::Gzip), Coding::Gzip);
     let error = refused(decoded(twice.into(), &[Coding::Gzip, Coding::Gzip]));
     assert_eq!(error, CodingError::Ratio { limit: 1000 });
+}
+
+/// The ratio is that of what comes out to what came: small ones multiply.
+#[test]
+fn a_bomb_in_two_layers_is_refused_though_neither_layer_is_one() {
+    for coding in [Coding::Gzip, Coding::Zstd] {
+        let inner = encoded(&vec![0; MIB / 4], Coding::Gzip).repeat(64);
+        let outer = encoded(&inner, coding);
+        assert!(inner.len() * 1000 > 16 * MIB && outer.len() * 1000 > inner.len());
+        let body = decode(
+            outer.clone().into(),
+            &[Coding::Gzip, coding],
+            &DecodeLimits::default(),
+        );
+        let (come, error) = on_two_lanes(drain(body.expect("two codings")));
+        let error = refused(Err(error.expect("refused")));
+        assert_eq!(error, CodingError::Ratio { limit: 1000 });
+        assert!(come <= 2 * MIB, "{come} bytes came before the refusal");
+
+        let mut limits = DecodeLimits::default();
+        limits.max_ratio = u64::MAX;
+        let body = decode(outer.into(), &[Coding::Gzip, coding], &limits);
+        assert_eq!(
+            collect(body.expect("two codings")).expect("decoded").len(),
+            16 * MIB
+        );
+    }
 }
 
 /// How many bytes come, and the error that ends them.
@@ -204,7 +231,7 @@ async fn drain(mut body: Body) -> (usize, Option<BodyError>) {
 #[test]
 fn what_was_given_is_flushed_while_more_is_awaited() {
     for coding in Coding::ALL {
-        on_loop(async move {
+        on_two_lanes(async move {
             let events: Arc<Queue<Option<&str>>> = Arc::new(Queue::new(1));
             let source = events.clone();
             let body = Body::from_fn(move || {
@@ -227,7 +254,7 @@ fn what_was_given_is_flushed_while_more_is_awaited() {
 #[test]
 fn a_flush_that_has_nothing_to_give_is_no_end() {
     for coding in Coding::ALL {
-        on_loop(async move {
+        on_two_lanes(async move {
             let pieces: Arc<Queue<Option<Bytes>>> = Arc::new(Queue::new(1));
             let source = pieces.clone();
             let body = Body::from_fn(move || {
@@ -273,7 +300,7 @@ fn a_large_body_gives_others_their_turn() {
         for mut body in [encoding, decoding] {
             let turns = Arc::new(AtomicUsize::new(0));
             let counted = turns.clone();
-            on_loop(poll_fn(move |cx| {
+            on_two_lanes(poll_fn(move |cx| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 loop {
                     match body.poll_chunk(cx) {

@@ -6,7 +6,7 @@ use squall::{
     Application, Body, Bytes, Compression, Error, Request, Response, Result, StatusCode, any, get,
     post,
 };
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 fn text() -> String {
     "the same words over and over, ".repeat(200)
@@ -101,7 +101,7 @@ fn ask(server: &TestServer, target: &str, accept: &str) -> TestResponse {
 
 fn plain(answer: &TestResponse, coding: Coding) -> String {
     let coded = answer.body.clone();
-    let plain = on_loop(async move {
+    let plain = on_two_lanes(async move {
         let mut body = decode(coded.into(), &[coding], &DecodeLimits::default())?;
         Ok::<_, Error>(body.collect(1 << 20).await?)
     });
@@ -110,7 +110,7 @@ fn plain(answer: &TestResponse, coding: Coding) -> String {
 
 fn coded(plain: &[u8], coding: Coding) -> Vec<u8> {
     let mut body = encode(Bytes::copy_from_slice(plain).into(), coding, Level::Default);
-    on_loop(async move { body.collect(u64::MAX).await.expect("encoded").to_vec() })
+    on_two_lanes(async move { body.collect(u64::MAX).await.expect("encoded").to_vec() })
 }
 
 #[test]
@@ -259,6 +259,11 @@ fn requests_are_decompressed_within_limits() {
     let bomb = coded(&vec![0; 16 << 20], Coding::Gzip);
     let refused = server.send("POST", "/count", &[("Content-Encoding", "gzip")], &bomb);
     assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("max_ratio"), "{}", refused.text());
+    let layer = coded(&vec![0; 256 << 10], Coding::Gzip).repeat(64);
+    let twice = [("Content-Encoding", "gzip, gzip")];
+    let refused = server.send("POST", "/count", &twice, &coded(&layer, Coding::Gzip));
+    assert_eq!(refused.status, 413, "{}", refused.text());
     assert!(refused.text().contains("max_ratio"), "{}", refused.text());
 }
 

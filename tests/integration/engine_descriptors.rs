@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use squall::testing::{TestResponse, TestServer};
 use squall::{Application, Settings};
+use squall_tests::PATIENCE;
 
 const ALONE: &str = "SQUALL_FEW_DESCRIPTORS";
 const TEST: &str =
@@ -16,8 +17,6 @@ const TEST: &str =
 const DESCRIPTORS: u32 = 64;
 /// How long heads that are not completed keep theirs.
 const HELD: Duration = Duration::from_secs(2);
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves until its standard input ends.
 fn serve() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use squall::testing::{TestResponse, TestServer};
 use squall::{Application, Request, Response, Result, Settings, StatusCode, any, post};
+use squall_tests::until;
 
-use super::latch::{Latch, told, until};
+use super::latch::{Latch, told};
 
 /// Reads the body to its end.
 async fn sink(mut request: Request) -> Result<String> {

@@ -1,15 +1,16 @@
 //! Forwarding: what goes along in both directions, streaming, and how failures look.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::SockRef;
 use squall::forward::{Forward, forward};
 use squall::settings::ForwardedBy;
-use squall::testing::{ExpectLog, TestServer};
+use squall::testing::{ExpectLog, Nobody, TestServer};
 use squall::{Application, Request, Response, Result, Settings, TrustedPeers, any};
+use squall_tests::until;
 
 use super::client_script::{Script, answering, script};
 
@@ -30,15 +31,6 @@ pub(super) fn to(script: &Script) -> Forward {
     Forward::to(script.url("")).strip_prefix("/f")
 }
 
-/// Waits until something has come about.
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < end, "{what} is waited for in vain");
-        std::thread::yield_now();
-    }
-}
-
 /// Sends bytes on a connection of their own; what comes back until it is closed.
 pub(super) fn raw(server: &TestServer, request: &str) -> String {
     let mut tcp = TcpStream::connect(server.address()).expect("a connection");
@@ -56,7 +48,7 @@ pub(super) fn relayed(forward: impl FnOnce(&Script) -> Forward, request: &str) -
     relayed_by(|upstream| proxy(forward(upstream)), request)
 }
 
-fn relayed_by(server: impl FnOnce(&Script) -> TestServer, request: &str) -> String {
+pub(super) fn relayed_by(server: impl FnOnce(&Script) -> TestServer, request: &str) -> String {
     let (seen, sees) = mpsc::channel();
     let upstream = script(move |_, mut peer| {
         while let Some(head) = peer.head() {
@@ -93,12 +85,59 @@ fn a_trusted_proxy_is_believed_and_the_host_can_be_kept() {
     let head = relayed_by(
         |upstream| trusting(to(upstream).preserve_host(true), ForwardedBy::XForwarded),
         "GET /f/x HTTP/1.1\r\nHost: front.test\r\nConnection: close\r\nX-Forwarded-For: 9.9.9.9\r\n\
-         X-Forwarded-Proto: https\r\nVia: 1.1 edge\r\nX-Real-IP: 9.9.9.9\r\nForwarded: for=6.6.6.6\r\n\r\n",
+         X-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\nVia: 1.1 edge\r\nForwarded: for=6.6.6.6\r\n\r\n",
     );
-    let expected = "GET /x HTTP/1.1\r\nHost: front.test\r\nX-Real-IP: 9.9.9.9\r\n\
+    let expected = "GET /x HTTP/1.1\r\nHost: front.test\r\nX-Forwarded-Port: 443\r\n\
                     X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\nX-Forwarded-Host: front.test\r\nX-Forwarded-Proto: https\r\n\
                     Via: 1.1 edge, 1.1 squall\r\n\r\n";
     assert_eq!(head, expected);
+}
+
+#[test]
+fn a_trusted_proxy_that_passes_a_real_ip_on_does_not_vouch_for_it() {
+    // The load balancer has said the one field, and the client the other.
+    let said = "X-Forwarded-For: 9.9.9.9\r\nX-Real-IP: 6.6.6.6\r\n";
+    for (connection, by, expected) in [
+        ("close", ForwardedBy::XForwarded, Some("X-Real-IP: 9.9.9.9")),
+        ("close, X-Real-IP", ForwardedBy::XForwarded, None),
+        ("close", ForwardedBy::Forwarded, None),
+    ] {
+        let request =
+            format!("GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n{said}\r\n");
+        let head = relayed_by(|upstream| trusting(to(upstream), by), &request);
+        let real = head.lines().find(|line| line.starts_with("X-Real-IP"));
+        assert_eq!(real, expected, "{head}");
+        assert!(!head.contains("6.6.6.6"), "{head}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_forwarded_is_not_extended() {
+    let server = |upstream: &Script| {
+        let upstream = to(upstream).forwarded(true);
+        trusting(upstream, ForwardedBy::Forwarded)
+    };
+    let ours = "for=127.0.0.1;host=\"a\";proto=http\r\n";
+    for (lines, expected) in [
+        // The client has opened a quote, and the proxy has added itself behind it.
+        (&["for=\"1.1.1.1, for=192.0.2.7"][..], ours.to_owned()),
+        (
+            &["for=6.6.6.6", "for=\"1.1.1.1, for=192.0.2.7"],
+            ours.to_owned(),
+        ),
+        (
+            &["for=\"1.1.1.1", "for=9.9.9.9"],
+            format!("for=9.9.9.9, {ours}"),
+        ),
+    ] {
+        let lines: String = (lines.iter())
+            .map(|line| format!("Forwarded: {line}\r\n"))
+            .collect();
+        let request = format!("GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n");
+        let head = relayed_by(server, &request);
+        let expected = format!("\r\nForwarded: {expected}");
+        assert!(head.contains(&expected), "{lines}: {head}");
+    }
 }
 
 #[test]
@@ -212,10 +251,35 @@ fn an_answer_keeps_its_lines_and_loses_what_was_for_one_hop() {
     let answer = proxy(to(&upstream)).get("/f/x");
     assert_eq!((answer.status, answer.text().as_str()), (302, "ok"));
     assert_eq!(answer.header("location"), Some("/there"));
+    let cookies = (answer.headers.iter()).filter(|(name, _)| name == "Set-Cookie");
+    let cookies: Vec<_> = cookies.map(|(_, value)| value.as_str()).collect();
+    assert_eq!(cookies, ["a=1", "b=2"]);
     assert_eq!(answer.header("via"), Some("1.1 squall"));
     for gone in ["x-hop", "alt-svc", "keep-alive"] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
+}
+
+#[test]
+fn values_beyond_ascii_go_along_byte_for_byte() {
+    let (seen, sees) = mpsc::channel();
+    let upstream = script(move |_, mut peer| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(peer.read(1));
+        }
+        let _ = seen.send(head);
+        peer.write(b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9 \xff\r\nContent-Length: 0\r\n\r\n");
+    });
+    let answer = proxy(to(&upstream))
+        .raw(b"GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Name: caf\xe9 \x80\r\n\r\n");
+    let has = |head: &[u8], line: &[u8]| head.windows(line.len()).any(|part| part == line);
+    let request = sees.recv().expect("forwarded");
+    assert!(
+        has(&request, b"\r\nX-Name: caf\xe9 \x80\r\n"),
+        "{request:?}"
+    );
+    assert!(has(&answer, b"\r\nX-Name: caf\xe9 \xff\r\n"), "{answer:?}");
 }
 
 #[test]
@@ -234,6 +298,50 @@ fn bodies_stream_both_ways() {
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("world"),
         "{answer}"
     );
+}
+
+/// A client that reads nothing before it has sent everything, and an upstream that answers
+/// meanwhile.
+#[test]
+fn an_upload_goes_on_while_its_answer_is_not_read() {
+    const MANY: usize = 16 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let upstream = std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            tcp.read_exact(&mut byte).expect("a head");
+            head.push(byte[0]);
+        }
+        let mut out = tcp.try_clone().expect("a descriptor");
+        let answers = std::thread::spawn(move || {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MANY}\r\n\r\n");
+            out.write_all(head.as_bytes()).expect("sent");
+            out.write_all(&vec![b'a'; MANY]).expect("sent");
+        });
+        let mut body = vec![0; MANY];
+        tcp.read_exact(&mut body).expect("the whole request");
+        answers.join().expect("no panic");
+    });
+    let server = proxy(Forward::to(format!("http://{address}")));
+    let mut tcp = server.connect();
+    let little_room = SockRef::from(&tcp).set_recv_buffer_size(64 << 10);
+    little_room.expect("a socket");
+    let head = format!(
+        "POST /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {MANY}\r\n\r\n"
+    );
+    tcp.write_all(head.as_bytes()).expect("sent");
+    let mut begin = [0; 15];
+    tcp.read_exact(&mut begin).expect("the answer's begin");
+    assert_eq!(&begin, b"HTTP/1.1 200 OK");
+    tcp.write_all(&vec![b'r'; MANY]).expect("all of it");
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).expect("the answer");
+    let whole = answer.windows(4).position(|it| it == b"\r\n\r\n");
+    assert_eq!(answer.len() - whole.expect("a head") - 4, MANY);
+    upstream.join().expect("no panic");
 }
 
 #[test]
@@ -255,10 +363,24 @@ fn a_body_cut_off_upstream_is_cut_off_downstream() {
 }
 
 #[test]
+fn a_body_cut_off_upstream_does_not_look_whole_to_http_1_0() {
+    let upstream = script(|_, mut peer| {
+        peer.head();
+        peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    });
+    let server = proxy(to(&upstream));
+    let mut tcp = server.connect();
+    tcp.write_all(b"GET /f/x HTTP/1.0\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    // Its end would be the connection's.
+    let error = tcp.read_to_end(&mut Vec::new()).expect_err("no end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn an_upstream_that_fails_is_a_502() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let nobody = Forward::to(format!("http://{}", closed.expect("a port")));
-    assert_eq!(proxy(nobody).get("/f/x").status, 502);
+    let nobody = Nobody::bind();
+    assert_eq!(proxy(Forward::to(nobody.url(""))).get("/f/x").status, 502);
     let mute = script(|_, mut peer| drop(peer.head()));
     assert_eq!(proxy(to(&mute)).get("/f/x").status, 502);
     let nonsense = answering("ICY 200 OK\r\n\r\n");
@@ -306,6 +428,18 @@ fn a_client_that_leaves_is_a_499_in_the_log() {
 
 #[test]
 fn a_client_that_resets_an_upload_that_has_come_to_a_halt_is_noticed() {
+    let upload = b"PUT /f/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    is_noticed_when_it_resets(upload, &[b'x'; 1 << 20]);
+}
+
+#[test]
+fn a_client_that_resets_what_it_has_pipelined_without_end_is_noticed() {
+    let request = b"GET /f/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    is_noticed_when_it_resets(request, &request.repeat(10_000));
+}
+
+/// A client that sends the piece again and again, until nobody takes any more of it.
+fn is_noticed_when_it_resets(first: &[u8], piece: &[u8]) {
     let (done, is_done) = mpsc::channel::<()>();
     let is_done = Mutex::new(is_done);
     let upstream = script(move |_, mut peer| {
@@ -316,12 +450,10 @@ fn a_client_that_resets_an_upload_that_has_come_to_a_halt_is_noticed() {
     let server = proxy(to(&upstream));
     let log = ExpectLog::on(&server);
     let mut tcp = server.connect();
-    tcp.write_all(b"PUT /f/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
-        .expect("sent");
+    tcp.write_all(first).expect("sent");
     tcp.set_write_timeout(Some(Duration::from_millis(100)))
         .expect("a socket");
-    let piece = vec![b'x'; 1 << 20];
-    while tcp.write(&piece).is_ok() {}
+    while tcp.write(piece).is_ok() {}
     let reset = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
     reset.expect("a socket");
     drop(tcp);
@@ -523,6 +655,41 @@ fn trailers_go_along_in_both_directions() {
     assert!(
         answer.ends_with("2\r\nok\r\n0\r\nX-Sum: 2\r\n\r\n"),
         "{answer}"
+    );
+}
+
+#[test]
+fn trailers_say_nothing_that_the_head_says_or_may_not_say() {
+    for kept in [0, 1000] {
+        let upstream = script(|_, mut peer| {
+            let head = peer.head().expect("a head");
+            assert!(head.contains("X-User: ann\r\n"), "{head}");
+            let body = peer.read_until("\r\n\r\n");
+            assert_eq!(body, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        });
+        let forward = to(&upstream).replay_buffer(kept).rewrite(|_, onward| {
+            onward.headers_mut().set("X-User", "ann")?;
+            Ok(())
+        });
+        let answer = raw(
+            &proxy(forward),
+            "POST /f/x HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\nx-user: eve\r\nX_User: eve\r\nX-Hop: 1\r\nX-Sum: 1\r\n\r\n",
+        );
+        assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_text_keeps_its_bytes() {
+    let head = relayed(
+        to,
+        "GET /f/caf%E9/%ff.%FE HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert!(
+        head.starts_with("GET /caf%E9/%ff.%FE HTTP/1.1\r\n"),
+        "{head}"
     );
 }
 

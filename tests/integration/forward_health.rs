@@ -1,17 +1,20 @@
 //! Which upstreams of a set are left alone: those that failed, and those whose checks fail.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use squall::client::AsyncHttpClient;
 use squall::forward::{Balance, Forward, HealthCheck, UpstreamState, Upstreams};
-use squall::testing::{ExpectLog, TestServer};
+use squall::testing::{ExpectLog, Nobody, TestServer};
 use squall::{Application, any};
+use squall_tests::until;
 
-use super::client_script::script;
-use super::forward::{proxy, until};
-use super::forward_upstreams::{answers, named, nobody, set};
+use super::client_script::{Script, script};
+use super::forward::proxy;
+use super::forward_upstreams::{answers, named, set};
 
 #[test]
 fn an_upstream_that_fails_is_left_alone_and_comes_back() {
@@ -55,11 +58,153 @@ fn an_upstream_that_fails_is_left_alone_and_comes_back() {
     log.expect("squall::forward", "answers again");
 }
 
+/// An upstream that answers what is not asked for at `/f/slow` only if it works, and that
+/// when it is told to; how often it was asked.
+fn slow_or_shaky(works: &Arc<AtomicBool>) -> (Script, Arc<AtomicUsize>, mpsc::Sender<()>) {
+    let (works, asked) = (works.clone(), Arc::new(AtomicUsize::new(0)));
+    let (go, goes) = mpsc::channel();
+    let (count, goes) = (asked.clone(), Mutex::new(goes));
+    let upstream = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            count.fetch_add(1, Ordering::SeqCst);
+            if head.starts_with("GET /f/slow ") {
+                let told = goes.lock().expect("no panic").recv();
+                told.expect("leave to answer");
+            } else if !works.load(Ordering::SeqCst) {
+                return;
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ns");
+        }
+    });
+    (upstream, asked, go)
+}
+
+#[test]
+fn late_answers_bring_nobody_back_and_one_request_tries_at_a_time() {
+    let works = Arc::new(AtomicBool::new(false));
+    let (shaky, asked, go) = slow_or_shaky(&works);
+    let (steady, time) = (named("a"), Duration::from_secs(10));
+    let upstreams = set([&shaky, &steady])
+        .balance(Balance::round_robin())
+        .eject_after(1, time);
+    let forward = Forward::to(upstreams);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    let state = || forward.stats()[0].state;
+    let begin_slow = |count: usize| {
+        let (address, host) = (server.address(), "Host: a\r\nConnection: close\r\n\r\n");
+        let mut tcp = TcpStream::connect(address).expect("a connection");
+        let request = format!("GET /f/slow HTTP/1.1\r\n{host}");
+        tcp.write_all(request.as_bytes()).expect("sent");
+        until("the slow request", || asked.load(Ordering::SeqCst) == count);
+        tcp
+    };
+    let end_slow = |mut tcp: TcpStream| {
+        go.send(()).expect("it waits");
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with("\r\n\r\ns"), "{answer}");
+    };
+
+    let late = begin_slow(1);
+    // The second one is tried at the shaky one first.
+    assert_eq!(answers(&server, 2), "aa");
+    assert_eq!(
+        (asked.load(Ordering::SeqCst), state()),
+        (2, UpstreamState::Ejected)
+    );
+    end_slow(late);
+    assert_eq!(state(), UpstreamState::Ejected, "that was asked before");
+
+    clock.advance(time);
+    works.store(true, Ordering::SeqCst);
+    assert_eq!(answers(&server, 1), "a", "whose turn it is");
+    let probe = begin_slow(3);
+    assert_eq!(answers(&server, 4), "aaaa");
+    end_slow(probe);
+    assert!(answers(&server, 4).contains('s'));
+}
+
+#[test]
+fn a_probe_whose_client_leaves_makes_room_for_another() {
+    let works = Arc::new(AtomicBool::new(false));
+    let (shaky, asked, _go) = slow_or_shaky(&works);
+    let (steady, time) = (named("a"), Duration::from_secs(10));
+    let upstreams = set([&shaky, &steady])
+        .balance(Balance::round_robin())
+        .eject_after(1, time);
+    let forward = Forward::to(upstreams);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    assert_eq!(answers(&server, 2), "aa");
+    assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
+    clock.advance(time);
+    works.store(true, Ordering::SeqCst);
+    let mut tcp = server.connect();
+    tcp.write_all(b"GET /f/slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    until("the slow request", || asked.load(Ordering::SeqCst) == 2);
+    drop(tcp);
+    until("its end", || forward.stats()[0].in_flight == 0);
+    assert!(answers(&server, 2).contains('s'));
+}
+
+#[test]
+fn our_own_deadline_says_nothing_of_the_upstream() {
+    let (asked, asks) = mpsc::channel();
+    let slow = script(move |_, mut peer| {
+        peer.head();
+        let _ = asked.send(());
+        peer.is_closed();
+    });
+    let other = named("a");
+    let upstreams = set([&slow, &other])
+        .balance(Balance::round_robin())
+        .eject_after(1, Duration::from_secs(3600));
+    let forward = Forward::to(upstreams);
+    let limit = Duration::from_secs(10);
+    let report = any(forward.clone()).timeout(limit);
+    let (server, clock) = TestServer::start_turned(Application::new().route("/f/{*path}", report));
+    let (answered, answers) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| answered.send(server.get("/f/x").status));
+        asks.recv().expect("forwarded");
+        // Behind the time for the upstream, and before the end of the handler's.
+        clock.advance(limit - Duration::from_millis(50));
+        let soon = Duration::from_millis(100);
+        let status = std::iter::repeat_with(|| answers.recv_timeout(soon))
+            .find_map(|answer| answer.inspect_err(|_| clock.advance(limit)).ok());
+        assert_eq!(status, Some(504));
+    });
+    assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+}
+
+#[test]
+fn a_check_that_cannot_be_sent_is_a_500() {
+    let upstream = named("a");
+    for check in [
+        HealthCheck::get("health"),
+        HealthCheck::get(""),
+        HealthCheck::get("/health check"),
+        HealthCheck::get("/health\r\nX-User: ann"),
+        HealthCheck::get("/health").host("inner.test\r\nX-User: ann"),
+        HealthCheck::get("/health").host(""),
+    ] {
+        let what = format!("{check:?}");
+        let server = proxy(Forward::to(set([&upstream]).health_check(check)));
+        assert_eq!(server.get("/f/x").status, 500, "{what}");
+    }
+    assert_eq!(upstream.accepted(), 0);
+}
+
 #[test]
 fn half_of_a_set_stays_in_it_and_one_alone_always() {
-    let upstreams =
-        Upstreams::of([nobody(), nobody(), nobody()]).eject_after(1, Duration::from_secs(10));
-    let forward = Forward::to(upstreams);
+    let nobody = [Nobody::bind(), Nobody::bind(), Nobody::bind()];
+    let (all, time) = (
+        nobody.each_ref().map(|one| one.url("")),
+        Duration::from_secs(10),
+    );
+    let forward = Forward::to(Upstreams::of(&all).eject_after(1, time));
     let server = proxy(forward.clone());
     for _ in 0..20 {
         assert_eq!(server.get("/f/x").status, 502);
@@ -70,7 +215,7 @@ fn half_of_a_set_stays_in_it_and_one_alone_always() {
         .filter(|it| it.state == UpstreamState::Ejected)
         .count();
     assert_eq!(ejected, 1);
-    let forward = Forward::to(Upstreams::of([nobody()]).eject_after(1, Duration::from_secs(10)));
+    let forward = Forward::to(Upstreams::of(&all[..1]).eject_after(1, time));
     let server = proxy(forward.clone());
     assert!((0..5).all(|_| server.get("/f/x").status == 502));
     assert_eq!(forward.stats()[0].state, UpstreamState::Up);
@@ -207,4 +352,24 @@ fn what_is_down_counts_where_half_of_a_set_has_to_stay() {
         assert_eq!(server.get("/f/x").status, 502);
     }
     assert_eq!(states()[1], UpstreamState::Up);
+}
+
+#[test]
+fn what_the_client_forbids_is_no_failure_of_an_upstream() {
+    let upstreams = [named("a"), named("b")];
+    let guarded = AsyncHttpClient::builder().public_only(true).build();
+    let check = HealthCheck::get("/health").thresholds(1, 1);
+    let strict = set(&upstreams)
+        .health_check(check)
+        .eject_after(1, Duration::from_secs(3600));
+    let forward = Forward::to(strict).client(&guarded);
+    let server = proxy(forward.clone());
+    let log = ExpectLog::on(&server);
+    for _ in 0..4 {
+        assert_eq!(server.get("/f/x").status, 502);
+    }
+    log.expect("squall::forward", "could not be checked");
+    let states: Vec<_> = forward.stats().iter().map(|it| it.state).collect();
+    assert_eq!(states, [UpstreamState::Up; 2]);
+    assert!(upstreams.iter().all(|it| it.accepted() == 0));
 }

@@ -11,10 +11,10 @@ use squall::testing::{MockReply, TestResponse, TestServer};
 use squall::tls::Tls;
 use squall::{Application, Compression, any};
 use squall_loop::TestClock;
-use squall_tests::{Identity, TlsClient};
+use squall_tests::{Identity, TlsClient, until};
 
 use super::client_script::{Script, script};
-use super::forward::{proxy, to, until};
+use super::forward::{proxy, to};
 
 const MIB: usize = 1 << 20;
 /// What is read of a body that goes on unread otherwise: what came with its head, what is

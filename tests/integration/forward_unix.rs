@@ -3,12 +3,15 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::mpsc;
 
+use socket2::SockRef;
 use squall::forward::{Balance, Forward, HealthCheck, Upstreams};
-use squall::{Application, AsyncHttpClient, IoLoop, Request, Result};
-use squall_tests::TempDir;
+use squall::testing::TestServer;
+use squall::{Application, AsyncHttpClient, IoLoop, Request, Result, any};
+use squall_tests::{TempDir, until};
 
-use super::forward::{proxy, raw, until};
+use super::forward::{proxy, raw};
 
 /// Answers each request of each connection with its own head, and with its name.
 fn listen(path: &Path, name: &'static str) {
@@ -114,6 +117,62 @@ fn a_socket_that_is_not_there_is_a_502_that_does_not_name_it() {
     let public = AsyncHttpClient::builder().public_only(true).build();
     let guarded = Forward::to(address(&path)).client(&public);
     assert_eq!(proxy(guarded).get("/f/x").status, 502);
+}
+
+/// The upstream has taken nothing of what the client still sends.
+#[test]
+fn a_tunnel_delivers_what_was_sent_before_its_upstream_has_closed() {
+    const MANY: usize = 1 << 20;
+    let folder = TempDir::create();
+    let path = folder.path().join("a");
+    let listener = UnixListener::bind(&path).expect("it is free");
+    let (closed, is_closed) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a connection");
+        head(&mut socket);
+        let agrees = "HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n";
+        socket.write_all(agrees.as_bytes()).expect("sent");
+        socket.write_all(&vec![b'a'; MANY]).expect("sent");
+        drop(socket);
+        let _ = closed.send(());
+    });
+    let forward = Forward::to(address(&path)).upgrades(["raw"]);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    // However slow this machine is, no time passes.
+    let (server, _clock) = TestServer::start_turned(application);
+    let mut tcp = server.connect();
+    let little_room = SockRef::from(&tcp).set_recv_buffer_size(128 << 10);
+    little_room.expect("a socket");
+    tcp.write_all(b"GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")
+        .expect("sent");
+    assert!(head(&mut tcp).starts_with("HTTP/1.1 101 "));
+    let (mut got, mut piece) = (0, [0; 4096]);
+    loop {
+        if got == MANY || is_closed.try_recv().is_ok() {
+            break;
+        }
+        got += tcp.read(&mut piece).expect("what was sent");
+    }
+    loop {
+        tcp.write_all(&[b'x'; 512]).expect("somebody takes it");
+        match tcp.read(&mut piece).expect("what was sent") {
+            0 => break,
+            read => got += read,
+        }
+    }
+    assert_eq!(got, MANY);
+    drop(tcp);
+    until("the tunnel's end", || forward.stats()[0].in_flight == 0);
+}
+
+/// A head, byte by byte: what follows it is for somebody else.
+fn head(socket: &mut impl Read) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        socket.read_exact(&mut byte).expect("a head");
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).expect("text")
 }
 
 /// How long a request's body was, and by whom it has come.

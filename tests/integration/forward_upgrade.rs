@@ -5,12 +5,14 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use squall::forward::Forward;
 use squall::testing::TestServer;
 use squall::{Application, any};
+use squall_tests::until;
 
 use super::client_script::{Peer, Script, script};
-use super::forward::{proxy, raw, relayed, to, until};
+use super::forward::{proxy, raw, relayed, to};
 
 const ASKS: &str = "GET /f/ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -249,6 +251,21 @@ fn a_tunnel_counts_as_in_flight_until_it_ends() {
     assert_eq!(forward.stats()[0].in_flight, 1);
     drop(tcp);
     until("the tunnel's end", || forward.stats()[0].in_flight == 0);
+}
+
+#[test]
+fn a_client_that_resets_a_tunnel_ends_it() {
+    let (closed, is_closed) = mpsc::channel();
+    let upstream = switching(move |peer| {
+        let _ = closed.send(peer.is_closed());
+    });
+    let application = Application::new().route("/f/{*path}", any(open(&upstream)));
+    let (server, _clock) = TestServer::start_turned(application);
+    let tcp = switched(&server);
+    let resets = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
+    resets.expect("a socket");
+    drop(tcp);
+    assert!(is_closed.recv().expect("told"));
 }
 
 #[test]

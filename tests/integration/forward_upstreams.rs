@@ -1,6 +1,5 @@
 //! Sets of upstreams: who gets a request, and what happens when one fails.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
@@ -8,10 +7,11 @@ use std::time::Duration;
 
 use squall::StatusCode;
 use squall::forward::{Balance, Forward, UpstreamState, Upstreams};
-use squall::testing::{ExpectLog, TestServer};
+use squall::testing::{ExpectLog, Nobody, TestServer};
+use squall_tests::until;
 
-use super::client_script::{Script, script};
-use super::forward::{proxy, raw, until};
+use super::client_script::{Script, answering, script};
+use super::forward::{proxy, raw};
 
 /// An upstream that answers with its own name.
 pub(crate) fn named(name: &'static str) -> Script {
@@ -30,12 +30,6 @@ pub(crate) fn named(name: &'static str) -> Script {
 
 pub(crate) fn set<'a>(scripts: impl IntoIterator<Item = &'a Script>) -> Upstreams {
     Upstreams::of(scripts.into_iter().map(|script| script.url("")))
-}
-
-/// An address at which nobody listens.
-pub(crate) fn nobody() -> String {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    format!("http://{}", port.expect("a port"))
 }
 
 pub(crate) fn answers(server: &TestServer, times: usize) -> String {
@@ -103,9 +97,10 @@ fn the_less_busy_one_gets_the_request() {
 
 #[test]
 fn a_request_that_was_not_sent_goes_to_another_upstream() {
-    let (working, method) = (named("a"), ["GET", "POST", "DELETE"]);
-    for method in method {
-        let upstreams = Upstreams::of([nobody(), working.url("")]);
+    let (working, nobody) = (named("a"), Nobody::bind());
+    let addresses = [nobody.url(""), working.url("")];
+    for method in ["GET", "POST", "DELETE"] {
+        let upstreams = Upstreams::of(&addresses);
         let forward = Forward::to(upstreams.balance(Balance::round_robin()));
         let server = proxy(forward);
         for _ in 0..4 {
@@ -117,7 +112,7 @@ fn a_request_that_was_not_sent_goes_to_another_upstream() {
             );
         }
     }
-    let forward = Forward::to(Upstreams::of([nobody(), working.url("")]).retries(0));
+    let forward = Forward::to(Upstreams::of(&addresses).retries(0));
     let server = proxy(forward);
     let failed = (0..20).filter(|_| server.get("/f/x").status == 502).count();
     assert!(failed > 0, "it was sent to another one");
@@ -203,8 +198,9 @@ fn a_status_that_declines_leads_to_another_upstream() {
 
 #[test]
 fn a_body_of_which_nothing_was_sent_goes_elsewhere_although_none_is_kept() {
-    let working = named("a");
-    let upstreams = Upstreams::of([nobody(), working.url("")]).balance(Balance::round_robin());
+    let (working, nobody) = (named("a"), Nobody::bind());
+    let upstreams = Upstreams::of([nobody.url(""), working.url("")]);
+    let upstreams = upstreams.balance(Balance::round_robin());
     let server = proxy(Forward::to(upstreams).replay_buffer(0));
     for _ in 0..2 {
         let answer = server.send("POST", "/f/x", &[], b"body");
@@ -357,4 +353,20 @@ fn a_body_that_is_sent_again_has_its_trailers_still() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let body = sees.recv().expect("a body");
     assert_eq!(body, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
+}
+
+#[test]
+fn beyond_the_first_ten_a_fifth_of_the_requests_is_sent_again() {
+    const REQUESTS: usize = 110;
+    let busy = || answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let (one, other) = (busy(), busy());
+    let upstreams = set([&one, &other])
+        .retry_statuses([StatusCode::SERVICE_UNAVAILABLE])
+        .eject_after(0, Duration::from_secs(1));
+    let server = proxy(Forward::to(upstreams));
+    for _ in 0..REQUESTS {
+        assert_eq!(server.get("/f/x").status, 503);
+    }
+    let asked = one.requests().len() + other.requests().len();
+    assert_eq!(asked - REQUESTS, 10 + REQUESTS / 5);
 }

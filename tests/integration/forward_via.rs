@@ -6,11 +6,10 @@ use std::net::TcpStream;
 use squall::forward::Forward;
 use squall::testing::TestServer;
 use squall::{Application, Listener, any};
+use squall_tests::OK;
 
 use super::client_script::{Script, answering};
 use super::forward::{proxy, raw, relayed, to};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn asks(fields: &str) -> String {
     format!("GET /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n")

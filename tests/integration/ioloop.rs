@@ -12,7 +12,7 @@ use squall_loop::net::{ReadStream, TcpListener};
 use squall_loop::{
     Executor, IoLoop, JoinError, PeriodicCallback, run_on_executor, sleep, with_timeout,
 };
-use squall_tests::{finished, turned};
+use squall_tests::{PATIENCE, break_log, finished, turned};
 
 #[test]
 fn callbacks_fire_in_the_order_of_their_time() {
@@ -29,6 +29,19 @@ fn callbacks_fire_in_the_order_of_their_time() {
     clock.advance(Duration::from_millis(30));
     all.iter().take(3).for_each(drop);
     assert_eq!(*order.lock().expect("no panic"), [10, 20, 30]);
+    io_loop.stop();
+}
+
+#[test]
+fn a_log_that_panics_costs_no_lane() {
+    let io_loop = IoLoop::builder().lanes(1).build().expect("a loop");
+    let (done, ended) = mpsc::channel();
+    drop(io_loop.spawn(async {
+        break_log();
+        panic!("on purpose");
+    }));
+    drop(io_loop.spawn(async move { done.send(()).expect("waited for") }));
+    ended.recv_timeout(PATIENCE).expect("the lane goes on");
     io_loop.stop();
 }
 

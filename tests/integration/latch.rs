@@ -2,10 +2,8 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(30);
+use squall_tests::PATIENCE;
 
 /// Opens once, for good.
 #[derive(Clone, Default)]
@@ -65,15 +63,5 @@ impl Hears {
         self.0
             .recv_timeout(PATIENCE)
             .expect("a handler says something")
-    }
-}
-
-/// Looks until it is so.
-#[track_caller]
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
-        std::thread::yield_now();
     }
 }

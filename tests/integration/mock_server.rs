@@ -7,10 +7,10 @@ use std::time::Duration;
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest, RequestSent};
 use squall::testing::{MockReply, MockServer};
 use squall::{Body, BodyError, Bytes};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 fn fetch(request: HttpRequest) -> Result<(u16, String), FetchError> {
-    on_loop(async move {
+    on_two_lanes(async move {
         let mut response = AsyncHttpClient::new().fetch(request).await?;
         Ok((response.code(), response.text().await?))
     })
@@ -134,6 +134,16 @@ fn a_reset_is_one_on_the_wire() {
         .expect("written");
     let error = std::io::copy(&mut stream, &mut std::io::sink()).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn what_would_come_behind_its_end_is_not_waited_for() {
+    let late = || MockReply::ok("hello").then_wait(Duration::from_secs(3600));
+    let server = MockServer::replying([late().close_after(3), late().then("x").reset_after(40)]);
+    let error = get(&server).expect_err("no answer");
+    assert!(error.to_string().contains("closed"), "{error}");
+    let error = get(&server).expect_err("no whole answer");
+    assert!(error.to_string().contains("reset"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod client_cookies;
 mod client_dial;
 mod client_events;
 mod client_guard;
+mod client_line;
 mod client_multipart;
 mod client_pool;
 mod client_proxy;
@@ -28,15 +29,21 @@ mod engine_limits;
 mod engine_timeouts;
 mod engine_wire;
 mod forward;
+#[cfg(target_os = "linux")]
+mod forward_addresses;
+#[cfg(target_os = "linux")]
+mod forward_descriptors;
 mod forward_framing;
 mod forward_health;
 mod forward_names;
 mod forward_splice;
+mod forward_tls;
 #[cfg(unix)]
 mod forward_unix;
 mod forward_upgrade;
 mod forward_upstreams;
 mod forward_via;
+mod forward_waits;
 mod handoff;
 mod ioloop;
 mod latch;

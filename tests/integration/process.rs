@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use squall_loop::IoLoop;
 use squall_loop::net::{ReadStream, WriteStream};
 use squall_loop::process::{ExitError, Subprocess};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
@@ -48,7 +48,7 @@ fn until_gone(id: u32) {
 
 #[test]
 fn ten_mebibytes_through_cat_both_ways() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut command = Command::new("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut cat = Subprocess::spawn(&mut command)?;
@@ -66,7 +66,7 @@ fn ten_mebibytes_through_cat_both_ways() {
 
 #[test]
 fn both_outputs_are_read_at_once() {
-    on_loop(async {
+    on_two_lanes(async {
         // Each is more than a pipe holds, so reading them in turn would never end.
         let script = "head -c 300000 /dev/zero >&2; head -c 300000 /dev/zero; echo end >&2";
         let mut command = shell(script);
@@ -81,7 +81,7 @@ fn both_outputs_are_read_at_once() {
 
 #[test]
 fn the_status_tells_codes_from_signals() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut child = Subprocess::spawn(&mut shell("exit 7"))?;
         assert_eq!(child.wait().await?.code(), Some(7));
         assert_eq!(child.wait().await?.code(), Some(7), "as often as one likes");
@@ -108,7 +108,7 @@ fn the_status_tells_codes_from_signals() {
 
 #[test]
 fn waiting_after_the_end_is_over_at_once() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut command = shell("exit 3");
         command.stdout(Stdio::piped());
         let mut child = Subprocess::spawn(&mut command)?;
@@ -128,7 +128,7 @@ fn waiting_after_the_end_is_over_at_once() {
 
 #[test]
 fn fifty_at_once() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut children = Vec::new();
         for code in 0..50 {
             // They end in another order than they began, and some at the same moment.
@@ -153,7 +153,7 @@ fn fifty_at_once() {
 
 #[test]
 fn children_of_others_are_left_to_them() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut foreign = shell("exit 9").spawn()?;
         Subprocess::spawn(&mut shell("exit 0"))?
             .wait_for_exit()
@@ -166,7 +166,7 @@ fn children_of_others_are_left_to_them() {
 
 #[test]
 fn a_child_that_never_reads_keeps_its_writer_waiting() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut command = sleeper();
         let mut child = Subprocess::spawn(command.stdin(Stdio::piped()))?;
         is_up(&child).await?;
@@ -192,7 +192,7 @@ fn a_child_that_never_reads_keeps_its_writer_waiting() {
 
 #[test]
 fn waiting_closes_the_input() {
-    on_loop(async {
+    on_two_lanes(async {
         let mut command = Command::new("cat");
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut cat = Subprocess::spawn(&mut command)?;

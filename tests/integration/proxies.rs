@@ -217,6 +217,46 @@ fn a_trusted_proxy_says_who_the_client_is() {
 }
 
 #[test]
+fn a_target_of_https_is_not_served_in_the_open() {
+    let absolute = |scheme: &str, field: &str| {
+        format!(
+            "GET {scheme}://a.test/ HTTP/1.1\r\nHost: a.test\r\n{field}Connection: close\r\n\r\n"
+        )
+    };
+    let told = "X-Forwarded-Proto: https\r\n";
+    for (proxies, scheme, field, status) in [
+        (&[][..], "http", "", 200),
+        (&[], "https", "", 421),
+        (&[], "HTTPS", "", 421),
+        (&[], "https", told, 421),
+        (&["127.0.0.1"], "https", "", 421),
+        (&["127.0.0.1"], "https", told, 200),
+        (&["127.0.0.1"], "http", told, 200),
+    ] {
+        let server = behind(proxies, ForwardedBy::XForwarded);
+        let answer = TestResponse::parse(&server.raw(absolute(scheme, field).as_bytes()));
+        assert_eq!(answer.status, status, "{proxies:?} {scheme} {field}");
+    }
+}
+
+#[test]
+fn a_target_of_either_scheme_is_served_over_tls() {
+    let identity = Identity::of(&["a.test"]);
+    let tls = squall::tls::Tls::from_pem(&identity.cert, &identity.key).expect("a certificate");
+    let application = application()
+        .listen_tls("127.0.0.1:0", tls)
+        .expect("a port");
+    let address = application.local_addr().expect("an address");
+    let _server = TestServer::start(application);
+    for scheme in ["http", "https"] {
+        let socket = TcpStream::connect(address).expect("it listens");
+        let mut client = TlsClient::over(socket, "a.test", None).expect("a handshake");
+        let answer = client.get(&format!("{scheme}://a.test/"));
+        assert_eq!(answer.expect("an answer").status, 200, "{scheme}");
+    }
+}
+
+#[test]
 fn a_host_is_routed_by_what_a_trusted_proxy_was_asked_for() {
     for (proxies, seen) in [(&["127.0.0.1"][..], "ann"), (&[], "everybody")] {
         let mut settings = Settings::default();

@@ -43,11 +43,11 @@ use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Multipart, Proxy}
 use squall::testing::{MockReply, MockServer, TestServer};
 use squall::tls::{ClientAuth, Pem, Tls};
 use squall::{Application, Exchange};
-use squall_tests::{Authority, Identity, TempDir, on_loop};
+use squall_tests::{Authority, Identity, TempDir, on_two_lanes};
 
 /// What a GET ends with, and how many connections are kept then.
 fn fetch(request: HttpRequest) -> (Result<Vec<u8>, FetchError>, usize) {
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::new();
         let body = match client.fetch(request).await {
             Ok(mut response) => response.bytes().await.map(Vec::from),
@@ -139,7 +139,7 @@ fn a_refused_upload_leaves_nothing_on_the_connection() {
         }
     });
     let url = server.url("/");
-    let reused = on_loop(async move {
+    let reused = on_two_lanes(async move {
         let client = AsyncHttpClient::new();
         let upload = HttpRequest::post(&url).body("GET /admin HTTP/1.1\r\nHost: a\r\n\r\n");
         let mut refused = client
@@ -178,7 +178,7 @@ fn who_checks_nothing_opens_no_way_for_others() {
     let identity = Identity::of(&["127.0.0.1"]);
     let tls = Tls::from_pem(&identity.cert, &identity.key).expect("a certificate");
     let (_server, url) = tls_server(tls);
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::new();
         let mut unchecked = client
             .fetch(HttpRequest::get(&url).validate_cert(false))
@@ -204,7 +204,7 @@ fn a_client_certificate_speaks_for_its_requests_only() {
         .certificate(Pem::text(&server.cert), Pem::text(&server.key))
         .client_auth(ClientAuth::Optional, Pem::text(authority.cert()));
     let (_server, url) = tls_server(tls.build().expect("a configuration"));
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder()
             .ca_certs(authority.cert())
             .build();
@@ -236,7 +236,7 @@ fn a_tunnel_leads_to_one_host() {
         }
     });
     let via = Proxy::new(&format!("socks5h://{}", proxy.address())).expect("a proxy");
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder().proxy(via).build();
         for host in ["a.test", "b.test", "a.test", "b.test"] {
             let mut response = client
@@ -257,7 +257,7 @@ fn a_proxys_credentials_stay_with_the_proxy() {
     let proxy = MockServer::answering(MockReply::redirect(&origin.url("/")));
     let via = Proxy::new(&format!("http://me:secret@{}", proxy.address())).expect("a proxy");
     let via = via.no_proxy("127.0.0.1");
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder().proxy(via).build();
         let response = client.fetch("http://a.test/").await.expect("an answer");
         assert_eq!(response.history().len(), 1);
@@ -332,7 +332,7 @@ fn a_zone_is_no_name() {
     let via = Proxy::new(&proxy.url(""))
         .expect("a proxy")
         .no_proxy("*.example.com,.example.com");
-    let error = on_loop(async move {
+    let error = on_two_lanes(async move {
         let client = AsyncHttpClient::builder().proxy(via).build();
         let fetched = client.fetch("http://[::1%25.example.com]:9/").await;
         fetched.expect_err("an address with a zone")

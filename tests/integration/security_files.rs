@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use squall::coding::{Coding, DecodeLimits, Level, encode};
 use squall::testing::TestServer;
 use squall::{Application, Compression, Request, Result, StaticFiles, post};
-use squall_tests::{TempDir, on_loop};
+use squall_tests::{TempDir, on_two_lanes};
 
 use super::static_files::write;
 
@@ -260,7 +260,7 @@ fn a_bomb_is_refused_whatever_its_coding() {
                 .route("/", post(swallow)),
         );
         for coding in Coding::ALL {
-            let bomb = on_loop(async move {
+            let bomb = on_two_lanes(async move {
                 let mut bomb = encode(vec![0; 8 << 20].into(), coding, Level::Default);
                 bomb.collect(u64::MAX).await.expect("encoded")
             });

@@ -22,8 +22,12 @@
 use std::io::{Read, Write};
 use std::sync::mpsc;
 
-use super::client_script::{answering, script};
-use super::forward::{proxy, raw, relayed, to};
+use squall::forward::Forward;
+use squall::testing::TestServer;
+use squall::{Application, Router};
+
+use super::client_script::{Script, answering, script};
+use super::forward::{proxy, raw, relayed, relayed_by, to};
 
 fn get(fields: &str) -> String {
     format!("GET /f/x HTTP/1.1\r\nHost: front.test\r\n{fields}\r\n")
@@ -146,7 +150,21 @@ fn no_request_chooses_its_upstream() {
 #[test]
 fn no_spelling_of_a_path_leads_out_of_the_prefix() {
     let upstream = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let server = proxy(to(&upstream));
+    let plain = Forward::to(upstream.url(""));
+    let api = Router::new().not_found(plain.clone());
+    let rewritten = plain.clone().rewrite(|_, onward| {
+        let target = format!("/internal{}", onward.target());
+        onward.set_target(target)
+    });
+    let servers = [
+        ("mapped", proxy(to(&upstream))),
+        ("as it is", proxy(plain)),
+        (
+            "not found",
+            TestServer::start(Application::new().nest("/f", api)),
+        ),
+        ("rewritten", proxy(rewritten)),
+    ];
     for path in [
         "/f/../admin",
         "/f/a/../../admin",
@@ -156,13 +174,61 @@ fn no_spelling_of_a_path_leads_out_of_the_prefix() {
         "/f/..%2fadmin",
         "/f/a%2f..%2f..%2fadmin",
         "/f/..%5cadmin",
+        "/f/%c0%ae%c0%ae/admin",
+        "/f/..%c0%afadmin",
+        "/f/a;b%2f..%2f..%2fadmin",
+        "/f/..%3b/admin",
         "/f/./admin",
         "/f/%2e",
     ] {
-        let status = server.get(path).status;
-        assert!(matches!(status, 400 | 404), "{path}: {status}");
+        for (what, server) in &servers {
+            let status = server.get(path).status;
+            assert!(matches!(status, 400 | 404), "{what} {path}: {status}");
+        }
     }
     assert_eq!(upstream.accepted(), 0);
+    for path in [
+        "/f/a%2fb",
+        "/f/.well-known/a..b/c.",
+        "/f/...",
+        "/f/%252e%252e/x",
+        "/f/x?/../admin",
+    ] {
+        for (what, server) in &servers {
+            assert_eq!(server.get(path).status, 200, "{what} {path}");
+        }
+    }
+}
+
+#[test]
+fn no_rewrite_leads_out_of_a_path_by_what_the_client_says() {
+    let file = |upstream: &Script| {
+        to(upstream).rewrite(|request, onward| {
+            let name = request.query_argument("name")?;
+            onward.set_target(format!("/files/{name}"))
+        })
+    };
+    let upstream = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let server = proxy(file(&upstream));
+    assert_eq!(server.get("/f/x?name=../admin").status, 400);
+    assert_eq!(server.get("/f/x?name=..%253b/admin").status, 400);
+    assert_eq!(upstream.accepted(), 0);
+    assert_eq!(server.get("/f/x?name=a..b").status, 200);
+}
+
+#[test]
+fn dot_segments_go_along_where_a_program_says_so() {
+    let server = |upstream: &Script| {
+        let lax = Forward::to(upstream.url("")).allow_dot_segments(true);
+        let lax = lax.rewrite(|_, onward| onward.set_target(format!("/x{}", onward.target())));
+        TestServer::start(Application::new().not_found(lax))
+    };
+    let request = "GET /a/../b/..%2fc HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let head = relayed_by(server, request);
+    assert!(
+        head.starts_with("GET /x/a/../b/..%2fc HTTP/1.1\r\n"),
+        "{head}"
+    );
 }
 
 #[test]

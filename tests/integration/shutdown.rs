@@ -11,9 +11,7 @@ use squall::{
     sync::Event,
 };
 use squall_loop::{JoinHandle, TestClock};
-use squall_tests::turned;
-
-use super::latch::until;
+use squall_tests::{turned, until};
 
 const GRACE: Duration = Duration::from_secs(10);
 

@@ -7,11 +7,11 @@ use signal_hook::consts::{SIGHUP, SIGKILL, SIGSEGV, SIGSTOP};
 use signal_hook::low_level::raise;
 use squall_loop::IoLoop;
 use squall_loop::signal::{SignalKind, signal};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 #[test]
 fn each_stream_sees_each_signal() {
-    on_loop(async {
+    on_two_lanes(async {
         let kind = SignalKind::user_defined1();
         let mut here = signal(kind)?;
         let mut elsewhere = signal(kind)?;
@@ -31,7 +31,7 @@ fn each_stream_sees_each_signal() {
 
 #[test]
 fn signals_that_nobody_waited_for_count_as_one() {
-    on_loop(async {
+    on_two_lanes(async {
         let kind = SignalKind::user_defined2();
         let mut signals = signal(kind)?;
         for _ in 0..10 {
@@ -50,7 +50,7 @@ fn signals_that_nobody_waited_for_count_as_one() {
 
 #[test]
 fn a_signal_without_a_stream_has_no_effect_any_more() {
-    on_loop(async {
+    on_two_lanes(async {
         drop(signal(SignalKind::hangup())?);
         raise(SIGHUP)?;
         let mut later = signal(SignalKind::from_raw(SIGHUP))?;
@@ -63,7 +63,7 @@ fn a_signal_without_a_stream_has_no_effect_any_more() {
 
 #[test]
 fn what_cannot_be_caught_is_an_error() {
-    on_loop(async {
+    on_two_lanes(async {
         for number in [SIGKILL, SIGSTOP, SIGSEGV] {
             let kind = SignalKind::from_raw(number);
             let error = signal(kind).expect_err("not for programs");

@@ -17,6 +17,7 @@ fn server() -> TestServer {
             .route("/query", async |Query(pairs): Query<Pairs>| Json(pairs))
             .route("/form", post(async |Form(pairs): Form<Pairs>| Json(pairs)))
             .route("/parts", post(parts))
+            .route("/types", post(types))
             .route("/seen", squall::any(seen))
             .route("/cookies", cookies)
             .route("/set/{value}", set)
@@ -32,6 +33,14 @@ async fn parts(mut form: Multipart) -> Result<serde_json::Value> {
         parts.push(json!([name, filename, kind, part.text(1024).await?]));
     }
     Ok(parts.into())
+}
+
+/// The `Content-Type`s, without their parameters.
+async fn types(request: Request) -> String {
+    let types = request.headers().get_all("content-type");
+    let types = types.map(|kind| String::from_utf8_lossy(kind).into_owned());
+    let names = types.map(|kind| kind.split(';').next().unwrap_or_default().to_owned());
+    names.collect::<Vec<_>>().join(" ")
 }
 
 async fn seen(request: Request) -> serde_json::Value {
@@ -87,6 +96,42 @@ fn requests_are_put_together() {
             .header("X-Answer", "42")
             .send())
         .assert_json(&json!([method, "42"]));
+    }
+}
+
+#[test]
+fn a_content_type_of_ones_own_is_the_only_one() {
+    const PATCH: (&str, &str) = ("content-type", "application/merge-patch+json");
+    let server = server();
+    let client = server.client();
+    let types = || client.post("/types");
+    for (request, expected) in [
+        (types().json(&1), "application/json"),
+        (types().json(&1).header(PATCH.0, PATCH.1), PATCH.1),
+        (types().header(PATCH.0, PATCH.1).json(&1), PATCH.1),
+        (
+            types()
+                .header("Content-Type", "a/b")
+                .header(PATCH.0, PATCH.1),
+            PATCH.1,
+        ),
+        (
+            types().json(&1).form(&[]),
+            "application/x-www-form-urlencoded",
+        ),
+        (
+            types().header(PATCH.0, PATCH.1).part("a", "b"),
+            "multipart/form-data",
+        ),
+        (
+            types()
+                .part("a", "b")
+                .part("c", "d")
+                .header(PATCH.0, PATCH.1),
+            PATCH.1,
+        ),
+    ] {
+        assert_eq!(request.send().text(), expected);
     }
 }
 

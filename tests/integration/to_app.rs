@@ -8,7 +8,7 @@ use squall::{
     Application, AsyncHttpClient, Body, BodyError, Bytes, Cookies, HttpRequest, IoLoop, Path,
     Redirect, Request, Response, Result, Router, StatusCode, any, sleep,
 };
-use squall_tests::{finished, on_loop};
+use squall_tests::{finished, on_two_lanes};
 
 /// The body, while it comes.
 async fn echo(mut request: Request) -> Response {
@@ -45,7 +45,7 @@ fn application() -> Application {
 
 #[test]
 fn every_host_is_the_application() {
-    on_loop(async {
+    on_two_lanes(async {
         let client = AsyncHttpClient::to_app(application());
         for (url, body) in [
             ("http://any.invalid/", "hello"),
@@ -64,7 +64,7 @@ fn every_host_is_the_application() {
 
 #[test]
 fn bodies_stream_both_ways_on_connections_that_are_kept() {
-    on_loop(async {
+    on_two_lanes(async {
         let client = AsyncHttpClient::to_app(application());
         for round in 0..5 {
             let mut left = 1000;
@@ -108,7 +108,7 @@ fn no_proxy_is_asked() {
         format!("{} {field}", request.target())
     };
     let application = Application::new().route("/", told);
-    on_loop(async move {
+    on_two_lanes(async move {
         let client = AsyncHttpClient::builder().to_app(application);
         let client = client.proxy(proxy()).build();
         for request in [
@@ -150,7 +150,7 @@ fn time_is_the_loops() {
 
 #[test]
 fn an_application_that_is_not_complete_is_an_error() {
-    on_loop(async {
+    on_two_lanes(async {
         let twice = Application::new()
             .route("/", async || "")
             .route("/", async || "");

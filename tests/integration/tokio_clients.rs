@@ -2,17 +2,13 @@
 
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use redis::AsyncCommands;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use squall::testing::TestServer;
 use squall::{Application, IoLoop, Path, Result, State, get};
-use squall_tests::RedisServer;
+use squall_tests::{PATIENCE, RedisServer};
 use tokio::sync::watch;
-
-/// Nothing that works takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn url_of(server: &TestServer, path: &str) -> String {
     format!("http://{}{path}", server.address())

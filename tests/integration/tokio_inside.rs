@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use squall::testing::TestServer;
 use squall::{Application, IoLoop, Result};
-use squall_tests::TempDir;
+use squall_tests::{PATIENCE, TempDir};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{block_in_place, spawn_blocking};
-
-/// Nothing that works takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a handler answers, in a server of its own.
 #[track_caller]

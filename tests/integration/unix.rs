@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use socket2::{Domain, SockAddr, Socket, Type};
 use squall_loop::IoLoop;
 use squall_loop::net::{ReadStream, UnixListener, UnixStream, WriteStream};
+use squall_tests::on_one_lane;
 
 /// A folder of its own for each test, gone at its end.
 struct Folder(PathBuf);
@@ -35,17 +36,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).expect("removed");
     }
-}
-
-fn on_loop<F>(lanes: usize, future: F) -> F::Output
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let io_loop = IoLoop::builder().lanes(lanes).build().expect("a loop");
-    let output = io_loop.run(future).expect("ran");
-    io_loop.stop();
-    output
 }
 
 /// Sends back what comes, each connection on its own lane.
@@ -137,7 +127,7 @@ fn accepted_connections_go_to_the_least_loaded_lane() {
 fn the_file_is_private_and_goes_with_the_listener() {
     let folder = Folder::new();
     let path = folder.path();
-    on_loop(1, async move {
+    on_one_lane(async move {
         let mode = |path: &PathBuf| fs::metadata(path).map(|file| file.permissions().mode());
         let listener = UnixListener::bind(&path)?;
         assert_eq!(mode(&path)? & 0o777, 0o600);
@@ -162,7 +152,7 @@ fn the_file_is_private_and_goes_with_the_listener() {
 fn a_left_over_file_is_replaced_and_nothing_else() {
     let folder = Folder::new();
     let path = folder.path();
-    on_loop(1, async move {
+    on_one_lane(async move {
         drop(std::os::unix::net::UnixListener::bind(&path)?);
         assert!(path.exists(), "the standard library's leaves its file");
         let live = UnixListener::bind(&path)?;
@@ -186,7 +176,7 @@ fn a_left_over_file_is_replaced_and_nothing_else() {
 fn connecting_fails_as_the_system_says() {
     let folder = Folder::new();
     let path = folder.path();
-    on_loop(1, async move {
+    on_one_lane(async move {
         let error = UnixStream::connect(&path).await.expect_err("no file");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         drop(std::os::unix::net::UnixListener::bind(&path)?);
@@ -207,7 +197,7 @@ fn connecting_fails_as_the_system_says() {
 fn connecting_waits_for_room_in_the_backlog() {
     let folder = Folder::new();
     let path = folder.path();
-    on_loop(1, async move {
+    on_one_lane(async move {
         let address = SockAddr::unix(&path)?;
         let small = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         small.bind(&address)?;
@@ -244,7 +234,7 @@ fn connecting_waits_for_room_in_the_backlog() {
 
 #[test]
 fn a_pair_is_connected_and_a_dropped_end_is_an_end() {
-    on_loop(1, async {
+    on_one_lane(async {
         let (one, other) = UnixStream::pair()?;
         one.write_all(b"head body").await?;
         let mut head = [0; 5];
@@ -266,7 +256,7 @@ fn a_pair_is_connected_and_a_dropped_end_is_an_end() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_abstract_name_needs_no_file() {
-    on_loop(1, async {
+    on_one_lane(async {
         let name = format!("\0squall-test-{}", std::process::id());
         let listener = UnixListener::bind(&name)?;
         let client = UnixStream::connect(&name).await?;

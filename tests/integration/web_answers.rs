@@ -9,6 +9,7 @@ use squall::{
     Application, Body, BodyError, Bytes, Error, Html, Json, Next, Redirect, Request, Response,
     Result, StatusCode, get, with_timeout,
 };
+use squall_tests::break_log;
 
 #[test]
 fn each_kind_of_answer_has_its_type() {
@@ -173,6 +174,37 @@ fn a_panic_is_a_500_and_the_server_lives_on() {
         assert!(!answer.text().contains("purpose"));
         assert_eq!(server.get("/?x").text(), "fine");
     }
+}
+
+#[test]
+fn a_log_that_panics_costs_no_answer() {
+    async fn fails() -> Result<&'static str> {
+        break_log();
+        Err(Error::internal("on purpose"))
+    }
+    async fn panics() -> &'static str {
+        break_log();
+        panic!("on purpose")
+    }
+    let application = Application::new()
+        .route("/fails", fails)
+        .route("/panics", panics)
+        .route("/", async || "fine");
+    let server = TestServer::start(application);
+    // On one connection, and so on the lane whose log is broken.
+    let answers = server.raw(
+        b"GET /fails HTTP/1.1\r\nHost: a\r\n\r\n\
+          GET /panics HTTP/1.1\r\nHost: a\r\n\r\n\
+          GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n\
+          GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses: Vec<_> = answers
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .map(|it| &it[..3])
+        .collect();
+    assert_eq!(statuses, ["500", "500", "404", "200"], "{answers}");
 }
 
 type Trace = Arc<Mutex<Vec<String>>>;

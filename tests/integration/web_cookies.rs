@@ -7,7 +7,7 @@ use squall::{
     Application, AsyncHttpClient, Context, Cookies, EncryptedCookies, HttpRequest, IntoResponse,
     Keys, Request, RequestHandler, Result, SetCookie, SignedCookies, StatusCode, post,
 };
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 fn keys() -> Keys {
     Keys::new("a secret for the tests").expect("it is long enough")
@@ -153,7 +153,7 @@ fn over_tls_every_cookie_is_secure() {
         ),
     ] {
         let url = format!("https://{address}{target}");
-        let answer = on_loop(async move {
+        let answer = on_two_lanes(async move {
             let request = HttpRequest::get(url).validate_cert(false);
             AsyncHttpClient::new()
                 .fetch(request)

@@ -12,10 +12,11 @@ use squall::{
     Result, Settings, State, any, get, post, remaining, run_on_executor,
 };
 use squall_loop::TestClock;
+use squall_tests::until;
 
 use super::asked::begin;
 use super::client_script::{Script, script};
-use super::latch::{Hears, Latch, Told, told, until};
+use super::latch::{Hears, Latch, Told, told};
 
 const LIMIT: Duration = Duration::from_secs(10);
 

@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use squall::testing::TestServer;
 use squall::{AppHandle, Application, IoLoop, Json, Offload, Pressure, State, get};
+use squall_tests::until;
 
 use super::asked::{answer, begin};
-use super::latch::{Latch, until};
+use super::latch::Latch;
 
 const ALONE: &str = "SQUALL_FEW_THREADS";
 const TEST: &str = "integration::web_few_threads::a_system_without_threads_has_load_shed";

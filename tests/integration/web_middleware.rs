@@ -11,7 +11,7 @@ use squall::testing::{TestResponse, TestServer};
 use squall::{Application, AsyncHttpClient, Error, HttpRequest, IoLoop, Method, Request, any};
 use squall_loop::TestClock;
 use squall_loop::sync::Event;
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 fn application() -> Application {
     Application::new()
@@ -189,7 +189,7 @@ fn security_headers_are_added_unless_a_handler_has_its_own() {
     let secure = secure.expect("a free port");
     let url = format!("https://{}/", secure.local_addr().expect("an address"));
     let _secure = TestServer::start(secure);
-    let answer = on_loop(async move {
+    let answer = on_two_lanes(async move {
         let request = HttpRequest::get(url).validate_cert(false);
         AsyncHttpClient::new()
             .fetch(request)

@@ -5,15 +5,13 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use squall::sync::Event;
 use squall::testing::{TestResponse, TestServer};
 use squall::{
     Application, Body, Bytes, Context, Error, RequestHandler, Result, Settings, StatusCode,
 };
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use squall_tests::PATIENCE;
 
 /// Sends one chunk, then waits to be told before the next.
 #[derive(Clone)]

@@ -71,6 +71,7 @@ fn a_path_and_a_method_find_their_handler() {
         ("POST", "/thing", 200, "POST POST /thing"),
         ("GET", "/any/thing/at/all", 200, "GET ANY /any/{*path}"),
         ("PURGE", "/any/x", 200, "PURGE ANY /any/{*path}"),
+        ("GET", "/any/%E9", 200, "GET ANY /any/{*path}"),
         ("DELETE", "/any/x", 200, "hello"),
         ("REPORT", "/report", 200, "hello"),
         ("GET", "/a/b%20c", 200, "b c"),
@@ -98,6 +99,7 @@ fn what_does_not_fit_is_refused_and_named() {
         ("/a/%zz", 400, None),
         ("/a/%ff", 400, Some("text")),
         ("/b/256/x/y", 400, Some("number")),
+        ("/b/7/x/y/%ff", 400, Some("rest")),
         ("/c/medium/1", 400, Some("kind")),
         ("/c/big/one", 400, Some("id")),
     ] {

@@ -3,9 +3,10 @@
 
 use squall::testing::TestServer;
 use squall::{Application, IoLoop, Offload, Pressure, State, get};
+use squall_tests::until;
 
 use super::asked::{answer, begin};
-use super::latch::{Latch, until};
+use super::latch::Latch;
 
 const CAP: usize = 16;
 /// So many refusals are enough to believe in.

@@ -85,6 +85,8 @@ fn log_to_stderr(usual: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // It would be said on stderr, whose loss is the error, and panic there.
+        .log_internal_errors(false)
         .init();
     if let Some(error) = wrong {
         tracing::warn!(%error, "RUST_LOG is not understood; using {usual:?}");

@@ -14,7 +14,7 @@ use squall::{
     Result, State, StaticFiles, StatusCode, get, run_on_executor,
 };
 
-use crate::program::{GRACE, host_and_port, say};
+use crate::program::{GRACE, host_and_port, run_on, say};
 
 /// How long an upload may take: a day.
 const LONG_EXCHANGE: Duration = Duration::from_secs(24 * 3600);
@@ -52,10 +52,7 @@ pub(crate) struct Options {
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let io_loop = IoLoop::builder().build()?;
-    let outcome = io_loop.run(serve(options));
-    io_loop.stop();
-    outcome?
+    run_on(&IoLoop::builder().build()?, serve(options))
 }
 
 async fn serve(options: Options) -> Result<()> {
@@ -104,7 +101,7 @@ async fn form() -> Html<&'static str> {
 async fn upload(
     State(target): State<Target>,
     exchange: Exchange,
-    headers: Accept,
+    WantsPage(wants_page): WantsPage,
     mut form: Multipart,
 ) -> Result<Response> {
     exchange.set_deadline(LONG_EXCHANGE);
@@ -120,16 +117,16 @@ async fn upload(
     if stored.is_empty() {
         return Err(Error::bad_request("the form has no file"));
     }
-    match headers.0 {
+    match wants_page {
         true => Redirect::to("/").into_response(),
         false => (StatusCode::CREATED, stored).into_response(),
     }
 }
 
 /// Whether the client would rather read a page.
-struct Accept(bool);
+struct WantsPage(bool);
 
-impl squall::FromRequest for Accept {
+impl squall::FromRequest for WantsPage {
     async fn from_request(request: &mut squall::Request) -> Result<Self> {
         let accept = request.headers().get("accept").unwrap_or_default();
         Ok(Self(accept.contains("text/html")))

@@ -1,9 +1,8 @@
 //! `squall bench` from outside: ab's labels, honest counts, exit statuses.
 
-use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use squall::testing::TestServer;
+use squall::testing::{Nobody, TestServer};
 use squall::{Application, StatusCode};
 
 fn bench(args: &[&str]) -> Output {
@@ -96,11 +95,13 @@ fn a_time_ends_a_run_too() {
 
 #[test]
 fn failures_have_statuses() {
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = closed.local_addr().expect("its address");
-    drop(closed);
-    let url = format!("http://{address}/");
-    assert_eq!(bench(&[&url, "-n", "2"]).status.code(), Some(7));
+    let nobody = Nobody::bind();
+    let url = nobody.url("/");
+    // http:// is understood.
+    for address in [&url, &nobody.address().to_string()] {
+        let done = bench(&[address, "-n", "2"]);
+        assert_eq!(done.status.code(), Some(7), "{address}");
+    }
     for wrong in [
         &[][..],
         &[url.as_str()],

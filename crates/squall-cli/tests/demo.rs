@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use squall::testing::TestResponse;
+use squall::testing::{Nobody, TestResponse};
 
 /// A test that waits longer for anything has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,8 +21,15 @@ struct Demo {
 
 impl Demo {
     fn start(options: &[&str]) -> Self {
+        Self::logging_to(Stdio::piped(), options)
+    }
+
+    fn logging_to(stderr: Stdio, options: &[&str]) -> Self {
         let usual = ["demo", "--listen", "127.0.0.1:0", "--lanes", "2"];
-        let mut child = run(&[&usual, options].concat(), "");
+        let mut child = program(&[&usual, options].concat(), "")
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let service = ready(&mut lines, "squall").expect("the service is ready");
         let named = options.contains(&"--third-party");
@@ -78,6 +85,12 @@ impl Demo {
         }
     }
 
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(killed.unwrap().success());
+    }
+
     fn upload(&self, field: &str, filename: &str, file: &[u8]) -> TestResponse {
         let head =
             format!("--xx\r\nContent-Disposition: form-data; name=\"{field}\"{filename}\r\n\r\n");
@@ -116,14 +129,15 @@ impl Drop for Hold {
     }
 }
 
+fn program(arguments: &[&str], log: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.args(arguments).env("RUST_LOG", log);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 fn run(arguments: &[&str], log: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_squall"))
-        .args(arguments)
-        .env("RUST_LOG", log)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    program(arguments, log).spawn().unwrap()
 }
 
 fn ready(lines: &mut BufReader<ChildStdout>, name: &str) -> Option<SocketAddr> {
@@ -315,6 +329,17 @@ fn a_deadline_is_answered_while_its_handler_is_stuck() {
         "it is stuck still: {stats}"
     );
     assert_eq!(demo.get("/deadline/1").json()["field"], "limit_ms");
+    for (route, field) in [
+        ("/deadline/1?limit_ms=600001", "limit_ms"),
+        ("/future/response?timeout_ms=600001", "timeout_ms"),
+        ("/sleep/600001", "ms"),
+    ] {
+        let refused = demo.get(route);
+        assert_eq!(
+            (refused.status, &refused.json()["field"]),
+            (400, &json!(field))
+        );
+    }
 }
 
 #[test]
@@ -347,7 +372,7 @@ fn stats_have_their_shape() {
     );
     assert_eq!(
         stats["client"],
-        json!({ "open": 1, "idle": 1, "waiting": 0 })
+        json!({ "open": 1, "idle": 1, "dialling": 0, "waiting": 0 })
     );
     assert_eq!(stats["requests"], 2);
 }
@@ -415,10 +440,10 @@ fn an_upload_goes_through_to_the_third_party() {
 #[test]
 fn a_wrong_key_is_relayed_as_401() {
     let demo = Demo::start(&["--job", "exit 0", "--api-key", "guessed"]);
+    let refused = demo.upload("file", "; filename=\"a.png\"", &png(3 << 20));
     assert_eq!(
-        demo.upload("file", "; filename=\"a.png\"", &png(3 << 20))
-            .status,
-        401
+        (refused.status, refused.header("www-authenticate")),
+        (401, Some("ApiKey realm=\"ocr\""))
     );
 }
 
@@ -439,12 +464,8 @@ fn a_client_that_vanishes_leaves_nothing_behind() {
 
 #[test]
 fn a_third_party_that_is_down_is_a_502() {
-    // A port that was free a moment ago and that nobody listens on.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let demo = Demo::start(&["--job", "exit 0", "--third-party", &nobody.to_string()]);
+    let nobody = Nobody::bind();
+    let demo = Demo::start(&["--job", "exit 0", "--third-party", &nobody.url("")]);
     for route in ["/client/sync", "/client/response", "/forward/x"] {
         assert_eq!(demo.get(route).status, 502, "{route}");
     }
@@ -494,17 +515,28 @@ fn what_is_in_flight_is_answered_before_the_end() {
         .collect();
     begun.extend((0..10).map(|_| demo.begin("GET", "/sleep/800", "", b"")));
     demo.until("/stats", |stats| stats["requests"].as_u64() >= Some(13));
-    let pid = demo.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    demo.terminate();
     for stream in begun {
         assert_eq!(answer(stream).status, 200);
     }
+    assert_eq!(demo.child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_costs_nothing_else() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut demo = Demo::logging_to(full.unwrap().into(), &["--job", "exit 0", "--access-log"]);
+    for (route, status) in [
+        ("/plaintext", 200),
+        ("/future/response?timeout_ms=0", 504),
+        ("/block/50", 200),
+        ("/nowhere", 404),
+        ("/plaintext", 200),
+    ] {
+        assert_eq!(demo.get(route).status, status, "{route}");
+    }
+    demo.terminate();
     assert_eq!(demo.child.wait().unwrap().code(), Some(0));
 }
 

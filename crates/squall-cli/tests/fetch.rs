@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use squall::Application;
-use squall::testing::{MockReply, MockServer, TestServer};
+use squall::testing::{MockReply, MockServer, Nobody, TestServer};
 
 /// The program, and nothing of the environment that concerns proxies.
 fn fetch(args: &[&str]) -> Command {
@@ -131,9 +130,8 @@ fn the_status_says_how_it_went() {
             }
         }
     });
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed = listener.local_addr().expect("its address").to_string();
-    drop(listener);
+    let nobody = Nobody::bind();
+    let closed = nobody.address().to_string();
     let (ok, slow) = (server.url("/"), server.url("/slow"));
     let (missing, dir) = (format!("@{ok}"), "/no/such/dir/x");
     for (args, status, stdout, stderr) in [
@@ -155,16 +153,16 @@ fn the_status_says_how_it_went() {
         (&[&closed], 7, "", "connecting"),
         (&["http://no-such-host.invalid/"], 7, "", "resolving"),
         (
-            &["--timeout", "0.1", &slow],
+            &["--timeout", "1", &slow],
             28,
             "half",
-            "squall: reading the answer's body: not done within 100ms (--timeout)\n",
+            "squall: reading the answer's body: not done within 1s (--timeout)\n",
         ),
         (
-            &["--timeout", "0.1", &server.url("/silent")],
+            &["--timeout", "1", &server.url("/silent")],
             28,
             "",
-            "waiting for the answer: not done within 100ms (--timeout)\n",
+            "waiting for the answer: not done within 1s (--timeout)\n",
         ),
         (&[&server.url("/cut")], 1, "half", "body"),
         (&[&server.url("/nonsense")], 1, "", "squall: fetch"),
@@ -178,6 +176,9 @@ fn the_status_says_how_it_went() {
         (&["-H", "A b: c", &ok], 2, "", "A b"),
         (&["-H", "Host:", &ok], 2, "", "Host"),
         (&["-X", "A B", &ok], 2, "", "method"),
+        (&["-X", "CONNECT", &ok], 2, "", "tunnel"),
+        (&["-X", "TRACE", "-d", "a", &ok], 2, "", "no body"),
+        (&["-X", "TRACE", &ok], 0, "ok\n", ""),
         (&["-d", "a", "-F", "b=c", &ok], 2, "", "cannot be used with"),
         (&["-F", "b", &ok], 2, "", "name=value"),
         (&["--timeout", "soon", &ok], 2, "", "seconds"),
@@ -476,6 +477,36 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     drop(stdout);
     let done = child.wait_with_output().expect("an end");
     assert_eq!((done.status.code(), said(&done)), (Some(0), String::new()));
+}
+
+/// Nobody can hear the program there, which is no reason to fail otherwise.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stderr_that_takes_nothing_changes_nothing_else() {
+    let server = MockServer::serve(|_, mut peer| {
+        while let Some(request) = peer.request() {
+            peer.write(match request.target() {
+                "/gone" => "HTTP/1.1 410 Gone\r\nContent-Length: 5\r\n\r\ngone\n",
+                _ => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+            });
+        }
+    });
+    let closed = Nobody::bind().address().to_string();
+    let (ok, gone) = (server.url("/"), server.url("/gone"));
+    for (args, status, stdout) in [
+        (&["-v", &ok][..], 0, "ok\n"),
+        (&["-v", &gone], 22, "gone\n"),
+        (&["-v", &closed], 7, ""),
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full");
+        let done = fetch(args).stderr(full.expect("a device")).output();
+        let done = done.expect("the program starts");
+        assert_eq!(
+            (done.status.code(), text(&done.stdout).as_str()),
+            (Some(status), stdout),
+            "{args:?}"
+        );
+    }
 }
 
 #[test]

@@ -67,6 +67,15 @@ pub trait BodyStream: Send + 'static {
         self.poll_chunk(cx).map_ok(Chunk::from)
     }
 
+    /// Goes on with whatever else depends on this being polled, while no chunk is wanted: a
+    /// peer that is busy sending does not read yet.
+    ///
+    /// That is the rest of a request whose answer this is. A stream that wraps another one
+    /// passes it on.
+    fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// How many bytes are still to come, if that is known exactly.
     fn remaining(&self) -> Option<u64> {
         None
@@ -241,6 +250,13 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().poll_unseen(cx),
             _ => self.poll_chunk(cx).map_ok(Chunk::from),
+        }
+    }
+
+    /// Goes on without asking for a chunk, see [`BodyStream::drive`].
+    pub fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Kind::Stream(stream) = &mut self.kind {
+            stream.as_mut().drive(cx);
         }
     }
 

@@ -230,6 +230,14 @@ impl Stream {
         }
     }
 
+    /// Whether nothing is under way, so that dropping it is an end in good order: an encrypted
+    /// stream announces that then, as far as it can at once.
+    pub(crate) fn rest(&self, at_rest: bool) {
+        if let Kind::Tls(tls) = &self.0 {
+            tls.rest(at_rest);
+        }
+    }
+
     /// Ends both directions now. Reads on other threads see the end. A peer that knows the
     /// end of what it gets by the end of the connection sees a reset.
     pub fn abort(&self) {

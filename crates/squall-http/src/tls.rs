@@ -109,10 +109,10 @@ pub fn client_config(tls: &ClientTls) -> Result<Arc<ClientConfig>, TlsConfigErro
         Some((chain, key)) => {
             let chain = certificates(chain, "client_cert")?;
             let key = PrivateKeyDer::from_pem_slice(key)
-                .map_err(|error| TlsConfigError::new("client_key", error))?;
+                .map_err(|error| TlsConfigError::new("the key of client_cert", error))?;
             builder
                 .with_client_auth_cert(chain, key)
-                .map_err(|error| TlsConfigError::new("client_cert and client_key", error))?
+                .map_err(|error| TlsConfigError::new("client_cert", error))?
         }
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -331,6 +331,25 @@ mod tests {
                     "{error}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn errors_name_the_part_of_the_clients_own_certificate() {
+        let (cert, key) = certificate();
+        let (_, other) = certificate();
+        for (chain, key, part) in [
+            (&*key, &*key, "client_cert"),
+            (&*cert, &*cert, "the key of client_cert"),
+            (&*cert, &*other, "client_cert"),
+        ] {
+            let tls = ClientTls {
+                identity: Some((chain.as_bytes().into(), key.as_bytes().into())),
+                ..ClientTls::default()
+            };
+            let error = client_config(&tls).unwrap_err().to_string();
+            let named = format!("TLS: {part} cannot be used: ");
+            assert!(error.starts_with(&named), "{error}");
         }
     }
 }

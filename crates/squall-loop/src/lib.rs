@@ -75,6 +75,8 @@ pub use executor::{Executor, run_on_executor};
 pub use ioloop::{IoLoop, Timeout};
 pub use metrics::{BlockedNow, LaneStats, Stats, ThreadStats};
 pub use periodic::PeriodicCallback;
+#[doc(hidden)]
+pub use task::say;
 pub use task::{JoinError, JoinHandle, yield_now};
 pub use threads::Pressure;
 pub use time::{Sleep, TestClock, TimeoutError, sleep, sleep_until, with_timeout};

@@ -9,6 +9,7 @@ use crate::handoff::Claim;
 use crate::metrics::{BlockedNow, LOOKED_AT};
 use crate::suspect::Caught;
 use crate::sys;
+use crate::task::say;
 use crate::watch::{Blocked, UNNAMED, Watch};
 
 /// Labels of a kind that are warned about; more than this share the debug level.
@@ -117,14 +118,16 @@ impl StuckList {
         drop(stuck);
         let since = entry.since();
         if let Some(Told { watch, blocked }) = entry.told() {
-            watch.released(blocked, since.elapsed());
+            say(|| watch.released(blocked, since.elapsed()));
         }
-        tracing::debug!(
-            target: "squall::loop",
-            label = entry.label(),
-            ms = since.elapsed().as_millis(),
-            "a blocking poll is over"
-        );
+        say(|| {
+            tracing::debug!(
+                target: "squall::loop",
+                label = entry.label(),
+                ms = since.elapsed().as_millis(),
+                "a blocking poll is over"
+            );
+        });
     }
 
     /// Whether a poll that was caught still goes on.

@@ -155,12 +155,24 @@ impl<F: Future, R> Future for Contained<F, R> {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 let message = panic_message(payload.as_ref());
-                tracing::error!(target: "squall::loop", %message, "a task panicked; its lane goes on");
+                say(|| {
+                    tracing::error!(target: "squall::loop", %message, "a task panicked; its lane goes on");
+                });
                 drop(catch_unwind(AssertUnwindSafe(|| future.set(None))));
                 Poll::Ready(Err(JoinError::Panicked(message)))
             }
         }
     }
+}
+
+/// Has a line logged where nothing would catch a panic of whoever writes it.
+///
+/// Many a subscriber panics when its stderr is gone. A lane, an answer or a listener is
+/// worth more than the line.
+#[doc(hidden)]
+#[inline]
+pub fn say(log: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

@@ -101,6 +101,9 @@ impl Error {
     }
 
     /// 401: who is asking?
+    ///
+    /// How that can be proven belongs into it, too (RFC 9110 section 15.5.2): say it with
+    /// `.with_header("WWW-Authenticate", "Bearer")`, or whatever the scheme is.
     pub fn unauthorized(shown: impl Into<Cow<'static, str>>) -> Self {
         Self::status(StatusCode::UNAUTHORIZED).show(shown)
     }

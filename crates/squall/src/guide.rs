@@ -1,12 +1,13 @@
 //! Pages of the guide whose code is tested.
 
 macro_rules! pages {
-    ($($page:ident = $path:literal),* $(,)?) => {
-        $(#[doc = include_str!($path)] mod $page {})*
+    ($($(#[$when:meta])? $page:ident = $path:literal),* $(,)?) => {
+        $($(#[$when])? #[doc = include_str!($path)] mod $page {})*
     };
 }
 
 pages! {
+    blocking = "../../../docs/blocking.md",
     client = "../../../docs/client.md",
     compression = "../../../docs/compression.md",
     cookies_and_sessions = "../../../docs/cookies-and-sessions.md",
@@ -14,6 +15,7 @@ pages! {
     extractors = "../../../docs/extractors.md",
     forward = "../../../docs/forward.md",
     handlers = "../../../docs/handlers.md",
+    limits = "../../../docs/limits.md",
     middleware = "../../../docs/middleware.md",
     routing = "../../../docs/routing.md",
     security = "../../../docs/security.md",
@@ -21,5 +23,7 @@ pages! {
     static_files = "../../../docs/static-files.md",
     testing = "../../../docs/testing.md",
     tls = "../../../docs/tls.md",
+    #[cfg(feature = "tokio")]
+    tokio = "../../../docs/tokio.md",
     uploads = "../../../docs/uploads.md",
 }

@@ -9,7 +9,7 @@
 //!
 //! // Blocks for a second. Nobody else notices.
 //! async fn ping(Path(host): Path<String>) -> Result<String> {
-//!     let out = std::process::Command::new("ping").args(["-c", "2", &host]).output()?;
+//!     let out = std::process::Command::new("ping").args(["-c", "2", "--", &host]).output()?;
 //!     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 //! }
 //!
@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod coding;
+mod draft_file;
 pub mod error;
 mod file_body;
 mod file_read;

@@ -19,6 +19,7 @@ use http::{Method, StatusCode};
 use squall_http::Peer;
 use squall_http::server::{Refused, Request};
 use squall_http::wire::RequestHead;
+use squall_loop::say;
 use tracing::Level;
 
 use crate::Settings;
@@ -104,11 +105,11 @@ impl AccessLine {
                 )
             };
         }
-        match status.as_u16() {
+        say(|| match status.as_u16() {
             ..400 => line!(Level::INFO),
             400..500 => line!(Level::WARN),
             500.. => line!(Level::ERROR),
-        }
+        });
     }
 }
 

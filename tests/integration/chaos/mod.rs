@@ -14,14 +14,13 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use squall_loop::IoLoop;
+use squall_tests::PATIENCE;
 
 const SEED: &str = "SQUALL_CHAOS_SEED";
 const SECONDS: &str = "SQUALL_CHAOS_SECONDS";
 const ALONE: &str = "SQUALL_CHAOS_ALONE";
 /// The message of panics that are meant.
 const MEANT: &str = "chaos";
-/// How long anything may take to end, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

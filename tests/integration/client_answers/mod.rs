@@ -10,7 +10,7 @@ mod codings;
 mod heads;
 
 use squall::client::{AsyncHttpClient, FetchError, HttpRequest};
-use squall_tests::on_loop;
+use squall_tests::on_two_lanes;
 
 use super::client_script::script;
 
@@ -55,7 +55,7 @@ fn fetched(method: &'static str, wire: Vec<u8>, then: Then, drips: bool) -> (Vec
         }
     });
     let url = server.url("/");
-    let outcomes = on_loop(async move {
+    let outcomes = on_two_lanes(async move {
         let client = AsyncHttpClient::new();
         let mut outcomes = Vec::new();
         for _ in 0..2 {

@@ -16,10 +16,7 @@ use squall::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse, IoLoop, Res
 use url::Url;
 
 use self::tally::{Sample, Tally};
-use crate::program::{say, seconds};
-
-/// No connection could be made, as curl says it.
-const CANNOT_CONNECT: u8 = 7;
+use crate::program::{CANNOT_CONNECT, complain, run_on, say, seconds, web_address};
 
 /// Send many requests to one address and report how long they took, in ab's words
 ///
@@ -27,8 +24,8 @@ const CANNOT_CONNECT: u8 = 7;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("length").required(true).args(["requests", "seconds"])))]
 pub(crate) struct Options {
-    /// The address, http or https
-    #[arg(value_name = "URL", value_parser = address)]
+    /// The address, http:// unless it says otherwise
+    #[arg(value_name = "URL", value_parser = web_address)]
     url: Url,
 
     /// How many requests are under way at a time
@@ -67,10 +64,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
-    let io_loop = IoLoop::builder().build()?;
-    let outcome = io_loop.run(bench(options));
-    io_loop.stop();
-    outcome?
+    run_on(&IoLoop::builder().build()?, bench(options))
 }
 
 /// What every worker knows.
@@ -112,7 +106,7 @@ async fn bench(options: Options) -> Result<ExitCode> {
     }
     say(&report::report(&options, &tally, begun.elapsed()))?;
     if let Some(error) = &tally.first_error {
-        eprintln!("squall: the first request that failed: {error}");
+        complain(format_args!("the first request that failed: {error}"));
     }
     Ok(match (tally.complete(), tally.failed()) {
         (0, _) if tally.unconnected > 0 => CANNOT_CONNECT.into(),
@@ -181,11 +175,4 @@ impl Sample {
             server: response.headers().get("server").map(str::to_owned),
         }
     }
-}
-
-fn address(text: &str) -> Result<Url, &'static str> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or("expected an address such as http://127.0.0.1:5000/")
 }

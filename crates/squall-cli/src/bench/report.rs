@@ -1,9 +1,10 @@
 //! The report: ab's labels and order, then a histogram.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use url::Url;
 
 use super::Options;
 use super::tally::Tally;
@@ -19,41 +20,51 @@ pub(super) fn report(options: &Options, tally: &Tally, took: Duration) -> String
     text
 }
 
-fn write(out: &mut String, options: &Options, tally: &Tally, took: Duration) -> std::fmt::Result {
-    let url = &options.url;
+fn write(out: &mut String, options: &Options, tally: &Tally, took: Duration) -> fmt::Result {
     let seconds = took.as_secs_f64().max(f64::EPSILON);
-    let (complete, failed) = (tally.complete(), tally.failed());
+    target(out, &options.url, tally)?;
+    writeln!(out, "Concurrency Level:      {}", options.concurrency)?;
+    writeln!(out, "Time taken for tests:   {seconds:.3} seconds")?;
+    counts(out, options, tally)?;
+    rates(out, options, tally, seconds)?;
+    if tally.complete() == 0 {
+        return Ok(());
+    }
+    writeln!(out, "\nConnection Times (ms)")?;
+    writeln!(
+        out,
+        "                 min     mean  [+/-sd]   median      max"
+    )?;
+    times(out, "Connect:", &tally.connect)?;
+    times(out, "Processing:", &tally.processing)?;
+    times(out, "Waiting:", &tally.waiting)?;
+    times(out, "Total:", &tally.total)?;
+    percentiles(out, &tally.total)?;
+    histogram(out, &tally.total)
+}
+
+/// What was asked, and who answered.
+fn target(out: &mut String, url: &Url, tally: &Tally) -> fmt::Result {
+    let server = tally.server.as_deref().unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    writeln!(
-        out,
-        "Server Software:        {}",
-        tally.server.as_deref().unwrap_or_default()
-    )?;
-    writeln!(
-        out,
-        "Server Hostname:        {}",
-        url.host_str().unwrap_or_default()
-    )?;
+    let length = tally.length.unwrap_or(0);
+    writeln!(out, "Server Software:        {server}")?;
+    writeln!(out, "Server Hostname:        {host}")?;
     writeln!(out, "Server Port:            {port}\n")?;
     writeln!(out, "Document Path:          {path}")?;
-    writeln!(
-        out,
-        "Document Length:        {} bytes\n",
-        tally.length.unwrap_or(0)
-    )?;
-    writeln!(out, "Concurrency Level:      {}", options.concurrency)?;
-    writeln!(out, "Time taken for tests:   {seconds:.3} seconds")?;
-    writeln!(out, "Complete requests:      {complete}")?;
-    writeln!(
-        out,
-        "Failed requests:        {}",
-        failed + tally.other_length
-    )?;
-    if failed + tally.other_length > 0 {
+    writeln!(out, "Document Length:        {length} bytes\n")
+}
+
+fn counts(out: &mut String, options: &Options, tally: &Tally) -> fmt::Result {
+    let failed = tally.failed() + tally.other_length;
+    writeln!(out, "Complete requests:      {}", tally.complete())?;
+    writeln!(out, "Failed requests:        {failed}")?;
+    if failed > 0 {
         let (connect, broken, length) = (tally.unconnected, tally.broken, tally.other_length);
         writeln!(
             out,
@@ -67,14 +78,18 @@ fn write(out: &mut String, options: &Options, tally: &Tally, took: Duration) -> 
         writeln!(out, "Keep-Alive requests:    {}", tally.reused)?;
     }
     writeln!(out, "Total transferred:      {} bytes", tally.transferred)?;
-    writeln!(out, "HTML transferred:       {} bytes", tally.bodies)?;
-    let per_second = complete as f64 / seconds;
+    writeln!(out, "HTML transferred:       {} bytes", tally.bodies)
+}
+
+fn rates(out: &mut String, options: &Options, tally: &Tally, seconds: f64) -> fmt::Result {
+    let complete = tally.complete() as f64;
+    let per_second = complete / seconds;
     writeln!(
         out,
         "Requests per second:    {per_second:.2} [#/sec] (mean)"
     )?;
-    if complete > 0 {
-        let across = seconds * 1e3 / complete as f64;
+    if complete > 0.0 {
+        let across = seconds * 1e3 / complete;
         let each = across * f64::from(options.concurrency);
         writeln!(out, "Time per request:       {each:.3} [ms] (mean)")?;
         writeln!(
@@ -86,40 +101,27 @@ fn write(out: &mut String, options: &Options, tally: &Tally, took: Duration) -> 
     writeln!(
         out,
         "Transfer rate:          {rate:.2} [Kbytes/sec] received"
-    )?;
-    if complete == 0 {
-        return Ok(());
-    }
-    writeln!(out, "\nConnection Times (ms)")?;
-    writeln!(
-        out,
-        "                 min     mean  [+/-sd]   median      max"
-    )?;
-    times(out, "Connect:", &tally.connect)?;
-    times(out, "Processing:", &tally.processing)?;
-    times(out, "Waiting:", &tally.waiting)?;
-    times(out, "Total:", &tally.total)?;
+    )
+}
+
+fn percentiles(out: &mut String, times: &Histogram<u64>) -> fmt::Result {
     writeln!(
         out,
         "\nPercentage of the requests served within a certain time (ms)"
     )?;
     for percent in [50.0, 66.0, 75.0, 80.0, 90.0, 95.0, 98.0, 99.0] {
-        let within = ms(tally.total.value_at_percentile(percent) as f64);
+        let within = ms(times.value_at_percentile(percent) as f64);
         writeln!(out, "  {percent:>3.0}% {within:>9.3}")?;
     }
-    writeln!(
-        out,
-        "  100% {:>9.3} (longest request)",
-        ms(tally.total.max() as f64)
-    )?;
-    histogram(out, &tally.total)
+    let longest = ms(times.max() as f64);
+    writeln!(out, "  100% {longest:>9.3} (longest request)")
 }
 
 fn ms(micros: f64) -> f64 {
     micros / 1e3
 }
 
-fn times(out: &mut String, name: &str, times: &Histogram<u64>) -> std::fmt::Result {
+fn times(out: &mut String, name: &str, times: &Histogram<u64>) -> fmt::Result {
     let (min, median, max) = (times.min(), times.value_at_quantile(0.5), times.max());
     writeln!(
         out,
@@ -133,7 +135,7 @@ fn times(out: &mut String, name: &str, times: &Histogram<u64>) -> std::fmt::Resu
 }
 
 /// Draws what lies below the 99th percentile in equal steps, and the rest in one line.
-fn histogram(out: &mut String, times: &Histogram<u64>) -> std::fmt::Result {
+fn histogram(out: &mut String, times: &Histogram<u64>) -> fmt::Result {
     let (from, to) = (times.min(), times.value_at_quantile(0.99));
     let step = (to.saturating_sub(from) / BUCKETS).max(1);
     let mut lines = Vec::new();

@@ -22,12 +22,14 @@ use squall::settings::Settings;
 use squall::{Error, IoLoop, Result};
 
 use self::upstream::Upstream;
-use crate::program::{GRACE, host_and_port, say};
+use crate::program::{GRACE, host_and_port, run_on, say};
 
 /// What a request or an answer may stream through: 16 GiB.
 const MAX_BODY_SIZE: u64 = 16 << 30;
-/// How long an exchange may take that streams such a body: an hour.
+/// How long an exchange may take: an hour, for such a body, or for a slow job.
 const LONG_EXCHANGE: Duration = Duration::from_secs(3600);
+/// No handler is asked to block or to sleep for longer: ten minutes.
+const MAX_MS: u64 = 600_000;
 
 /// Run the tutorial's service: handlers that block, and a server that does not mind
 ///
@@ -104,10 +106,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     }
     let descriptors = Settings::default().server.max_connections as u64;
     squall_loop::net::raise_descriptors(descriptors)?;
-    let io_loop = builder.build()?;
-    let outcome = io_loop.run(serve(options));
-    io_loop.stop();
-    outcome?
+    run_on(&builder.build()?, serve(options))
 }
 
 async fn serve(options: Options) -> Result<()> {
@@ -152,12 +151,25 @@ async fn serve(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The settings of both servers: large bodies may pass, because none is collected.
+/// The settings of both servers: large bodies may pass, because none is collected, and
+/// handlers may be slow, because that is what is shown.
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.server.max_body_size = MAX_BODY_SIZE;
+    settings.server.handler_timeout = LONG_EXCHANGE;
     settings.grace = GRACE;
     settings
+}
+
+/// A number of milliseconds that a request asks for.
+fn bounded(argument: &str, ms: u64) -> Result<Duration> {
+    if ms > MAX_MS {
+        return Err(Error::invalid_argument(
+            argument,
+            format!("at most {MAX_MS}"),
+        ));
+    }
+    Ok(Duration::from_millis(ms))
 }
 
 impl From<Offload> for squall::Offload {
@@ -167,5 +179,18 @@ impl From<Offload> for squall::Offload {
             Offload::Always => Self::Always,
             Offload::Never => Self::Never,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_asked_for_is_also_waited_for() {
+        let longest = bounded("ms", MAX_MS).expect("it may be asked for");
+        assert!(settings().server.handler_timeout > longest);
+        assert!(service::SILENCE > longest);
+        assert!(bounded("ms", MAX_MS + 1).is_err());
     }
 }

@@ -19,7 +19,7 @@ use squall::{
 use super::job::{Done, Job, millis};
 use super::jobs::Jobs;
 use super::upstream::Upstream;
-use super::{LONG_EXCHANGE, Options, blocking_client, settings, stats, upload};
+use super::{Options, blocking_client, bounded, settings, stats, upload};
 
 /// Eight bytes, for benchmarks.
 const IT_WORKS: &str = "It works";
@@ -31,8 +31,8 @@ const POOL_WORKERS: usize = 10;
 const CONNECTIONS: usize = 512;
 /// How long `/async` lets its job wait.
 const LATER: Duration = Duration::from_millis(10);
-/// No handler is asked to block for longer: ten minutes.
-const MAX_MS: u64 = 600_000;
+/// The third party's `/slow` says nothing for ten minutes at most.
+pub(super) const SILENCE: Duration = Duration::from_secs(660);
 
 /// What the handlers share.
 pub(super) struct Demo {
@@ -70,6 +70,7 @@ impl Demo {
         Ok(Self {
             forward: Forward::to(third_party.url().as_str())
                 .strip_prefix("/forward")
+                .idle_timeout(SILENCE)
                 .client(&client),
             client,
             third_party,
@@ -182,9 +183,10 @@ async fn future_response(
     State(demo): State<Demo>,
     Query(Timeout { timeout_ms }): Query<Timeout>,
 ) -> Result<Json<Done>> {
+    let limit = bounded("timeout_ms", timeout_ms)?;
     let job = demo.job.clone();
     let running = demo.pool.submit(move || job.run());
-    let done = with_timeout(Duration::from_millis(timeout_ms), running).await???;
+    let done = with_timeout(limit, running).await???;
     Ok(Json(done))
 }
 
@@ -224,7 +226,6 @@ async fn client_response(State(demo): State<Demo>) -> Result<Value> {
 
 /// Relays anything to the third party, streaming both ways.
 async fn relay(State(demo): State<Demo>, request: Request) -> Result<Response> {
-    request.exchange().set_deadline(LONG_EXCHANGE);
     Ok(forward(request, &demo.forward).await?)
 }
 
@@ -233,12 +234,12 @@ async fn jobs(State(demo): State<Demo>) -> Value {
 }
 
 async fn block(Path(ms): Path<u64>) -> Result<&'static str> {
-    thread::sleep(bounded(ms)?);
+    thread::sleep(bounded("ms", ms)?);
     Ok("blocked")
 }
 
 async fn spin(Path(ms): Path<u64>) -> Result<&'static str> {
-    let end = Instant::now() + bounded(ms)?;
+    let end = Instant::now() + bounded("ms", ms)?;
     let mut turns: u64 = 0;
     while Instant::now() < end {
         turns = black_box(turns.wrapping_add(1));
@@ -247,7 +248,7 @@ async fn spin(Path(ms): Path<u64>) -> Result<&'static str> {
 }
 
 async fn sleeps(Path(ms): Path<u64>) -> Result<&'static str> {
-    sleep(bounded(ms)?).await;
+    sleep(bounded("ms", ms)?).await;
     Ok("slept")
 }
 
@@ -262,23 +263,16 @@ async fn deadline(
     Query(Limit { limit_ms }): Query<Limit>,
     exchange: Exchange,
 ) -> Result<&'static str> {
-    exchange.set_deadline(bounded(limit_ms)?);
-    thread::sleep(bounded(ms)?);
+    exchange.set_deadline(bounded("limit_ms", limit_ms)?);
+    thread::sleep(bounded("ms", ms)?);
     Ok("blocked")
 }
 
 /// Takes the one lock and keeps it for a while; whoever comes meanwhile blocks.
 async fn lock(State(demo): State<Demo>, Path(ms): Path<u64>) -> Result<&'static str> {
-    let kept = bounded(ms)?;
+    let kept = bounded("ms", ms)?;
     let guard = demo.lock.lock().unwrap_or_else(PoisonError::into_inner);
     thread::sleep(kept);
     drop(guard);
     Ok("unlocked")
-}
-
-fn bounded(ms: u64) -> Result<Duration> {
-    if ms > MAX_MS {
-        return Err(Error::invalid_argument("ms", format!("at most {MAX_MS}")));
-    }
-    Ok(Duration::from_millis(ms))
 }

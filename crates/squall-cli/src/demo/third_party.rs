@@ -3,16 +3,13 @@
 //! Bodies are hashed as they stream; what is kept of one has a bound.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use squall::{
-    Application, Error, Exchange, Multipart, Part, Path, Request, Result, any, post, sleep,
-};
+use squall::{Application, Error, Multipart, Part, Path, Request, Result, any, post, sleep};
 
 use super::image::{Image, ImageHeader};
-use super::{LONG_EXCHANGE, settings};
+use super::{bounded, settings};
 
 /// The key that the OCR knows.
 pub(super) const API_KEY: &str = "demo-key";
@@ -25,8 +22,8 @@ const MAX_ECHO: usize = 64 << 10;
 const MAX_FIELD: usize = 16 << 10;
 /// All its fields together.
 const MAX_FIELDS: usize = 256 << 10;
-/// `/slow` takes ten minutes at most.
-const MAX_MS: u64 = 600_000;
+/// Says in a 401 what is missing. No registered scheme has its secret in a form.
+const CHALLENGE: &str = "ApiKey realm=\"ocr\"";
 
 /// The third party's routes.
 pub(super) fn application() -> Application {
@@ -44,16 +41,12 @@ async fn api() -> Value {
 }
 
 async fn slow(Path(ms): Path<u64>) -> Result<Value> {
-    if ms > MAX_MS {
-        return Err(Error::invalid_argument("ms", format!("at most {MAX_MS}")));
-    }
-    sleep(Duration::from_millis(ms)).await;
+    sleep(bounded("ms", ms)?).await;
     Ok(json!({ "service": "third party", "slept_ms": ms }))
 }
 
 /// Tells what was received.
 async fn anything(mut request: Request) -> Result<Value> {
-    request.exchange().set_deadline(LONG_EXCHANGE);
     let mut body = Digested::default();
     let mut kept = Vec::new();
     while let Some(chunk) = request.body_mut().chunk().await {
@@ -82,8 +75,7 @@ async fn anything(mut request: Request) -> Result<Value> {
 /// Looks at an image for callers that have the key and the secret.
 ///
 /// Whatever can be refused is refused at once, while the upload is still on its way.
-async fn ocr(exchange: Exchange, mut form: Multipart) -> Result<Value> {
-    exchange.set_deadline(LONG_EXCHANGE);
+async fn ocr(mut form: Multipart) -> Result<Value> {
     let mut fields = Map::new();
     let mut room = MAX_FIELDS;
     let mut caller = Caller::default();
@@ -126,9 +118,8 @@ impl Caller {
         if self.key.as_deref() == Some(API_KEY) && self.secret.as_deref() == Some(API_SECRET) {
             return Ok(());
         }
-        Err(Error::unauthorized(
-            "api_key and api_secret are not those of a known caller",
-        ))
+        let error = Error::unauthorized("api_key and api_secret are not those of a known caller");
+        Err(error.with_header("WWW-Authenticate", CHALLENGE))
     }
 }
 

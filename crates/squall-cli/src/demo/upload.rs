@@ -5,21 +5,15 @@
 use std::time::Duration;
 
 use squall::client;
-use squall::{Error, Exchange, HttpRequest, Multipart, Response, Result, State};
+use squall::{Error, HttpRequest, Multipart, Response, Result, State};
 
-use super::LONG_EXCHANGE;
 use super::service::Demo;
 
 /// The form's field with the image.
 const FIELD: &str = "file";
 
 /// Sends the image in `file` to the third party and relays its answer.
-pub(super) async fn upload(
-    State(demo): State<Demo>,
-    exchange: Exchange,
-    mut form: Multipart,
-) -> Result<Response> {
-    exchange.set_deadline(LONG_EXCHANGE);
+pub(super) async fn upload(State(demo): State<Demo>, mut form: Multipart) -> Result<Response> {
     let image = form.part(FIELD).await?;
     let Some(filename) = image.filename().map(str::to_owned) else {
         return Err(Error::invalid_argument(FIELD, "this is no file"));
@@ -36,8 +30,10 @@ pub(super) async fn upload(
     let answer = demo.client.fetch(request).await?;
 
     let mut relayed = Response::new(answer.status(), squall::Body::empty());
-    if let Some(content_type) = answer.headers().get_bytes("content-type") {
-        relayed.headers_mut().set("Content-Type", content_type)?;
+    for name in ["Content-Type", "WWW-Authenticate"] {
+        if let Some(value) = answer.headers().get_bytes(name) {
+            relayed.headers_mut().set(name, value)?;
+        }
     }
     *relayed.body_mut() = answer.into_body();
     Ok(relayed)

@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::program::web_address;
+
 /// Where the third party is.
 #[derive(Debug, Clone)]
 pub(super) struct Upstream {
@@ -12,18 +14,7 @@ impl Upstream {
     /// Reads `HOST:PORT`, or an address of the web; its query and fragment are no part
     /// of it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let address = if text.contains("://") {
-            text.to_owned()
-        } else {
-            format!("http://{text}")
-        };
-        let mut url = Url::parse(&address).map_err(|error| error.to_string())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!(
-                "the scheme {:?} is neither http nor https",
-                url.scheme()
-            ));
-        }
+        let mut url = web_address(text)?;
         url.set_query(None);
         url.set_fragment(None);
         Ok(Self { url })

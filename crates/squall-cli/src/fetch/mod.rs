@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use squall::client::Proxy;
+use squall::client::{Proxy, ProxyError};
 use squall::{
     AsyncHttpClient, Body, FetchError, HttpRequest, HttpResponse, IoLoop, Method, Result,
     with_timeout,
@@ -33,11 +33,10 @@ use self::form::Part;
 use self::meter::Meter;
 use self::sink::Sink;
 use self::talk::Talk;
-use crate::program::{complain, seconds};
+use crate::program::{CANNOT_CONNECT, complain, seconds, web_address, with_scheme};
 
 /// The answer is an error of the client or the server, as curl says it with `-f`.
 const BAD_STATUS: u8 = 22;
-const CANNOT_CONNECT: u8 = 7;
 const TIMED_OUT: u8 = 28;
 const WRONG_USAGE: u8 = 2;
 const OTHER: u8 = 1;
@@ -50,13 +49,14 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Status 0: the answer is 2xx or 3xx. 22: it is 4xx or 5xx. 7: no connection could be made.
 /// 28: not done in time. 2: wrong usage. 1: anything else.
 ///
-/// http_proxy, https_proxy, all_proxy and no_proxy are obeyed. The secrets of TLS are appended to
-/// the file that SSLKEYLOGFILE names, if it is set.
+/// http_proxy, https_proxy, all_proxy and no_proxy are obeyed, but never for localhost and the
+/// loopback addresses; --proxy is for them, too. The secrets of TLS are appended to the file that
+/// SSLKEYLOGFILE names, if it is set.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The address, http:// unless it says otherwise; user:password@ before the host is
     /// basic authentication
-    #[arg(value_name = "URL", value_parser = address)]
+    #[arg(value_name = "URL", value_parser = web_address)]
     url: Url,
 
     /// The method; otherwise GET, or POST where there is a body
@@ -216,7 +216,7 @@ async fn transfer(options: Options, talk: &Talk) -> Result<u8, Failure> {
     let begun = Instant::now();
     let proxy = match &options.proxy {
         Some(proxy) => proxy.clone(),
-        None => Proxy::from_env().map_err(Failure::Usage)?,
+        None => Proxy::from_env().map_err(|error| Failure::Usage(error.to_string()))?,
     };
     let client = AsyncHttpClient::builder()
         .proxy(proxy)
@@ -313,21 +313,6 @@ async fn request(options: &Options, meter: &Meter, talk: &Talk) -> Result<HttpRe
     Ok(request.method(method).body(body))
 }
 
-fn address(text: &str) -> Result<Url, String> {
-    // What is behind the host may hold addresses of its own.
-    let has_scheme =
-        (text.split_once("://")).is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']));
-    let text = match has_scheme {
-        true => text.to_owned(),
-        false => format!("http://{text}"),
-    };
-    let url = Url::parse(&text).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        other => Err(format!("{other}:// is neither http:// nor https://")),
-    }
-}
-
 fn method(text: &str) -> Result<Method, &'static str> {
     match text.parse() {
         Ok(Method::CONNECT) => Err("CONNECT makes a tunnel, which a fetch cannot"),
@@ -336,33 +321,9 @@ fn method(text: &str) -> Result<Method, &'static str> {
     }
 }
 
-fn proxy(text: &str) -> Result<Proxy, String> {
+fn proxy(text: &str) -> Result<Proxy, ProxyError> {
     match text {
         "" => Ok(Proxy::none()),
-        text if text.contains("://") => Proxy::new(text),
-        text => Proxy::new(&format!("http://{text}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn a_scheme_may_be_left_out() {
-        for (text, expected) in [
-            ("localhost:8080/a", "http://localhost:8080/a"),
-            ("https://a.test", "https://a.test/"),
-            (
-                "a.test/?u=http://b.test/",
-                "http://a.test/?u=http://b.test/",
-            ),
-            ("a.test?u=http://b", "http://a.test/?u=http://b"),
-            ("a.test:80/http://b", "http://a.test/http://b"),
-        ] {
-            let read = address(text).map(String::from);
-            assert_eq!(read.as_deref(), Ok(expected));
-        }
-        assert!(address("ftp://a.test/").is_err());
+        text => Proxy::new(&with_scheme(text)),
     }
 }

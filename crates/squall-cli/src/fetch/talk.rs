@@ -7,6 +7,8 @@ use std::time::Duration;
 use squall::client::{Head, TimeInfo};
 use squall::{Bytes, HttpResponse};
 
+use crate::program::remark;
+
 /// Hears every head, and tells of it if that is wanted.
 pub(super) struct Talk {
     wanted: bool,
@@ -48,7 +50,7 @@ impl Talk {
             if wanted {
                 let lines = String::from_utf8_lossy(&lines);
                 let marked = lines.lines().map(|line| format!("{mark} {line}\n"));
-                eprint!("{}", marked.collect::<String>());
+                remark(&marked.collect::<String>());
             }
         }
     }
@@ -66,10 +68,11 @@ impl Talk {
             return;
         }
         for hop in response.history() {
-            eprintln!("* {} led on from {}", hop.status.as_u16(), hop.url);
+            let status = hop.status.as_u16();
+            remark(&format!("* {status} led on from {}\n", hop.url));
         }
         if let Some(address) = response.remote_addr() {
-            eprintln!("* answered by {address}");
+            remark(&format!("* answered by {address}\n"));
         }
     }
 
@@ -99,6 +102,6 @@ impl Talk {
             begun = end;
         }
         let _ = writeln!(table, "* {:<9} {:>10.3} ms", "total", whole * 1e3);
-        eprint!("{table}");
+        remark(&table);
     }
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use super::busy::{Busy, Tools};
+use super::busy::Busy;
 use super::connection::Home;
 use super::h1::ExchangeLimits;
 use crate::body::{Body, BodyError, BodyStream};
@@ -74,6 +74,8 @@ enum Length {
     Fixed(u64),
     Chunked(Box<ChunkedDecoder>),
     UntilClose,
+    /// Whatever it was, there is no more of it.
+    Broken,
 }
 
 impl<H: Home> Incoming<H> {
@@ -112,6 +114,7 @@ impl<H: Home> Incoming<H> {
             }
             Length::Chunked(_) => self.take_chunked(),
             Length::Fixed(_) | Length::UntilClose => Ok(self.take_fixed()),
+            Length::Broken => Err(BodyError::Gone),
         }
     }
 
@@ -240,27 +243,35 @@ impl<H: Home> Incoming<H> {
     fn passed_on<T>(&mut self, next: Result<Option<T>, BodyError>) -> Option<Result<T, BodyError>> {
         if next.is_err() {
             self.link = None;
+            self.length = Length::Broken;
         }
         next.transpose()
     }
 }
 
 impl<H> Link<H> {
+    /// Goes on with the request.
+    #[inline]
+    fn send(&mut self, cx: &mut Context<'_>) {
+        let busy = &mut self.busy;
+        let before = busy.desk.upload.written();
+        let _ = busy.poll_send(cx);
+        if busy.desk.upload.written() > before {
+            busy.desk.idle.reset();
+        }
+    }
+
     /// Goes on in both directions until `fill` has read something of the body.
     fn poll_more<T>(
         &mut self,
         cx: &mut Context<'_>,
         fill: impl FnOnce(&mut Busy, &Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<Result<T, BodyError>> {
+        self.send(cx);
         let busy = &mut self.busy;
-        let before = busy.desk.upload.written();
-        let _ = busy.poll_send(cx);
-        let Tools { upload, idle, .. } = &mut *busy.desk;
+        let upload = &mut busy.desk.upload;
         if let Some(error) = upload.take_broken() {
             return Poll::Ready(Err(BodyError::other(error)));
-        }
-        if upload.written() > before {
-            idle.reset();
         }
         let starved = upload.is_starved();
         match fill(busy, cx) {
@@ -299,10 +310,16 @@ impl<H: Home> BodyStream for Incoming<H> {
         Poll::Ready(this.passed_on(next))
     }
 
+    fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if let Some(link) = &mut self.get_mut().link {
+            link.send(cx);
+        }
+    }
+
     fn remaining(&self) -> Option<u64> {
         match self.length {
             Length::Fixed(left) => Some(left),
-            _ if self.link.is_none() => Some(0),
+            Length::Chunked(_) | Length::UntilClose if self.link.is_none() => Some(0),
             _ => None,
         }
     }
@@ -324,7 +341,7 @@ impl<H: Home> Drop for Incoming<H> {
         let is_short = match self.length {
             Length::Fixed(left) => left <= UNREAD as u64,
             Length::Chunked(_) => true,
-            Length::UntilClose => false,
+            Length::UntilClose | Length::Broken => false,
         };
         if let Some(link) = self.link.as_mut().filter(|_| is_short) {
             let cx = Context::from_waker(Waker::noop());
@@ -357,20 +374,10 @@ mod tests {
 
     /// What a server answers that writes its head, and then goes on as told.
     async fn answer(ours: UnixStream, limits: ExchangeLimits, on_head: &OnHead) -> Answer {
+        let headers = Headers::new();
         let outgoing = Outgoing {
-            method: &Method::GET,
-            target: "/",
-            host: "a",
-            headers: &Headers::new(),
-            user_agent: None,
-            accept_encoding: None,
-            close: false,
-            takes_trailers: false,
-            expect_continue: None,
-            first_byte: None,
-            upgrade: None,
-            on_informational: None,
             on_head: Some(on_head),
+            ..Outgoing::new(&Method::GET, "/", "a", &headers)
         };
         let connection = Connection::new(Stream::from(ours), now(), now());
         let (body, mut progress) = (&mut Body::empty(), Progress::default());

@@ -44,6 +44,7 @@ impl Busy {
     /// Begins an exchange; its head is written already.
     pub(super) fn new(mut connection: Box<Connection>, desk: Desk) -> Self {
         connection.used = true;
+        connection.stream.rest(false);
         Self { connection, desk }
     }
 
@@ -78,6 +79,7 @@ impl Busy {
         let fit = persistent && desk.upload.is_done() && desk.input.is_empty();
         drop(desk);
         if fit {
+            connection.stream.rest(true);
             home.give_back(connection);
         }
     }

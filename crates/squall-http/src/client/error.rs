@@ -47,8 +47,14 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     /// Whether the connection ended under the request, as one that was idle too long does.
+    ///
+    /// A TLS alert ends it too, and is none: the peer says why, and would say it again.
     pub fn is_disconnect(&self) -> bool {
-        matches!(self, Self::Write(_) | Self::Read(_) | Self::Closed)
+        match self {
+            Self::Write(_) | Self::Closed => true,
+            Self::Read(error) => error.kind() != io::ErrorKind::InvalidData,
+            _ => false,
+        }
     }
 }
 

@@ -76,6 +76,31 @@ pub struct Outgoing<'a> {
     pub on_head: Option<&'a OnHead>,
 }
 
+/// How long a server may take to agree to a body, by default.
+pub const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl<'a> Outgoing<'a> {
+    /// A request of which nothing else is said: no names of ours, no limits, nobody is told.
+    #[inline]
+    pub fn new(method: &'a Method, target: &'a str, host: &'a str, headers: &'a Headers) -> Self {
+        Self {
+            method,
+            target,
+            host,
+            headers,
+            user_agent: None,
+            accept_encoding: None,
+            close: false,
+            takes_trailers: false,
+            expect_continue: None,
+            first_byte: None,
+            upgrade: None,
+            on_informational: None,
+            on_head: None,
+        }
+    }
+}
+
 impl fmt::Debug for Outgoing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")

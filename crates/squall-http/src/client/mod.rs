@@ -19,7 +19,10 @@ mod upload;
 
 pub use connection::{Connection, Home};
 pub use error::ExchangeError;
-pub use h1::{Answer, ExchangeLimits, OnInformational, Outgoing, Progress, RequestSent, exchange};
+pub use h1::{
+    Answer, EXPECT_TIMEOUT, ExchangeLimits, OnInformational, Outgoing, Progress, RequestSent,
+    exchange,
+};
 pub use head::{Head, OnHead};
 pub use spare_alarm::SpareAlarm;
 pub use upgraded::Upgraded;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use parking_lot::Mutex;
-use squall_loop::{JoinHandle, with_timeout};
+use squall_loop::{JoinHandle, say, with_timeout};
 
 use super::Inner;
 use super::admission::Admitted;
@@ -99,7 +99,9 @@ pub(super) fn start(inner: &Arc<Inner>, socket: Socket, peer: Peer, listener: &L
         .flatten();
     drop(handshakes);
     if let Some((_, oldest)) = oldest {
-        tracing::debug!(target: "squall::http", "the oldest handshake is given up (setting: max_handshakes)");
+        say(|| {
+            tracing::debug!(target: "squall::http", "the oldest handshake is given up (setting: max_handshakes)");
+        });
         oldest.cancel();
     }
 }

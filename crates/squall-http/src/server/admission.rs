@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use squall_loop::sleep;
+use squall_loop::{say, sleep};
 
 use super::Inner;
 use super::conn::Conn;
@@ -174,7 +174,9 @@ impl Shortage {
         let now = Instant::now();
         if self.0.is_none_or(|last| now - last >= COMPLAINS) {
             self.0 = Some(now);
-            tracing::error!(target: "squall::http", %error, idle_closed = closed, "cannot accept connections; trying again");
+            say(|| {
+                tracing::error!(target: "squall::http", %error, idle_closed = closed, "cannot accept connections; trying again");
+            });
         }
         sleep(OUT_OF_DESCRIPTORS).await;
     }

@@ -219,14 +219,15 @@ impl ReadSide {
     /// Ready when the client is gone. Its end tells so where nothing is expected from it, else
     /// only a reset does: an end belongs to the body, whose reader sees it.
     ///
-    /// What a pipelining client sends meanwhile is kept, up to one buffer.
+    /// What a pipelining client sends meanwhile is kept, up to one buffer. Behind more of it
+    /// its end is not seen.
     pub(super) fn poll_gone(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<()> {
         if !self.is_complete() {
             return stream.poll_reset(cx);
         }
         loop {
             if self.end - self.start >= recycle::BUFFER {
-                return Poll::Pending;
+                return stream.poll_reset(cx);
             }
             match ready!(self.poll_fill(stream, cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),

@@ -252,7 +252,7 @@ async fn stream_body(
         body_waits = told;
         // What is large is not copied.
         if !pieces.is_empty() || conn.buffered() >= BATCH {
-            match write_through(conn, waits, &mut pieces, tail).await {
+            match write_through(conn, waits, &mut pieces, tail, body).await {
                 Some(Waited(true)) => {
                     most = (most / 2).max(BATCH);
                     // That was another poll: who was to be woken may have been.
@@ -292,17 +292,22 @@ pub(super) async fn flush(conn: &Arc<Conn>, waits: &mut Waits) -> bool {
 struct Waited(bool);
 
 /// Writes what is buffered, the pieces, and what ends them. `None`: they cannot be.
+///
+/// The client may not read before all of its request is taken, and who takes it may be the
+/// `body` that the pieces are of.
 async fn write_through(
     conn: &Arc<Conn>,
     waits: &mut Waits,
     pieces: &mut Pieces,
     mut tail: &[u8],
+    body: &mut Body,
 ) -> Option<Waited> {
     let mut waited = false;
     let written = poll_fn(|cx| match conn.poll_write(cx, pieces, &mut tail) {
         Poll::Ready(result) => Poll::Ready(result.ok()),
         Poll::Pending => {
             waited = true;
+            body.drive(cx);
             waits.poll_writing(conn, cx).map(|()| None)
         }
     })

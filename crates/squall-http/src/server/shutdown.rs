@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use squall_loop::with_timeout;
+use squall_loop::{say, with_timeout};
 
 use super::Server;
 use super::accept::Handshakes;
@@ -43,7 +43,9 @@ impl Server {
         }
         let working = self.inner.open().working;
         if working > 0 {
-            tracing::warn!(target: "squall::http", working, ?grace, "handlers that run to completion are given up");
+            say(|| {
+                tracing::warn!(target: "squall::http", working, ?grace, "handlers that run to completion are given up");
+            });
         }
         self.abort()
     }

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -33,6 +34,8 @@ pub(crate) struct TlsStream {
     waiting: Arc<Waiting>,
     /// Wakes `waiting`; made once.
     room: Waker,
+    /// Nothing is under way: its end is one in good order.
+    at_rest: AtomicBool,
 }
 
 struct Session {
@@ -121,6 +124,7 @@ impl TlsStream {
             }),
             room: waiting.clone().into(),
             waiting,
+            at_rest: AtomicBool::new(false),
         };
         std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
         Ok(stream)
@@ -277,6 +281,11 @@ impl TlsStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
+    /// Whether nothing is under way, so that dropping it is to tell the peer of the end.
+    pub(crate) fn rest(&self, at_rest: bool) {
+        self.at_rest.store(at_rest, Ordering::Relaxed);
+    }
+
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -330,6 +339,18 @@ impl TlsStream {
 
     fn lock(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
+    }
+}
+
+/// Announces the end, where it fits at once: without it the peer cannot know whether it was
+/// cut off.
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        if *self.at_rest.get_mut() && !std::thread::panicking() {
+            let mut session = self.lock();
+            session.tls.send_close_notify();
+            self.send_alert(&mut session);
+        }
     }
 }
 

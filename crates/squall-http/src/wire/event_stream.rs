@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use super::field::is_value_byte;
+
+/// A longer id could fill the head that it is sent back in.
+const MAX_ID: usize = 4 << 10;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -9,7 +14,8 @@ pub struct Event {
     pub event: String,
     /// Its data; several lines are joined by `\n`.
     pub data: String,
-    /// The id of this or of the last event that had one; may be empty.
+    /// The id of this or of the last event that had one; may be empty. One that a header
+    /// cannot carry back (with controls in it, or of more than 4 KiB) is none.
     pub id: String,
 }
 
@@ -131,7 +137,9 @@ impl EventStreamParser {
                 }
                 self.data.push_str(value);
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "id" if value.len() <= MAX_ID && value.bytes().all(is_value_byte) => {
+                value.clone_into(&mut self.id)
+            }
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry = value.parse().ok().map(Duration::from_millis);
             }
@@ -202,6 +210,10 @@ mod tests {
             ),
             ("\u{feff}data: a\n\n\u{feff}data: b\n\n", &["message|a|"]),
             ("id: a\0b\ndata: x\n\n", &["message|x|"]),
+            (
+                "id: 1\ndata: a\n\nid: 2\u{1}\ndata: b\n\nid: \u{7f}\ndata: c\n\n",
+                &["message|a|1", "message|b|1", "message|c|1"],
+            ),
             ("nonsense\nretry: x\ndata: x\n\n", &["message|x|"]),
         ] {
             assert_eq!(read(stream), expected, "{stream:?}");
@@ -228,6 +240,16 @@ mod tests {
         assert_eq!(last(b"\nid: 3\n"), "2");
         // An id without data is one all the same.
         assert_eq!(last(b"\n"), "3");
+    }
+
+    #[test]
+    fn an_id_is_no_longer_than_a_head_can_carry() {
+        for (len, kept) in [(MAX_ID, MAX_ID), (MAX_ID + 1, 0)] {
+            let mut parser = EventStreamParser::new(2 * MAX_ID, "");
+            let stream = format!("id: {}\n\n", "x".repeat(len));
+            parser.feed(stream.as_bytes(), &mut Vec::new()).unwrap();
+            assert_eq!(parser.last_id().len(), kept);
+        }
     }
 
     #[test]

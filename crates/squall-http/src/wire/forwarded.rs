@@ -15,7 +15,8 @@ use super::target;
 /// In which fields trusted proxies say whose request they pass on.
 ///
 /// The other fields are not looked at: a proxy that does not know them passes them on as
-/// the client has sent them.
+/// the client has sent them. So does a forward with the other `X-Forwarded-*` of a trusted
+/// proxy, such as `-Port` and `-Prefix`: it is for that proxy to set them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ForwardedBy {
     /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Of the latter two
@@ -138,6 +139,12 @@ fn node(text: &str) -> Option<SocketAddr> {
         Some(_) => return None,
     };
     Some((ip, port).into())
+}
+
+/// Whether elements can be added behind a line of `Forwarded`: behind a quote that is not
+/// closed they would be a part of it.
+pub fn can_be_extended(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(|line| elements(line).all(|element| element.is_some()))
 }
 
 /// The elements of a `Forwarded` line. One with a quote that is not closed, and what is

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 pub use self::stack::{Frame, Stack};
 use crate::ioloop::Shared;
 use crate::sys;
+use crate::task::say;
 use crate::watch::Blocked;
 
 /// Labels and kinds whose stacks are kept.
@@ -97,7 +98,7 @@ impl Blame {
             // has more to do than to die of it.
             let stack = catch_unwind(AssertUnwindSafe(|| stack_of(&shared, &blocked, since)));
             let stack = stack.ok().flatten();
-            shared.monitor.blame.answered(&blocked, stack);
+            say(|| shared.monitor.blame.answered(&blocked, stack));
         };
         strong.threads.run(&shared, Box::new(work));
     }

@@ -143,6 +143,7 @@ impl<Io: event::Source + Receive> Registered<Io> {
 
     #[inline]
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.source.check()?;
         self.source.clear(Direction::Read);
         let read = self.io.receive(buf);
         if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
@@ -225,16 +226,36 @@ impl<L: Listening> Registered<L> {
 /// A connection that is being made, of either family.
 pub(crate) trait Connecting: event::Source {
     fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Whether there is a peer; `NotConnected` while there is none.
+    fn check_peer(&self) -> io::Result<()>;
 }
 
 impl<Io: Connecting> Registered<Io> {
     /// Waits for a connection attempt's outcome, on the current lane.
     pub(crate) async fn connected(io: Io) -> io::Result<Self> {
         let stream = Self::here(io, Source::waiting())?;
-        std::future::poll_fn(|cx| stream.source.poll_ready(Direction::Write, cx)).await;
-        match stream.io.take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
+        let attempted = std::future::poll_fn(|cx| {
+            (stream.source).poll_attempt(cx, Direction::Write, || stream.outcome())
+        });
+        attempted.await?;
+        // Nothing was sent: there is room.
+        stream.source.keep(Direction::Write);
+        Ok(stream)
+    }
+
+    /// How the attempt has ended. `WouldBlock`: not yet, the event was about something
+    /// else, as mio says may be.
+    fn outcome(&self) -> io::Result<()> {
+        if let Some(error) = self.io.take_error()? {
+            return Err(error);
+        }
+        let under_way = |error: &io::Error| error.kind() == io::ErrorKind::NotConnected;
+        match self.io.check_peer() {
+            Err(error) if under_way(&error) && !self.source.is_closed(Direction::Write) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            checked => checked,
         }
     }
 }

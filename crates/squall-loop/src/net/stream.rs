@@ -230,12 +230,6 @@ macro_rules! connection {
                 self.0.lane().spawn(future, watch)
             }
         }
-
-        impl super::registered::Connecting for $io {
-            fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
-                self.take_error()
-            }
-        }
     };
 }
 

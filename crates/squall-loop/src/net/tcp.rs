@@ -13,7 +13,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::piped::Piped;
-use super::registered::{BACKLOG, Listening, Registered};
+use super::registered::{BACKLOG, Connecting, Listening, Registered};
 use super::stream::{connection, read_stream, write_stream};
 
 /// Binds a listening socket without a loop; [`TcpListener::from_std`] takes it over
@@ -106,6 +106,16 @@ impl Listening for mio::net::TcpListener {
     }
 }
 
+impl Connecting for mio::net::TcpStream {
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
+    }
+
+    fn check_peer(&self) -> io::Result<()> {
+        self.peer_addr().map(drop)
+    }
+}
+
 /// A TCP connection on one lane.
 #[derive(Debug)]
 pub struct TcpStream(Registered<mio::net::TcpStream>);
@@ -120,7 +130,6 @@ impl TcpStream {
     /// Dropping it gives the attempt up.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = Registered::connected(mio::net::TcpStream::connect(address)?).await?;
-        stream.io().peer_addr()?;
         stream.io().set_nodelay(true)?;
         Ok(Self(stream))
     }
@@ -143,7 +152,6 @@ impl TcpStream {
         }
         let stream = mio::net::TcpStream::from_std(socket.into());
         let stream = Registered::connected(stream).await?;
-        stream.io().peer_addr()?;
         stream.io().set_nodelay(true)?;
         Ok(Self(stream))
     }
@@ -219,7 +227,70 @@ write_stream!(TcpStream);
 
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use mio::{Interest, Registry, Token, event};
+
     use super::*;
+
+    /// A connection whose first event comes before there is a peer.
+    #[derive(Debug)]
+    struct Early {
+        io: mio::net::TcpStream,
+        peer: std::net::TcpStream,
+        asked: AtomicBool,
+    }
+
+    impl Connecting for Early {
+        fn take_error(&self) -> io::Result<Option<io::Error>> {
+            Ok(None)
+        }
+
+        fn check_peer(&self) -> io::Result<()> {
+            if self.asked.swap(true, Ordering::SeqCst) {
+                return Ok(());
+            }
+            // A byte that comes is another event.
+            (&self.peer).write_all(b"x")?;
+            Err(io::ErrorKind::NotConnected.into())
+        }
+    }
+
+    impl event::Source for Early {
+        fn register(&mut self, to: &Registry, token: Token, what: Interest) -> io::Result<()> {
+            self.io.register(to, token, what)
+        }
+
+        fn reregister(&mut self, to: &Registry, token: Token, what: Interest) -> io::Result<()> {
+            self.io.reregister(to, token, what)
+        }
+
+        fn deregister(&mut self, from: &Registry) -> io::Result<()> {
+            self.io.deregister(from)
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "miri has no sockets")]
+    fn an_event_before_there_is_a_peer_is_not_the_end_of_an_attempt() {
+        let io_loop = crate::IoLoop::builder().lanes(1).build().expect("a loop");
+        let connected = io_loop.run(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let io = std::net::TcpStream::connect(address).expect("a connection");
+            io.set_nonblocking(true).expect("a socket");
+            let (peer, _) = listener.accept().expect("its other end");
+            let early = Early {
+                io: mio::net::TcpStream::from_std(io),
+                peer,
+                asked: AtomicBool::new(false),
+            };
+            Registered::connected(early).await.map(drop)
+        });
+        io_loop.stop();
+        connected.expect("no panic").expect("connected");
+    }
 
     #[test]
     #[cfg_attr(miri, ignore = "miri has no sockets")]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::registered::{BACKLOG, Listening, Registered, current_lane};
+use super::registered::{BACKLOG, Connecting, Listening, Registered, current_lane};
 use super::stream::{connection, read_stream, write_stream};
 
 /// Who may connect unless told otherwise: the user that the process runs as.
@@ -105,6 +105,17 @@ impl Listening for mio::net::UnixListener {
 
     fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)> {
         self.accept()
+    }
+}
+
+impl Connecting for mio::net::UnixStream {
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.take_error()
+    }
+
+    /// Connecting is not waited for: it has, or has failed.
+    fn check_peer(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 

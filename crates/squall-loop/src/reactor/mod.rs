@@ -20,6 +20,8 @@ use slab::Slab;
 
 pub(crate) use source::{Direction, Source};
 
+use crate::task::say;
+
 /// The token of the reactor's own waker; sockets begin at 1.
 const WAKER: Token = Token(0);
 /// Events taken from the kernel in one wait.
@@ -88,7 +90,7 @@ impl Reactor {
     /// Ends the wait of whoever waits, now or next.
     pub(crate) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            tracing::error!(target: "squall::loop", %error, "cannot wake a lane");
+            say(|| tracing::error!(target: "squall::loop", %error, "cannot wake a lane"));
         }
     }
 
@@ -101,7 +103,9 @@ impl Reactor {
         let (poll, events) = &mut *guard;
         if let Err(error) = poll.poll(events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
-                tracing::error!(target: "squall::loop", %error, "waiting for events failed");
+                say(|| {
+                    tracing::error!(target: "squall::loop", %error, "waiting for events failed");
+                });
             }
             return;
         }
@@ -119,12 +123,14 @@ impl Reactor {
         }
     }
 
-    /// Forgets who waits for what, for a loop that stops.
+    /// Tells whoever waits for something that it will not come, for a loop that stops.
     pub(crate) fn clear(&self) {
         let wakers: Vec<Waker> = (self.sources().iter())
-            .flat_map(|(_, source)| source.take_wakers())
+            .flat_map(|(_, source)| source.orphan())
             .collect();
-        drop(wakers);
+        for waker in wakers {
+            waker.wake();
+        }
     }
 
     fn sources(&self) -> MutexGuard<'_, Slab<Arc<Source>>> {

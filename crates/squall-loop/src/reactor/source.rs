@@ -15,6 +15,8 @@ const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
 const READ_CLOSED: u8 = 4;
 const WRITE_CLOSED: u8 = 8;
+/// The loop has ended: no edge comes any more.
+const ORPHANED: u8 = 16;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +87,11 @@ impl Source {
         }
     }
 
-    /// Ready once neither direction is open any more, as after a reset; else the waker is
-    /// kept, in the place of the writer's.
+    /// Ready once neither direction is open any more, as after a reset, or the loop has
+    /// ended; else the waker is kept, in the place of the writer's.
     pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
-        let is_closed = || self.ready.load(Ordering::Acquire) & WRITE_CLOSED != 0;
+        let ends = WRITE_CLOSED | ORPHANED;
+        let is_closed = || self.ready.load(Ordering::Acquire) & ends != 0;
         if !is_closed() {
             self.wait_for(Direction::Write, cx);
         }
@@ -108,8 +111,25 @@ impl Source {
 
     /// Whether the direction may be tried.
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
-        let bits = direction.ready() | direction.closed();
+        let bits = direction.ready() | direction.closed() | ORPHANED;
         self.ready.load(Ordering::Acquire) & bits != 0
+    }
+
+    /// Whether the direction has ended: no edge of it comes any more.
+    pub(crate) fn is_closed(&self, direction: Direction) -> bool {
+        self.ready.load(Ordering::Acquire) & direction.closed() != 0
+    }
+
+    /// Fails once the loop has ended: waiting would have no end.
+    #[inline]
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.ready.load(Ordering::Acquire) & ORPHANED {
+            0 => Ok(()),
+            _ => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the IoLoop that this socket belongs to has ended",
+            )),
+        }
     }
 
     /// About to try: an edge from here on is a new one.
@@ -134,7 +154,7 @@ impl Source {
             ready!(self.poll_ready(direction, cx));
             self.clear(direction);
             match operation() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.check()?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.keep(direction),
                 Err(error) => {
                     // An error is final: whoever asks again is told again.
@@ -174,7 +194,9 @@ impl Source {
         }
     }
 
-    pub(crate) fn take_wakers(&self) -> impl Iterator<Item = Waker> + use<> {
+    /// The loop ends: whoever waits goes to be told.
+    pub(crate) fn orphan(&self) -> impl Iterator<Item = Waker> + use<> {
+        self.ready.fetch_or(ORPHANED, Ordering::AcqRel);
         let reader = self.slot(Direction::Read).take();
         let writer = self.slot(Direction::Write).take();
         reader.into_iter().chain(writer)

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
@@ -17,15 +18,15 @@ use super::connect::Dial;
 use super::cookie_jar::CookieJar;
 use super::digests::Digests;
 use super::error::FetchError;
-use super::fetch;
 use super::pool::{Pool, PoolLimits, PoolStats};
 use super::proxy::{Proxy, Via};
-use super::request::HttpRequest;
+use super::request::{HttpRequest, is_generated};
 use super::resolver::{Names, Resolver};
 use super::response::HttpResponse;
 use super::retry::{Budget, Retry};
 use super::route::Route;
 use super::unreachable::Unreachable;
+use super::{fetch, trace};
 
 /// TLS configurations kept: one per set of `ca_certs` that was used.
 const TLS_CONFIGS: usize = 64;
@@ -59,10 +60,10 @@ pub(super) struct Defaults {
     pub(super) request_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) pool_timeout: Duration,
-    pub(super) expect_timeout: Duration,
     pub(super) max_redirects: usize,
     pub(super) max_body_size: u64,
     pub(super) user_agent: String,
+    pub(super) headers: Headers,
     pub(super) route: Arc<Route>,
     /// The same through each proxy of `proxy`.
     proxied: Vec<Arc<Route>>,
@@ -87,10 +88,10 @@ impl Default for Defaults {
             request_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(30),
             pool_timeout: Duration::from_secs(10),
-            expect_timeout: Duration::from_secs(1),
             max_redirects: 10,
             max_body_size: 100 << 20,
             user_agent: concat!("squall/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Headers::new(),
             route: Arc::default(),
             proxied: Vec::new(),
             https_only: false,
@@ -171,6 +172,11 @@ impl AsyncHttpClient {
     /// # Errors
     /// [`FetchError`] when there is no answer: it knows the phase and the cause.
     ///
+    /// # Panics
+    /// When polled outside of a loop, such as under `#[tokio::main]`; where the host is an
+    /// address, that is an error. Run it with [`IoLoop::run`], or take an
+    /// [`HttpClient`](super::HttpClient).
+    ///
     /// # Cancel safety
     /// Dropping the future cancels the fetch and closes its connection. Whether the
     /// server has acted on the request is then unknown.
@@ -221,11 +227,11 @@ impl Shared {
         &self,
         trust: &ClientTls,
     ) -> Result<Arc<ClientConfig>, TlsConfigError> {
-        if let Some(config) = lock(&self.tls_configs).get(trust) {
+        if let Some(config) = self.tls_configs.lock().get(trust) {
             return Ok(config.clone());
         }
         let config = client_config(trust)?;
-        let mut configs = lock(&self.tls_configs);
+        let mut configs = self.tls_configs.lock();
         if configs.len() >= TLS_CONFIGS {
             configs.clear();
         }
@@ -235,7 +241,7 @@ impl Shared {
 
     /// Says once per host that anybody may read and change what is exchanged with it.
     pub(super) fn warn_unchecked(&self, host: &str) {
-        let mut warned = lock(&self.warned);
+        let mut warned = self.warned.lock();
         if !warned.contains(host) && warned.len() < WARNED_HOSTS {
             warned.insert(host.to_owned());
             tracing::warn!(target: "squall::client", host,
@@ -250,10 +256,6 @@ impl fmt::Debug for Shared {
             .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Settings of a client. Those of a request win where both exist.
@@ -273,20 +275,22 @@ impl ClientBuilder {
         &mut Arc::make_mut(&mut self.defaults.route).tls
     }
 
-    /// Connections in use at a time, per origin: default 64. More fetches wait.
+    /// Connections in use at a time, per origin: default 64. More fetches wait. Zero counts
+    /// as one.
     pub fn max_per_origin(mut self, connections: usize) -> Self {
         self.limits.per_origin = connections.max(1);
         self
     }
 
-    /// Connections in use at a time, over all origins: default 512. More fetches wait.
+    /// Connections in use at a time, over all origins: default 512. More fetches wait. Zero
+    /// counts as one.
     #[doc(alias = "max_clients")]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.total = connections.max(1);
         self
     }
 
-    /// Fetches that may wait for a connection: default 4096. More fail at once.
+    /// Fetches that may wait for a connection: default 4,096. More fail at once.
     pub fn max_waiters(mut self, waiters: usize) -> Self {
         self.limits.waiters = waiters;
         self
@@ -298,14 +302,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Idle connections kept over all origins: default 512.
+    /// Idle connections kept over all origins: default 512. Zero: every fetch connects anew.
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
         self.limits.idle_total = connections;
         self
     }
 
-    /// How long a connection is kept idle: default 15 s, or a second less than the server
-    /// says with `Keep-Alive: timeout=N`. Zero: only where the server says so.
+    /// How long a connection is kept idle: default 15 s. A server that says it itself with
+    /// `Keep-Alive: timeout=N` is believed but for the last second, up to 90 s, or up to
+    /// this time where it is longer. Zero: kept only where the server says so.
     pub fn keep_idle(mut self, time: Duration) -> Self {
         self.limits.idle_timeout = time;
         self
@@ -325,7 +330,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long name, connection and handshake may take: default 10 s. Zero: no limit.
+    /// How long the turn to dial, name, connection and handshake may take together: default
+    /// 10 s. Zero: no limit.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.defaults.connect_timeout = limit;
         self
@@ -351,7 +357,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How many redirects are followed: default 10.
+    /// How many redirects are followed: default 10. One more is an error, so that with zero
+    /// any is; [`HttpRequest::follow_redirects`] gives the redirect as the answer.
     pub fn max_redirects(mut self, redirects: usize) -> Self {
         self.defaults.max_redirects = redirects;
         self
@@ -367,8 +374,33 @@ impl ClientBuilder {
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.defaults.user_agent = name.into();
         let checked = Headers::new().append("User-Agent", &self.defaults.user_agent);
-        self.defaults.error = checked.err().map(|error| error.to_string());
+        if let Err(error) = checked {
+            self.fail(error.to_string());
+        }
         self
+    }
+
+    /// A field that every request has that does not bring its own: a token of a service
+    /// that the client is for, say. Given again, it is replaced.
+    ///
+    /// It goes to whoever is asked; where a redirect leads to another origin, credentials
+    /// stay behind as always.
+    #[doc(alias = "default_headers")]
+    pub fn default_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        match is_generated(name) || name.eq_ignore_ascii_case("host") {
+            true => self.fail(format!("default_header: {name} is not for all requests")),
+            false => {
+                if let Err(error) = self.defaults.headers.set(name, value.as_ref()) {
+                    self.fail(format!("default_header: {error}"));
+                }
+            }
+        }
+        self
+    }
+
+    /// The first thing that is wrong is told.
+    fn fail(&mut self, what: String) {
+        self.defaults.error.get_or_insert(what);
     }
 
     /// Whether servers' certificates have to be valid: default true.
@@ -471,7 +503,7 @@ impl ClientBuilder {
     }
 
     /// Connections that are being made at a time, per origin: default 8. More fetches wait
-    /// for one of them, or for a connection that comes free.
+    /// for one of them, or for a connection that comes free. Zero counts as one.
     pub fn max_dials_per_origin(mut self, dials: usize) -> Self {
         self.limits.dials = dials.max(1);
         self
@@ -491,7 +523,7 @@ impl ClientBuilder {
         let client = self.build();
         match client.shared.check() {
             Ok(()) => Ok(client),
-            Err(what) => Err(fetch::refused(what)),
+            Err(what) => Err(trace::refused(what)),
         }
     }
 

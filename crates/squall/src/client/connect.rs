@@ -16,19 +16,21 @@ use squall_loop::net::TcpStream;
 #[cfg(unix)]
 use squall_loop::net::UnixStream;
 use squall_loop::time::now;
-use squall_loop::{Sleep, sleep};
+use squall_loop::{Sleep, sleep, with_timeout};
 use url::Host;
 
 use super::address::Address;
 use super::async_http_client::Shared;
-use super::error::{Cause, Phase};
-use super::fetch::{Trace, unless_zero};
+use super::error::{Cause, Phase, is_shortage};
 use super::public_only::keep_public;
 use super::request::Waits;
 use super::route::Route;
+use super::trace::{Trace, unless_zero};
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How long a proxy may try one of a host's addresses while there are others.
+const TUNNEL_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Who makes every connection, whatever the address.
 pub(crate) trait Dial: Send + Sync + 'static {
@@ -179,17 +181,25 @@ async fn tcp(
     }
     let proxies = look_up(shared, waits, &via.host, via.port, trace).await?;
     let port = url.url().port_or_known_default().unwrap_or(80);
-    let mut refused = Cause::Invalid("the address has no host".to_owned());
-    for host in hosts {
+    let mut hosts = hosts.into_iter().peekable();
+    while let Some(host) = hosts.next() {
         let tcp = connect(shared, proxies.clone(), route, trace).await?;
         trace.enter(Phase::Proxy);
-        match Box::pin(via.tunnel(&tcp, host, port)).await {
-            Ok(()) => return Ok(tcp.into()),
+        let tunnel = Box::pin(via.tunnel(&tcp, host, port));
+        let opened = match hosts.peek() {
+            Some(_) => with_timeout(TUNNEL_ATTEMPT, tunnel).await,
+            None => Ok(tunnel.await),
+        };
+        match opened {
+            Ok(Ok(())) => return Ok(tcp.into()),
+            Ok(Err(failure)) if hosts.peek().is_none() || !failure.is_of_the_address() => {
+                return Err(Cause::Proxy(failure));
+            }
             // It may reach another one of the host's addresses.
-            Err(failure) => refused = Cause::Proxy(failure),
+            Ok(Err(_)) | Err(_) => {}
         }
     }
-    Err(refused)
+    Err(Cause::Invalid("the address has no host".to_owned()))
 }
 
 fn host_at<'a>(address: IpAddr) -> Host<&'a str> {
@@ -208,6 +218,12 @@ async fn connect(
 ) -> Result<TcpStream, Cause> {
     if let Some(source) = route.source {
         addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+        if addresses.is_empty() {
+            let why = format!(
+                "{source} reaches none of the addresses: they are of the other family (source_address)"
+            );
+            return Err(Cause::Invalid(why));
+        }
     }
     trace.marks.resolved();
     trace.enter(Phase::Connect);
@@ -257,7 +273,7 @@ async fn connect_to(address: SocketAddr, source: Option<IpAddr>) -> io::Result<T
         Some(source) => TcpStream::connect_from(source, address).await,
         _ => TcpStream::connect(address).await,
     };
-    connected.map_err(|error| at(address, &error))
+    connected.map_err(|error| at(address, error))
 }
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
@@ -313,7 +329,11 @@ async fn connect_any(
     .await
 }
 
-/// Says which address it was.
-fn at(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{address}: {error}"))
+/// Says which address it was. What this machine lacks has nothing to do with that, and is
+/// known by the system's number.
+fn at(address: SocketAddr, error: io::Error) -> io::Error {
+    match is_shortage(&error) {
+        true => error,
+        false => io::Error::new(error.kind(), format!("{address}: {error}")),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! MD5, SHA-256 and SHA-512/256, with and without `-sess`; `qop=auth`, or none as in RFC
 //! 2069. MD5 is what most servers still ask for; where they offer several, the last of these
-//! is taken.
+//! is taken. What a server says is hashed and sent back byte for byte, UTF-8 or not.
 
 use std::fmt::Write;
 
@@ -19,12 +19,12 @@ pub(super) struct Credentials {
 /// What a server wants to be answered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Challenge {
-    realm: String,
-    pub(super) nonce: String,
-    opaque: Option<String>,
+    realm: Vec<u8>,
+    pub(super) nonce: Vec<u8>,
+    opaque: Option<Vec<u8>>,
     algorithm: Algorithm,
     /// `algorithm` as the server wrote it.
-    named: Option<String>,
+    named: Option<Vec<u8>>,
     /// Its secret is made of the first request's `cnonce`.
     session: bool,
     /// `false`: as before RFC 2617.
@@ -44,13 +44,15 @@ enum Algorithm {
 }
 
 impl Algorithm {
-    fn hex(self, text: &str) -> String {
+    /// The hash of these, with colons between them.
+    fn hex(self, parts: &[&[u8]]) -> String {
+        let text = parts.join(&b':');
         let algorithm = match self {
             Self::Md5 => return format!("{:x}", md5::compute(text)),
             Self::Sha256 => &ring::digest::SHA256,
             Self::Sha512To256 => &ring::digest::SHA512_256,
         };
-        let digest = ring::digest::digest(algorithm, text.as_bytes());
+        let digest = ring::digest::digest(algorithm, &text);
         digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -62,9 +64,6 @@ impl Algorithm {
 pub(super) fn challenge(headers: &Headers) -> Option<Challenge> {
     let mut best: Option<Challenge> = None;
     for line in headers.get_all("www-authenticate") {
-        let Ok(line) = std::str::from_utf8(line) else {
-            continue;
-        };
         for found in challenges(line).into_iter().filter_map(understand) {
             if best
                 .as_ref()
@@ -77,30 +76,45 @@ pub(super) fn challenge(headers: &Headers) -> Option<Challenge> {
     best
 }
 
+/// A parameter's name, in lower case, and its value.
+type Param = (Vec<u8>, Vec<u8>);
+
 /// The parameters of each Digest challenge in a list of challenges of any scheme.
-fn challenges(line: &str) -> Vec<Vec<(String, String)>> {
-    let mut all: Vec<Vec<(String, String)>> = Vec::new();
+fn challenges(line: &[u8]) -> Vec<Vec<Param>> {
+    let mut all: Vec<Vec<Param>> = Vec::new();
     let mut digest = false;
     let mut rest = line;
     loop {
-        rest = rest.trim_start_matches([' ', '\t', ',']);
-        let end = rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
+        rest = trim_start(rest, b" \t,");
+        let (word, after) = rest.split_at(end_of(rest, b" \t,="));
         if word.is_empty() {
             // Either the end, or nothing that a challenge begins with.
             return all;
         }
-        let spaced = after.trim_start_matches([' ', '\t']);
-        let Some(value) = spaced.strip_prefix('=') else {
-            // A word without a value is a scheme.
-            digest = word.eq_ignore_ascii_case("digest");
-            if digest {
-                all.push(Vec::new());
+        let spaced = trim_start(after, b" \t");
+        let Some(value) = spaced.strip_prefix(b"=") else {
+            let params = all.last_mut().filter(|_| digest);
+            match params.and_then(|params| params.last_mut()) {
+                // A scheme that is not spoken here (Negotiate), or more of a list that should
+                // have been in quotes (`qop=auth,auth-int`): what follows may still be ours.
+                Some((name, value)) if after.first().is_none_or(|byte| *byte == b',') => {
+                    if name == b"qop" {
+                        value.push(b',');
+                        value.extend_from_slice(word);
+                    }
+                }
+                // Any other word without a value is a scheme.
+                _ => {
+                    digest = word.eq_ignore_ascii_case(b"digest");
+                    if digest {
+                        all.push(Vec::new());
+                    }
+                }
             }
             rest = after;
             continue;
         };
-        let Some((value, after)) = read_value(value.trim_start_matches([' ', '\t'])) else {
+        let Some((value, after)) = read_value(trim_start(value, b" \t")) else {
             return all;
         };
         if let Some(params) = all.last_mut().filter(|_| digest) {
@@ -110,48 +124,60 @@ fn challenges(line: &str) -> Vec<Vec<(String, String)>> {
     }
 }
 
+/// Where the first of these bytes is, or the end.
+fn end_of(text: &[u8], bytes: &[u8]) -> usize {
+    let end = text.iter().position(|byte| bytes.contains(byte));
+    end.unwrap_or(text.len())
+}
+
+fn trim_start<'a>(text: &'a [u8], bytes: &[u8]) -> &'a [u8] {
+    let start = text.iter().position(|byte| !bytes.contains(byte));
+    text.get(start.unwrap_or(text.len())..).unwrap_or_default()
+}
+
 /// A token or a quoted string, without its quotes, and what follows.
-fn read_value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let (value, rest) = text.split_at(text.find([',', ' ', '\t']).unwrap_or(text.len()));
-        return Some((value.to_owned(), rest));
+fn read_value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let Some(quoted) = text.strip_prefix(b"\"") else {
+        let (value, rest) = text.split_at(end_of(text, b", \t"));
+        return Some((value.to_vec(), rest));
     };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '"' => return Some((value, quoted.get(at + 1..)?)),
-            '\\' => value.push(chars.next()?.1),
-            char => value.push(char),
+    let mut value = Vec::new();
+    let mut bytes = quoted.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => return Some((value, quoted.get(at + 1..)?)),
+            b'\\' => value.push(*bytes.next()?.1),
+            byte => value.push(*byte),
         }
     }
     None
 }
 
 /// `None`: it asks for something that is not spoken here.
-fn understand(params: Vec<(String, String)>) -> Option<Challenge> {
+fn understand(params: Vec<Param>) -> Option<Challenge> {
     let mut challenge = Challenge::default();
     for (name, value) in params {
         match &*name {
-            "realm" => challenge.realm = value,
-            "nonce" => challenge.nonce = value,
-            "opaque" => challenge.opaque = Some(value),
-            "stale" => challenge.stale = value.eq_ignore_ascii_case("true"),
-            "userhash" => challenge.userhash = value.eq_ignore_ascii_case("true"),
-            "qop" => {
-                let mut offered = value.split(',').map(str::trim);
-                if !offered.any(|offered| offered.eq_ignore_ascii_case("auth")) {
+            b"realm" => challenge.realm = value,
+            b"nonce" => challenge.nonce = value,
+            b"opaque" => challenge.opaque = Some(value),
+            b"stale" => challenge.stale = value.eq_ignore_ascii_case(b"true"),
+            b"userhash" => challenge.userhash = value.eq_ignore_ascii_case(b"true"),
+            b"qop" => {
+                let mut offered = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                if !offered.any(|offered| offered.eq_ignore_ascii_case(b"auth")) {
                     return None;
                 }
                 challenge.qop = true;
             }
-            "algorithm" => {
+            b"algorithm" => {
                 let lower = value.to_ascii_lowercase();
-                challenge.session = lower.ends_with("-sess");
-                challenge.algorithm = match lower.trim_end_matches("-sess") {
-                    "md5" => Algorithm::Md5,
-                    "sha-256" => Algorithm::Sha256,
-                    "sha-512-256" => Algorithm::Sha512To256,
+                let plain = lower.strip_suffix(b"-sess");
+                challenge.session = plain.is_some();
+                challenge.algorithm = match plain.unwrap_or(&lower) {
+                    b"md5" => Algorithm::Md5,
+                    b"sha-256" => Algorithm::Sha256,
+                    b"sha-512-256" => Algorithm::Sha512To256,
                     _ => return None,
                 };
                 challenge.named = Some(value);
@@ -176,66 +202,73 @@ impl Challenge {
         target: &str,
         cnonce: &str,
         count: u32,
-    ) -> String {
-        let Credentials { user, password } = credentials;
-        let (realm, nonce) = (&self.realm, &self.nonce);
-        let hex = |text: String| self.algorithm.hex(&text);
-        let mut secret = hex(format!("{user}:{realm}:{password}"));
+    ) -> Vec<u8> {
+        let user = credentials.user.as_bytes();
+        let (realm, nonce) = (&*self.realm, &*self.nonce);
+        let hex = |parts: &[&[u8]]| self.algorithm.hex(parts);
+        let mut secret = hex(&[user, realm, credentials.password.as_bytes()]);
         if self.session {
-            secret = hex(format!("{secret}:{nonce}:{cnonce}"));
+            secret = hex(&[secret.as_bytes(), nonce, cnonce.as_bytes()]);
         }
-        let asked = hex(format!("{method}:{target}"));
+        let asked = hex(&[method.as_str().as_bytes(), target.as_bytes()]);
+        let used = format!("{count:08x}:{cnonce}:auth");
         let response = match self.qop {
-            true => hex(format!(
-                "{secret}:{nonce}:{count:08x}:{cnonce}:auth:{asked}"
-            )),
-            false => hex(format!("{secret}:{nonce}:{asked}")),
+            true => hex(&[secret.as_bytes(), nonce, used.as_bytes(), asked.as_bytes()]),
+            false => hex(&[secret.as_bytes(), nonce, asked.as_bytes()]),
         };
         let user = match self.userhash {
-            true => hex(format!("{user}:{realm}")),
+            true => hex(&[user, realm]).into_bytes(),
             false => escape(user),
         };
-        let (realm, nonce) = (escape(realm), escape(nonce));
-        let mut value = format!(
-            "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", \
-             uri=\"{target}\", response=\"{response}\""
-        );
+        let mut value = b"Digest username=\"".to_vec();
+        let mut add = |parts: &[&[u8]]| value.extend(parts.concat());
+        add(&[&user, b"\", realm=\"", &escape(realm)]);
+        add(&[b"\", nonce=\"", &escape(nonce)]);
+        add(&[b"\", uri=\"", target.as_bytes()]);
+        add(&[b"\", response=\"", response.as_bytes(), b"\""]);
         if let Some(named) = &self.named {
-            value.push_str(", algorithm=");
-            value.push_str(named);
+            add(&[b", algorithm=", named]);
         }
         if self.userhash {
-            value.push_str(", userhash=true");
+            add(&[b", userhash=true"]);
         }
         if let Some(opaque) = &self.opaque {
-            let _ = write!(value, ", opaque=\"{}\"", escape(opaque));
+            add(&[b", opaque=\"", &escape(opaque), b"\""]);
         }
         if self.qop {
-            let _ = write!(value, ", qop=auth, nc={count:08x}, cnonce=\"{cnonce}\"");
+            add(&[format!(", qop=auth, nc={count:08x}, cnonce=\"{cnonce}\"").as_bytes()]);
         } else if self.session {
-            let _ = write!(value, ", cnonce=\"{cnonce}\"");
+            add(&[format!(", cnonce=\"{cnonce}\"").as_bytes()]);
         }
         value
     }
 }
 
 /// The nonce that an answer's `Authentication-Info` names for the next request.
-pub(super) fn next_nonce(headers: &Headers) -> Option<String> {
-    let params = challenges(&format!("Digest {}", headers.get("authentication-info")?));
+pub(super) fn next_nonce(headers: &Headers) -> Option<Vec<u8>> {
+    let info = headers.get_bytes("authentication-info")?;
+    let params = challenges(&[b"Digest ", info].concat());
     let mut params = params.into_iter().flatten();
-    let (_, nonce) = params.find(|(name, nonce)| name == "nextnonce" && !nonce.is_empty())?;
+    let (_, nonce) = params.find(|(name, nonce)| name == b"nextnonce" && !nonce.is_empty())?;
     Some(nonce)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+fn escape(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text {
+        if matches!(byte, b'\\' | b'"') {
+            escaped.push(b'\\');
+        }
+        escaped.push(*byte);
+    }
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(value: &str) -> Option<Challenge> {
+    fn of(value: impl AsRef<[u8]>) -> Option<Challenge> {
         let mut headers = Headers::new();
         headers.append("WWW-Authenticate", value).unwrap();
         challenge(&headers)
@@ -260,7 +293,7 @@ mod tests {
                 "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
             ),
         ] {
-            let challenge = of(&format!(
+            let challenge = of(format!(
                 "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", \
                  algorithm={algorithm}, {nonce}, opaque=\"FQhe\""
             ));
@@ -271,6 +304,7 @@ mod tests {
                 cnonce,
                 1,
             );
+            let answer = String::from_utf8(answer).unwrap();
             assert!(
                 answer.contains(&format!("response=\"{response}\"")),
                 "{answer}"
@@ -295,6 +329,7 @@ mod tests {
         let answer = challenge
             .unwrap()
             .answer(&jason, &Method::GET, "/doe.json", cnonce, 1);
+        let answer = String::from_utf8(answer).unwrap();
         for part in [
             "username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\"",
             "response=\"7a4e1192babbba02e91182d2895bfdbf7adafc6e48d4e517ca301974843d840c\"",
@@ -312,7 +347,7 @@ mod tests {
              Digest realm=\"r\", nonce=\"3\", algorithm=SHA-3",
         );
         let found = found.unwrap();
-        assert_eq!((found.nonce.as_str(), found.qop), ("2", true));
+        assert_eq!((&*found.nonce, found.qop), (b"2".as_slice(), true));
         assert!(of("Basic realm=\"nonce=x\"").is_none());
         assert!(of("Digest realm=\"r\", nonce=\"1\", qop=\"auth-int\"").is_none());
         assert!(of("Digest realm=\"open, nonce=\"1\"").is_none());
@@ -320,9 +355,37 @@ mod tests {
         let mut headers = Headers::new();
         let info = "qop=auth, rspauth=\"x\", nextnonce=\"4\", nc=00000001";
         headers.append("Authentication-Info", info).unwrap();
-        assert_eq!(next_nonce(&headers).as_deref(), Some("4"));
+        assert_eq!(next_nonce(&headers).as_deref(), Some(b"4".as_slice()));
         assert_eq!(next_nonce(&Headers::new()), None);
         let old = of("digest nonce=\"a\\\"b\", stale=TRUE, realm=x").unwrap();
-        assert_eq!((old.stale, &*old.nonce), (true, "a\"b"));
+        assert_eq!((old.stale, &*old.nonce), (true, b"a\"b".as_slice()));
+    }
+
+    #[test]
+    fn lists_without_quotes_and_schemes_without_values_hide_nothing() {
+        for list in [
+            "Digest realm=\"r\", qop=auth,auth-int, nonce=\"1\"",
+            "Digest realm=\"r\", qop=auth-int,auth, nonce=\"1\"",
+            "Digest realm=\"r\", nonce=\"1\", qop=auth,auth-int",
+            "Digest realm=\"r\", nonce=\"1\", qop=\"auth\", Negotiate",
+            "Negotiate, Digest realm=\"r\", nonce=\"1\", qop=\"auth\", NTLM, Basic realm=\"x\"",
+            "Basic, Digest realm=\"r\", nonce=\"1\", qop=\"auth\", Basic realm=\"x\"",
+            "Negotiate abc==, Digest realm=\"r\", nonce=\"1\", qop=\"auth\", Bearer",
+        ] {
+            let found = of(list).unwrap();
+            let told = (&*found.realm, &*found.nonce, found.qop);
+            assert_eq!(told, (&b"r"[..], &b"1"[..], true), "{list}");
+        }
+        assert!(of("Digest realm=\"r\", nonce=\"1\", qop=auth-int,token").is_none());
+    }
+
+    /// Python's `hashlib` made the figure, of the bytes as they are.
+    #[test]
+    fn what_is_not_utf_8_is_hashed_as_it_came() {
+        let challenge = of(b"Digest realm=\"caf\xe9\", nonce=\"1\"").unwrap();
+        let answer = challenge.answer(&mufasa("p"), &Method::GET, "/", "", 1);
+        let expected = b"Digest username=\"Mufasa\", realm=\"caf\xe9\", nonce=\"1\", uri=\"/\", \
+            response=\"a7475eaf3f22f1d50df230003dffcef2\"";
+        assert_eq!(answer, expected);
     }
 }

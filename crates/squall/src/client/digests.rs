@@ -4,9 +4,9 @@
 //! calls it stale, or names the next one. It is for one origin and one user.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::Method;
+use parking_lot::Mutex;
 use squall_http::Headers;
 use squall_http::wire::multipart::random_boundary;
 
@@ -32,8 +32,8 @@ impl Digests {
         url: &Address,
         credentials: &Credentials,
         method: &Method,
-    ) -> Option<String> {
-        let mut known = self.lock();
+    ) -> Option<Vec<u8>> {
+        let mut known = self.0.lock();
         let known = known.get_mut(&key(url, credentials))?;
         known.count = known.count.checked_add(1)?;
         let cnonce = random_boundary().ok()?;
@@ -48,11 +48,11 @@ impl Digests {
         credentials: &Credentials,
         method: &Method,
         challenge: Challenge,
-    ) -> Option<String> {
+    ) -> Option<Vec<u8>> {
         let cnonce = random_boundary().ok()?;
         let proof = challenge.answer(credentials, method, url.target(), &cnonce, 1);
         if challenge.lasts() {
-            let mut known = self.lock();
+            let mut known = self.0.lock();
             if known.len() >= MAX_KNOWN {
                 known.clear();
             }
@@ -64,7 +64,7 @@ impl Digests {
 
     /// The server wants to hear no more of it.
     pub(super) fn forget(&self, url: &Address, credentials: &Credentials) {
-        self.lock().remove(&key(url, credentials));
+        self.0.lock().remove(&key(url, credentials));
     }
 
     /// Takes in the nonce that the server names for the next request.
@@ -72,14 +72,10 @@ impl Digests {
         let Some(nonce) = next_nonce(headers) else {
             return;
         };
-        if let Some(known) = self.lock().get_mut(&key(url, credentials)) {
+        if let Some(known) = self.0.lock().get_mut(&key(url, credentials)) {
             known.challenge.nonce = nonce;
             known.count = 0;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

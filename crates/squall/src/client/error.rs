@@ -15,6 +15,7 @@ use squall_http::BodyError;
 use squall_http::client::ExchangeError;
 pub use squall_http::client::RequestSent;
 use squall_http::tls;
+use squall_http::wire::coding::CodingError;
 
 use super::time_info::TimeInfo;
 
@@ -115,6 +116,11 @@ impl FetchError {
         self.0.sent
     }
 
+    /// An earlier attempt at the same request has sent so much of it.
+    pub(super) fn sent_before(&mut self, sent: RequestSent) {
+        self.0.sent = self.0.sent.max(sent);
+    }
+
     /// The address that was being fetched, without credentials and query.
     pub fn url(&self) -> &str {
         &self.0.url
@@ -186,7 +192,7 @@ impl FetchError {
     pub(super) fn may_pass(&self) -> bool {
         match &self.0.cause {
             Cause::Io(_) => self.0.phase != Phase::Save,
-            Cause::Proxy(failure) => failure.io().is_some(),
+            Cause::Proxy(failure) => failure.may_pass(),
             // The connection broke in the handshake; what the handshake says is final.
             Cause::Tls(failure) => matches!(
                 failure.source.kind(),
@@ -205,19 +211,37 @@ impl FetchError {
         }
     }
 
+    /// Whether it says nothing about the server: a limit or a setting of the client stood in
+    /// the way, or this machine has run out of something.
+    pub(crate) fn is_ours(&self) -> bool {
+        let error = match &self.0.cause {
+            Cause::Invalid(_) | Cause::Config(_) => return true,
+            Cause::Io(error)
+            | Cause::Exchange(ExchangeError::Write(error) | ExchangeError::Read(error)) => error,
+            Cause::Tls(failure) => &failure.source,
+            Cause::Proxy(failure) => match failure.io() {
+                Some(error) => error,
+                None => return false,
+            },
+            _ => return self.is_pool(),
+        };
+        is_shortage(error)
+    }
+
     /// Whether the TLS handshake failed; the text says why.
     pub fn is_tls(&self) -> bool {
         self.0.phase == Phase::Tls
     }
 
-    /// Whether the answer or its body was larger than it may be.
+    /// Whether the answer or its body was larger than it may be, or its body, decompressed,
+    /// too many times as large as what came.
     pub fn is_too_large(&self) -> bool {
         use squall_http::wire::HeadError::{TooLarge, TooManyHeaders};
         matches!(
             &self.0.cause,
             Cause::Body(BodyError::TooLarge { .. })
                 | Cause::Exchange(ExchangeError::Head(TooLarge { .. } | TooManyHeaders { .. }))
-        )
+        ) || self.0.cause.decodes_to_too_much()
     }
 
     /// How long each phase took until the failure.
@@ -228,7 +252,8 @@ impl FetchError {
     /// What a client of this program may be told: where the fetch failed and the kind of
     /// cause, without any name, address or path. `None` when it was not for the service.
     pub(crate) fn told(&self) -> Option<String> {
-        if self.0.phase == Phase::Request || self.request_body().is_some() {
+        let is_ours = matches!(self.0.phase, Phase::Request | Phase::Save);
+        if is_ours || self.request_body().is_some() {
             return None;
         }
         let doing = self.0.phase.words();
@@ -242,11 +267,11 @@ impl FetchError {
 
     /// The status that tells a client of this program: it fails for its request's body
     /// (whose source is to blame), for being no valid request (a mistake of this program),
-    /// or for the service behind it.
+    /// for a file that cannot be written, or for the service behind it.
     pub(crate) fn answered_with(&self) -> StatusCode {
         match (self.request_body(), self.phase()) {
             (Some(body), _) => body.status(),
-            (None, Phase::Request) => StatusCode::INTERNAL_SERVER_ERROR,
+            (None, Phase::Request | Phase::Save) => StatusCode::INTERNAL_SERVER_ERROR,
             (None, Phase::Queue) => StatusCode::SERVICE_UNAVAILABLE,
             _ if self.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
@@ -283,6 +308,24 @@ impl Phase {
 }
 
 impl Cause {
+    /// What is wrong with the codings of the answer's body.
+    fn coding(&self) -> Option<&CodingError> {
+        match self {
+            Self::Body(BodyError::Other(error)) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    fn decodes_to_too_much(&self) -> bool {
+        let too_much = |error| {
+            matches!(
+                error,
+                &(CodingError::TooLarge { .. } | CodingError::Ratio { .. })
+            )
+        };
+        self.coding().is_some_and(too_much)
+    }
+
     /// The kind of cause in a few words, without any name, address or path.
     fn class(&self) -> Option<Cow<'static, str>> {
         let words = match self {
@@ -292,7 +335,9 @@ impl Cause {
                 return tls::explain_briefly(&failure.source).or_else(|| kind(&failure.source));
             }
             Self::Exchange(ExchangeError::Write(error) | ExchangeError::Read(error))
-            | Self::Body(BodyError::Io(error)) => return kind(error),
+            | Self::Body(BodyError::Io(error)) => {
+                return tls::explain_briefly(error).or_else(|| kind(error));
+            }
             Self::Status(status) => return Some(status.to_string().into()),
             Self::PoolFull { .. } => "too many are waiting",
             Self::Timeout { .. }
@@ -306,6 +351,7 @@ impl Cause {
             )
             | Self::Body(BodyError::Malformed(_)) => "malformed",
             Self::Body(BodyError::TooLarge { .. }) => "too large",
+            Self::Body(_) if self.decodes_to_too_much() => "too large",
             Self::Body(BodyError::Incomplete) => "cut off",
             Self::TooManyRedirects { .. } => "too many redirects",
             Self::Json(_) => "not the expected JSON",
@@ -317,6 +363,24 @@ impl Cause {
         };
         Some(words.into())
     }
+}
+
+/// Whether this machine has run out of descriptors, ports or memory, or does not have the
+/// address that it was to connect from.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let number = Errno::from_io_error(error);
+        if matches!(number, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS)) {
+            return true;
+        }
+    }
+    let kind = error.kind();
+    matches!(
+        kind,
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory
+    )
 }
 
 /// The kind of an error of the system, unless that says nothing.
@@ -348,7 +412,19 @@ impl fmt::Display for Cause {
             Self::Proxy(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),
-            Self::Body(error) => error.fmt(f),
+            Self::Body(error) => match self.coding() {
+                // A server has settings for these; a client's is whether it decodes at all.
+                Some(CodingError::Ratio { limit }) => write!(
+                    f,
+                    "the decoded body is more than {limit} times as large as what came \
+                     (decompress)"
+                ),
+                Some(CodingError::TooMany { limit }) => write!(
+                    f,
+                    "the body has more than {limit} content codings (decompress)"
+                ),
+                _ => error.fmt(f),
+            },
             Self::TooManyRedirects { limit } => {
                 write!(f, "more than {limit} redirects (max_redirects)")
             }

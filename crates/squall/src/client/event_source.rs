@@ -30,7 +30,8 @@ const MAX_EVENT: usize = 1 << 20;
 ///
 /// When the connection ends or fails, the stream is asked for again after the time that
 /// the server wants (3 s unless it says so), with `Last-Event-ID`. Each further attempt
-/// that fails doubles the pause, from 100 ms up to ten minutes.
+/// that fails doubles the pause, from 100 ms up to ten minutes. Why it had to be asked for
+/// again is in the log (`squall::client`, debug).
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), squall::FetchError> {
@@ -110,9 +111,11 @@ impl EventSource {
     ///
     /// # Errors
     /// What reconnecting does not mend: an answer with another status than 200 or of
-    /// another type than `text/event-stream`, an event that is too large, a request that
-    /// is invalid; and any failure once [`max_retries`](Self::max_retries) are used up.
-    /// After an error the next call begins anew.
+    /// another type than `text/event-stream`, one that is malformed, an event that is too
+    /// large, a request that is invalid, and whatever refuses it: a redirect, a proxy, a
+    /// certificate, a setting such as `public_only`; and any failure once
+    /// [`max_retries`](Self::max_retries) are used up. After an error the next call begins
+    /// anew.
     ///
     /// # Cancel safety
     /// No event is lost.
@@ -126,8 +129,12 @@ impl EventSource {
             }
             match self.read().await {
                 Ok(Some(piece)) => self.feed(&piece)?,
-                Ok(None) => self.failed(None)?,
-                Err(error) => self.failed(Some(error))?,
+                Ok(None) => self.failed(None, true)?,
+                Err(error) => {
+                    // A stream that broke off may go on; one that is too much stays so.
+                    let may_pass = !error.is_too_large();
+                    self.failed(Some(error), may_pass)?;
+                }
             }
         }
     }
@@ -170,6 +177,7 @@ impl EventSource {
                 .without_total_timeout()
                 .raise_error(false);
             if !id.is_empty() {
+                request.headers.remove("Last-Event-ID");
                 request = request.header("Last-Event-ID", &id);
             }
             self.parser = EventStreamParser::new(self.max_event_size, id);
@@ -179,35 +187,41 @@ impl EventSource {
                     self.response = Some(check(response)?);
                     return Ok(true);
                 }
-                Err(error) if error.phase() == Phase::Request => return Err(error),
-                Err(error) => self.failed(Some(error))?,
+                Err(error) => {
+                    let may_pass = error.may_pass() || error.is_timeout() || error.is_pool();
+                    self.failed(Some(error), may_pass)?;
+                }
             }
         }
     }
 
     /// Counts an attempt that has ended, and gives up where that is wanted.
-    fn failed(&mut self, error: Option<FetchError>) -> Result<(), FetchError> {
+    fn failed(&mut self, error: Option<FetchError>, may_pass: bool) -> Result<(), FetchError> {
         let response = self.response.take();
-        let fatal = error.as_ref().is_some_and(FetchError::is_too_large);
-        if !fatal
-            && self
-                .max_retries
-                .is_none_or(|retries| self.failures < retries)
-        {
-            self.failures += 1;
-            self.due = now().checked_add(self.pause());
-            return Ok(());
-        }
-        self.failures = 0;
-        self.due = None;
         let ended = || {
             let cause = Cause::Body(squall_http::BodyError::Incomplete);
             response.map(|response| response.error(Phase::Body, cause))
         };
-        match error.or_else(ended) {
-            Some(error) => Err(error),
-            None => Ok(()),
+        let Some(error) = error.or_else(ended) else {
+            return Ok(());
+        };
+        let retries_left = (self.max_retries).is_none_or(|retries| self.failures < retries);
+        if !may_pass || !retries_left {
+            self.failures = 0;
+            self.due = None;
+            return Err(error);
         }
+        self.failures += 1;
+        let pause = self.pause();
+        self.due = now().checked_add(pause);
+        tracing::debug!(
+            target: "squall::client",
+            %error,
+            failures = self.failures,
+            ?pause,
+            "a stream of events is asked for again"
+        );
+        Ok(())
     }
 
     fn pause(&self) -> Duration {

@@ -1,15 +1,12 @@
 //! The life of a fetch, from the request to the head of its answer.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::{Method, StatusCode};
-use squall_http::client::{
-    Answer, Connection, ExchangeError, ExchangeLimits, Outgoing, Progress, RequestSent, exchange,
-};
+use http::StatusCode;
+use squall_http::Body;
+use squall_http::client::{Answer, EXPECT_TIMEOUT, ExchangeLimits, Outgoing, exchange};
 use squall_http::wire::head::ResponseHead;
-use squall_http::{Body, Headers};
 use squall_loop::time::now;
 use squall_loop::with_timeout;
 
@@ -17,24 +14,21 @@ use super::address::Address;
 use super::async_http_client::Shared;
 use super::error::{Cause, FetchError, Phase};
 use super::hop_fields::HopFields;
-use super::pool::{Acquired, Lease, Turn, Waiting};
-use super::proxy::Via;
-use super::request::{HttpRequest, Rare, Waits};
+use super::permit::{guard, in_line, open, place};
+use super::pool::Acquired;
+use super::repeat::{SAFE_REPEATS, harmless_twice, is_late, may_repeat};
+use super::request::{HttpRequest, Rare};
 use super::response::{self, Hop, HttpResponse};
 use super::retry::{self, Retry};
-use super::route::Route;
-use super::time_info::Marks;
 use super::total::Total;
-use super::{connect, digest, netrc, redirect};
+use super::trace::Trace;
+use super::{digest, netrc, redirect};
 
 /// A redirect's body up to this size is read, so that its connection can be used again.
 const REDIRECT_BODY: u64 = 64 << 10;
 
 /// How long that may take.
 const REDIRECT_TIME: Duration = Duration::from_millis(50);
-
-/// How often a request is sent anew because its connection was closed under it.
-pub(super) const SAFE_REPEATS: u32 = 3;
 
 /// Fetches: a place in the pool, a connection, one exchange; again for each redirect, for
 /// a challenge, and where an idle connection turned out to be closed.
@@ -56,7 +50,7 @@ async fn run(
     loop {
         let replay = request.body.try_clone();
         let mut body = std::mem::take(&mut request.body);
-        let repeatable = replay.is_some() && is_idempotent(request);
+        let repeatable = replay.is_some() && harmless_twice(&request.method, &request.headers);
 
         trace.enter(Phase::Queue);
         let route = request.route(defaults, url);
@@ -109,7 +103,7 @@ async fn run(
             accept_encoding: request.accepted_codings(),
             close: request.close,
             takes_trailers: request.takes_trailers,
-            expect_continue: request.expect_continue.then_some(defaults.expect_timeout),
+            expect_continue: request.expect_continue.then_some(EXPECT_TIMEOUT),
             first_byte: (said.and_then(|said| said.first_byte_timeout))
                 .filter(|limit| !limit.is_zero()),
             upgrade: said.and_then(|said| said.upgrade.as_deref()),
@@ -139,7 +133,7 @@ async fn run(
                 request.body = replay.unwrap_or_default();
                 stale += 1;
                 trace.repeats += 1;
-                since = trace.answered_once();
+                since = trace.marks.again();
                 continue;
             }
             answer => answer.map_err(Cause::Exchange)?,
@@ -154,7 +148,7 @@ async fn run(
         {
             request.body = body;
             request.expect_continue = false;
-            since = trace.answered_once();
+            since = trace.marks.again();
             continue;
         }
 
@@ -166,7 +160,7 @@ async fn run(
             request.body = body;
             challenges += 1;
             Box::pin(drain(answer)).await;
-            since = trace.answered_once();
+            since = trace.marks.again();
             continue;
         }
 
@@ -191,7 +185,7 @@ async fn run(
         Box::pin(drain(answer)).await;
         let url = std::mem::replace(url, next).into_url();
         trace.history.push(Hop { url, status });
-        since = trace.answered_once();
+        since = trace.marks.again();
         challenges = 0;
     }
 }
@@ -275,40 +269,6 @@ fn plain(
     Ok((head, body))
 }
 
-/// A connection of one's own, or one that came free before it was one's turn to dial.
-pub(super) async fn open(
-    shared: &Shared,
-    waits: &Waits,
-    url: &Address,
-    route: &Route,
-    lease: &Lease,
-    trace: &mut Trace,
-) -> Result<Box<Connection>, Cause> {
-    let opened = async {
-        let _dialling = match lease.turn().await {
-            Turn::Connection(connection) => return Ok(connection),
-            Turn::Dial(dialling) => dialling,
-        };
-        // Kept apart, for it is large, and whoever stands in line may never need it.
-        Box::pin(connect::dial(shared, waits, url, route, trace)).await
-    };
-    unless_zero(waits.connect, "connect_timeout", opened).await
-}
-
-/// Whether a proxy may be asked for the host, in time.
-pub(super) async fn guard(
-    shared: &Shared,
-    waits: &Waits,
-    url: &Address,
-    trace: &mut Trace,
-) -> Result<(), Cause> {
-    let looked_up = async {
-        let allowed = connect::addresses(shared, waits, url, trace).await;
-        allowed.map(drop)
-    };
-    unless_zero(waits.connect, "connect_timeout", looked_up).await
-}
-
 /// Puts on what is known before anybody asks: the credentials of a `.netrc` file, the proof
 /// for a challenge that was met before.
 async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Result<(), Cause> {
@@ -323,9 +283,10 @@ async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Re
     if let Some(path) = said.netrc.clone() {
         let host = url.url().host_str().unwrap_or_default();
         let found = netrc::look_up(path, host).await;
-        let found = found.map_err(|error| Cause::Invalid(format!("netrc: {error}")))?;
-        if let Some((login, password)) = found {
-            request.put_basic(login.as_bytes(), password.as_bytes());
+        let refuse = |why| Cause::Invalid(format!("netrc: {why}"));
+        if let Some((login, password)) = found.map_err(refuse)? {
+            let put = request.put_basic(login.as_bytes(), password.as_bytes());
+            put.map_err(refuse)?;
         }
     }
     match proof {
@@ -334,15 +295,9 @@ async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Re
     }
 }
 
-fn prove(request: &mut HttpRequest, proof: &str) -> Result<(), Cause> {
+fn prove(request: &mut HttpRequest, proof: &[u8]) -> Result<(), Cause> {
     let set = request.headers.set("Authorization", proof);
     set.map_err(|error| Cause::Invalid(error.to_string()))
-}
-
-/// Whether the answer was on its way when the request was sent: some servers say goodbye
-/// to an idle connection with a 408.
-pub(super) fn is_late(head: &ResponseHead) -> bool {
-    head.status == StatusCode::REQUEST_TIMEOUT && !head.keep_alive()
 }
 
 /// The proof that a 401 asks for. A second one only where the first was late, not wrong.
@@ -352,7 +307,7 @@ fn meet_challenge(
     url: &Address,
     head: &ResponseHead,
     met: u32,
-) -> Option<String> {
+) -> Option<Vec<u8>> {
     let credentials = request.said()?.digest.as_ref()?;
     let digests = &shared.digests;
     if head.status != StatusCode::UNAUTHORIZED {
@@ -367,112 +322,6 @@ fn meet_challenge(
     digests.meet(url, credentials, &request.method, challenge)
 }
 
-/// The error of a client whose settings cannot be used.
-pub(super) fn refused(what: String) -> FetchError {
-    Trace::begin(now()).error(Cause::Invalid(what), String::new())
-}
-
-/// Where a fetch is, and how it got there.
-pub(super) struct Trace {
-    pub(super) phase: Phase,
-    pub(super) marks: Marks,
-    pub(super) progress: Progress,
-    /// A server has had the request already, and answered with a redirect or a challenge.
-    answered: bool,
-    history: Vec<Hop>,
-    repeats: u32,
-}
-
-impl Trace {
-    pub(super) fn begin(now: Instant) -> Self {
-        Self {
-            phase: Phase::Request,
-            marks: Marks::begin(now),
-            progress: Progress::default(),
-            answered: false,
-            history: Vec::new(),
-            repeats: 0,
-        }
-    }
-
-    pub(super) fn enter(&mut self, phase: Phase) {
-        if phase == Phase::Queue {
-            self.progress = Progress::default();
-        }
-        self.phase = phase;
-    }
-
-    /// The answer is not the last one; the next request begins now.
-    fn answered_once(&mut self) -> Instant {
-        self.answered = true;
-        self.marks.again()
-    }
-
-    pub(super) fn error(&self, cause: Cause, url: String) -> FetchError {
-        let phase = match &cause {
-            Cause::Exchange(ExchangeError::Target(_)) | Cause::Config(_) => Phase::Request,
-            Cause::Exchange(
-                ExchangeError::Write(_) | ExchangeError::Body(_) | ExchangeError::BodyLength { .. },
-            ) => Phase::Write,
-            Cause::Exchange(ExchangeError::TimedOut { .. }) | Cause::Timeout { .. }
-                if self.phase == Phase::Write && self.progress.written =>
-            {
-                Phase::WaitHead
-            }
-            Cause::Exchange(ExchangeError::TimedOut { .. }) => Phase::Write,
-            Cause::Exchange(_) => Phase::WaitHead,
-            _ => self.phase,
-        };
-        let time_info = self.marks.finish(&self.progress, now()).info;
-        let sent = match self.answered {
-            true => self.progress.sent.max(RequestSent::Maybe),
-            false => self.progress.sent,
-        };
-        FetchError::new(url, phase, sent, time_info, cause)
-    }
-}
-
-/// Whether the server closed an idle connection just then, and repeating is safe.
-pub(super) fn may_repeat(
-    error: &ExchangeError,
-    progress: &Progress,
-    repeatable: bool,
-    replayable: bool,
-) -> bool {
-    error.is_disconnect()
-        && progress.sent != RequestSent::Yes
-        && replayable
-        && (repeatable || progress.sent == RequestSent::No)
-}
-
-/// A place in the pool, or the wait for one.
-pub(super) fn place(shared: &Shared, url: &Address, route: &Arc<Route>) -> Result<Acquired, Cause> {
-    // A proxy's connections are for every host.
-    let origin = route.relay(url).map_or(url.origin(), Via::name);
-    let acquired = shared.pool.acquire(origin, route);
-    acquired.map_err(|limit| Cause::PoolFull { limit })
-}
-
-/// Waits for a place; and when it was there.
-pub(super) async fn in_line(waiting: Waiting, limit: Duration) -> Result<(Lease, Instant), Cause> {
-    let waited = async { Ok(waiting.await) };
-    let lease = unless_zero(limit, "pool_timeout", waited).await?;
-    Ok((lease, now()))
-}
-
-/// Awaits, but not longer than a limit that has a name; a setting of zero is none.
-pub(super) async fn unless_zero<T>(
-    limit: Duration,
-    setting: &'static str,
-    future: impl Future<Output = Result<T, Cause>>,
-) -> Result<T, Cause> {
-    if limit.is_zero() {
-        return future.await;
-    }
-    let timed = with_timeout(limit, future).await;
-    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
-}
-
 fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
     let idle = request.idle_timeout.unwrap_or(shared.defaults.idle_timeout);
     let total = (request.request_timeout).unwrap_or(shared.defaults.request_timeout);
@@ -481,18 +330,6 @@ fn limits(request: &HttpRequest, shared: &Shared) -> ExchangeLimits {
         bounded: !total.is_zero() && total <= idle,
         ..ExchangeLimits::default()
     }
-}
-
-pub(super) fn is_idempotent(request: &HttpRequest) -> bool {
-    harmless_twice(&request.method, &request.headers)
-}
-
-/// Whether a request is idempotent (RFC 9110 section 9.2.2); a key makes any request so.
-pub(crate) fn harmless_twice(method: &Method, headers: &Headers) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    ) || headers.contains("idempotency-key")
 }
 
 fn not_replayable(next: &Address) -> Cause {

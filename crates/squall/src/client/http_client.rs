@@ -20,7 +20,7 @@ use super::response::HttpResponse;
 ///
 /// let client = HttpClient::new()?;
 /// let response = client.fetch("https://a.test/")?;
-/// println!("{} {:?}", response.code(), response.body());
+/// println!("{} {:?}", response.code(), response.body_text());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "HTTPClient")]
@@ -50,7 +50,8 @@ impl HttpClient {
         })
     }
 
-    /// Fetches an address with its whole body, which [`HttpResponse::body`] gives.
+    /// Fetches an address with its whole body, which [`HttpResponse::body`],
+    /// [`body_text`](HttpResponse::body_text) and [`body_json`](HttpResponse::body_json) give.
     ///
     /// # Errors
     /// As [`AsyncHttpClient::fetch`] and [`HttpResponse::bytes`].

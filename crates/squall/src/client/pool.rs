@@ -12,6 +12,9 @@
 //! a fetch is cancelled. Limits count connections in use, per origin and in total; idle
 //! ones are bounded apart. The youngest idle connection is used first, so that the
 //! surplus grows old and is reaped. Everything is under one short lock.
+//!
+//! Where the limit in total is reached, the origins that somebody waits for are served by
+//! turns, so that those who wait for a slow one keep nobody from another.
 
 mod line;
 mod places;
@@ -22,10 +25,11 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use squall_http::client::{Connection, Home};
 use squall_loop::time::now;
 use squall_loop::{IoLoop, yield_now};
@@ -77,7 +81,9 @@ pub struct PoolStats {
     pub open: usize,
     /// Connections that wait for their next request.
     pub idle: usize,
-    /// Fetches that wait for a connection.
+    /// Connections that are being made.
+    pub dialling: usize,
+    /// Fetches that wait for a connection, or for their turn to make one.
     pub waiting: usize,
 }
 
@@ -94,7 +100,7 @@ struct State {
     idle: usize,
     waiting: usize,
     next_ticket: u64,
-    /// The origins that another permit would be for, by their oldest waiter's ticket.
+    /// The origins that another permit would be for, in the order of their turns.
     ready: BTreeMap<u64, u32>,
     /// Tickets that were granted and not yet taken.
     granted: ByNumber<()>,
@@ -105,7 +111,7 @@ struct State {
 
 /// What ends the wait for a connection of one's own.
 enum Handed {
-    Connection(Box<Connection>),
+    Connection(Idle),
     Dial,
 }
 
@@ -122,11 +128,17 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> PoolStats {
-        let state = self.lock();
+        let mut state = self.state.lock();
+        let (mut dialling, mut in_line) = (0, 0);
+        for (_, origin) in state.places.iter_mut() {
+            dialling += origin.dialling as usize;
+            in_line += origin.crowd().map_or(0, |crowd| crowd.dialers.len());
+        }
         PoolStats {
-            open: state.active + state.idle,
+            open: (state.active + state.idle).saturating_sub(dialling + in_line),
             idle: state.idle,
-            waiting: state.waiting,
+            dialling,
+            waiting: state.waiting + in_line,
         }
     }
 
@@ -136,7 +148,7 @@ impl Pool {
         origin: &str,
         route: &Arc<Route>,
     ) -> Result<Acquired, usize> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { places, active, .. } = &mut *state;
         let place = places.find(origin, route);
         let Some(found) = places.get_mut(place) else {
@@ -193,11 +205,15 @@ impl Pool {
         let origin = state.places.get_mut(next)?;
         let crowd = origin.crowd()?;
         let (ticket, waker) = crowd.waiters.pop()?;
+        let turn = crowd.listed.take();
         crowd.granted += 1;
         origin.active += 1;
         state.active += 1;
         state.waiting -= 1;
         state.granted.insert(ticket, ());
+        if let Some(turn) = turn {
+            state.ready.remove(&turn);
+        }
         state.list(next, per_origin);
         state.places.forget_if_unused(place);
         Some(waker)
@@ -213,7 +229,8 @@ impl Pool {
             return put;
         };
         if let Some((ticket, waker)) = origin.crowd().and_then(|crowd| crowd.dialers.pop()) {
-            state.handed.insert(ticket, Handed::Connection(connection));
+            let idle = Idle { connection, until };
+            state.handed.insert(ticket, Handed::Connection(idle));
             put.wake = Some(waker);
             return put;
         }
@@ -267,26 +284,14 @@ impl Pool {
 
     /// Sweeps while there is something to sweep; holds no pool alive.
     fn reap_later(self: &Arc<Self>) {
-        let Some(io_loop) = IoLoop::try_current() else {
-            self.lock().reaping = false;
-            return;
-        };
-        let every = (self.limits.idle_timeout / 3).max(Duration::from_millis(100));
-        let pool = Arc::downgrade(self);
-        io_loop.call_later(every, move || {
-            if let Some(pool) = pool.upgrade()
-                && pool.reap()
-            {
-                pool.reap_later();
-            }
-        });
+        Reaper(Arc::downgrade(self)).later();
     }
 
     /// Closes what has been idle for too long; says whether to come again.
     fn reap(&self) -> bool {
         let now = now();
         let mut gone = Vec::new();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut unused = Vec::new();
         for (place, origin) in state.places.iter_mut() {
             origin.sweep(now, &mut gone);
@@ -301,9 +306,32 @@ impl Pool {
         state.reaping = state.idle > 0;
         state.reaping
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whoever sweeps next. Where it is dropped before, as with its loop, the next connection
+/// that is put back finds another one.
+struct Reaper(Weak<Pool>);
+
+impl Reaper {
+    fn later(mut self) {
+        let (Some(io_loop), Some(pool)) = (IoLoop::try_current(), self.0.upgrade()) else {
+            return;
+        };
+        let every = (pool.limits.idle_timeout / 3).max(Duration::from_millis(100));
+        io_loop.call_later(every, move || {
+            match self.0.upgrade().is_some_and(|pool| pool.reap()) {
+                true => self.later(),
+                false => drop(std::mem::take(&mut self.0)),
+            }
+        });
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.state.lock().reaping = false;
+        }
     }
 }
 
@@ -322,7 +350,7 @@ impl State {
         granted
     }
 
-    /// Lists an origin by its oldest waiter, if another permit of its own would be for it.
+    /// Lists an origin, behind the others, if another permit of its own would be for it.
     fn list(&mut self, place: u32, per_origin: usize) {
         let Some(origin) = self.places.get_mut(place) else {
             return;
@@ -331,14 +359,17 @@ impl State {
         let Some(crowd) = origin.crowd() else {
             return;
         };
-        let first = crowd.waiters.first().filter(|_| has_room);
-        if first != crowd.listed {
-            if let Some(old) = std::mem::replace(&mut crowd.listed, first) {
-                self.ready.remove(&old);
+        match (has_room && !crowd.waiters.is_empty(), crowd.listed) {
+            (true, None) => {
+                self.next_ticket += 1;
+                crowd.listed = Some(self.next_ticket);
+                self.ready.insert(self.next_ticket, place);
             }
-            if let Some(first) = first {
-                self.ready.insert(first, place);
+            (false, Some(turn)) => {
+                crowd.listed = None;
+                self.ready.remove(&turn);
             }
+            _ => {}
         }
     }
 }
@@ -381,7 +412,7 @@ impl Future for Waiting {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
         let this = self.get_mut();
-        let mut state = this.pool.lock();
+        let mut state = this.pool.state.lock();
         if state.take_grant(this.place, this.ticket) {
             this.taken = true;
             return Poll::Ready(Lease::new(&this.pool, this.place));
@@ -398,7 +429,7 @@ impl Drop for Waiting {
         if self.taken {
             return;
         }
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         let waker = if state.take_grant(self.place, self.ticket) {
             self.pool.release(&mut state, self.place)
         } else {
@@ -447,7 +478,7 @@ impl Lease {
 
     /// Whether the origin has other connections in use.
     fn has_company(&self) -> bool {
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         (state.places.get_mut(self.place)).is_some_and(|origin| origin.active > 1)
     }
 
@@ -455,12 +486,12 @@ impl Lease {
     fn take_idle(&self, now: Instant, ask: bool) -> Option<Box<Connection>> {
         loop {
             let idle = {
-                let mut state = self.pool.lock();
+                let mut state = self.pool.state.lock();
                 let idle = state.places.get_mut(self.place)?.idle.pop()?;
                 state.idle -= 1;
                 idle
             };
-            if idle.until > now && idle.connection.is_quiet(ask) {
+            if idle.is_fit(now, ask) {
                 return Some(idle.connection);
             }
         }
@@ -471,7 +502,7 @@ impl Home for Lease {
     fn give_back(mut self, connection: Box<Connection>) {
         self.returned = true;
         let (put, waker) = {
-            let mut state = self.pool.lock();
+            let mut state = self.pool.state.lock();
             let put = self.pool.put(&mut state, self.place, connection);
             (put, self.pool.release(&mut state, self.place))
         };
@@ -488,7 +519,7 @@ impl Drop for Lease {
             return;
         }
         let waker = {
-            let mut state = self.pool.lock();
+            let mut state = self.pool.state.lock();
             self.pool.release(&mut state, self.place)
         };
         if let Some(waker) = waker {
@@ -533,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_serves_the_oldest_waiter_whose_origin_has_room() {
+    fn a_full_pool_serves_the_origins_that_have_room_by_turns() {
         let pool = Pool::new(PoolLimits {
             per_origin: 1,
             total: 2,
@@ -546,13 +577,36 @@ mod tests {
         drop(gone);
         drop(at_b);
         assert!(served(&mut second_at_a).is_none() && served(&mut at_d).is_none());
-        let at_c = served(&mut at_c).expect("the oldest that fits");
+        let at_c = served(&mut at_c).expect("the first that fits");
         drop(at_a);
-        let second_at_a = served(&mut second_at_a).expect("the oldest");
+        let at_d = served(&mut at_d).expect("the next that fits");
         drop(at_c);
-        drop(served(&mut at_d).expect("the last"));
-        drop(second_at_a);
-        let state = pool.lock();
+        drop(served(&mut second_at_a).expect("the last"));
+        drop(at_d);
+        let state = pool.state.lock();
+        assert_eq!((state.active, state.waiting), (0, 0));
+        assert!(state.ready.is_empty() && state.granted.is_empty());
+    }
+
+    #[test]
+    fn many_who_wait_for_one_origin_keep_nobody_from_another() {
+        let pool = Pool::new(PoolLimits {
+            total: 2,
+            ..PoolLimits::default()
+        });
+        let (first, second) = (now_at(&pool, "slow"), now_at(&pool, "slow"));
+        let mut at_slow: Vec<_> = (0..10).map(|_| later_at(&pool, "slow")).collect();
+        let mut at_quick: Vec<_> = (0..2).map(|_| later_at(&pool, "quick")).collect();
+        drop(first);
+        let first = served(&mut at_slow[0]).expect("its turn");
+        drop(second);
+        let quick = served(&mut at_quick[0]).expect("its turn");
+        drop(quick);
+        let second = served(&mut at_slow[1]).expect("its turn");
+        drop(first);
+        drop(served(&mut at_quick[1]).expect("its turn"));
+        drop((second, at_slow));
+        let state = pool.state.lock();
         assert_eq!((state.active, state.waiting), (0, 0));
         assert!(state.ready.is_empty() && state.granted.is_empty());
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use squall_http::{Body, BodyError, BodyStream};
 
 /// Where a producer writes its body to.
@@ -38,7 +39,7 @@ impl BodyWriter {
     pub async fn write(&mut self, chunk: impl Into<Bytes>) -> Result<(), BodyError> {
         let mut chunk = Some(chunk.into()).filter(|chunk| !chunk.is_empty());
         poll_fn(|cx| {
-            let mut slot = lock(&self.shared);
+            let mut slot = self.shared.lock();
             if slot.gone {
                 return Poll::Ready(Err(BodyError::Gone));
             }
@@ -99,7 +100,7 @@ impl BodyStream for Produced {
             Some(producer) => producer.as_mut().poll(cx),
             None => return Poll::Ready(None),
         };
-        let mut slot = lock(&this.shared);
+        let mut slot = this.shared.lock();
         if let Poll::Ready(done) = done {
             this.producer = None;
             if let Err(error) = done {
@@ -122,7 +123,7 @@ impl BodyStream for Produced {
 
 impl Drop for Produced {
     fn drop(&mut self) {
-        let mut slot = lock(&self.shared);
+        let mut slot = self.shared.lock();
         slot.gone = true;
         let writer = slot.writer.take();
         drop(slot);
@@ -130,8 +131,4 @@ impl Drop for Produced {
             writer.wake();
         }
     }
-}
-
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

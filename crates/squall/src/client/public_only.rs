@@ -7,6 +7,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// Azure's, of each of its virtual machines: a public address that leads inside.
+const WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+
 /// Whether an address is one of the public internet (IANA's special-purpose registries).
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
@@ -36,7 +39,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a, b & 0xf0) == (172, 16)
         || (a, b) == (192, 168)
         || (a, b & 0xfe) == (198, 18) // benchmarks
-        || matches!((a, b, c), (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113));
+        || matches!((a, b, c), (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113))
+        || address == WIRE_SERVER;
     !special
 }
 
@@ -79,6 +83,7 @@ mod tests {
             "100.127.255.255",
             "127.0.0.1",
             "127.255.255.254",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",
@@ -98,6 +103,7 @@ mod tests {
             "::127.0.0.1",
             "::ffff:127.0.0.1",
             "::ffff:10.0.0.1",
+            "::ffff:168.63.129.16",
             "::ffff:0:127.0.0.1",
             "64:ff9b::7f00:1",
             "64:ff9b:1::1",
@@ -128,6 +134,7 @@ mod tests {
             "100.128.0.1",
             "126.0.0.1",
             "128.0.0.1",
+            "168.63.129.15",
             "169.253.1.1",
             "172.15.0.1",
             "172.32.0.1",

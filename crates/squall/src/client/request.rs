@@ -158,7 +158,7 @@ impl HttpRequest {
         Self::new(url).method(Method::DELETE)
     }
 
-    /// The method. Any token but CONNECT.
+    /// The method. Any token but CONNECT; with TRACE there must be no body.
     pub fn method(mut self, method: Method) -> Self {
         if method == Method::CONNECT {
             self.fail("CONNECT makes a tunnel, which a fetch cannot".to_owned());
@@ -169,10 +169,11 @@ impl HttpRequest {
 
     /// Adds a header field after the others.
     ///
-    /// `Host` replaces the address's. The fields that frame a message or belong to one
-    /// connection (`Content-Length`, `Transfer-Encoding`, `Keep-Alive`, `Upgrade` and so on)
-    /// are generated where they are needed, and what is given here is not sent;
-    /// `Connection: close`, `TE: trailers` and `Expect: 100-continue` do what they say.
+    /// `Host` replaces the address's, and `Content-Type` the one that there was. The fields
+    /// that frame a message or belong to one connection (`Content-Length`,
+    /// `Transfer-Encoding`, `Keep-Alive`, `Upgrade` and so on) are generated where they are
+    /// needed, and what is given here is not sent; `Connection: close`, `TE: trailers` and
+    /// `Expect: 100-continue` do what they say.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.put_header(name, value.as_ref());
         self
@@ -225,17 +226,6 @@ impl HttpRequest {
     }
 
     fn put_header(&mut self, name: &str, value: &[u8]) {
-        const GENERATED: [&str; 9] = [
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "proxy-connection",
-            "keep-alive",
-            "te",
-            "trailer",
-            "upgrade",
-            "expect",
-        ];
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let has = |token: &[u8]| {
             (value.split(|byte| *byte == b','))
@@ -246,14 +236,23 @@ impl HttpRequest {
                 Ok(host) if squall_http::wire::target::is_authority(value) && !host.is_empty() => {
                     self.host = Some(host.to_owned());
                 }
-                _ => self.fail("the Host header is no host".to_owned()),
+                _ => {
+                    let said = String::from_utf8_lossy(value);
+                    self.fail(format!("the Host header is no host: {said:?}"));
+                }
             }
-        } else if GENERATED.iter().any(|other| is(other)) {
+        } else if is_generated(name) {
             self.close |= is("connection") && has(b"close");
             self.takes_trailers |= is("te") && has(b"trailers");
             self.expect_continue |= is("expect") && has(b"100-continue");
-        } else if let Err(error) = self.headers.append(name, value) {
-            self.fail(error.to_string());
+        } else {
+            let put = match is("content-type") {
+                true => self.headers.set(name, value),
+                false => self.headers.append(name, value),
+            };
+            if let Err(error) = put {
+                self.fail(error.to_string());
+            }
         }
     }
 
@@ -304,6 +303,9 @@ impl HttpRequest {
     /// Takes the address, or what was wrong with the request.
     pub(super) fn complete(&mut self, defaults: &Defaults) -> Result<Address, String> {
         let url = std::mem::replace(&mut self.url, Err(String::new()))?;
+        if self.method == Method::TRACE && !self.body.is_empty() {
+            return Err("a TRACE has no body (RFC 9110 section 9.3.8)".to_owned());
+        }
         let https_only = self.said().and_then(|said| said.https_only);
         if https_only.unwrap_or(defaults.https_only) {
             if !url.is_https() {
@@ -317,6 +319,12 @@ impl HttpRequest {
             && !self.headers.contains("content-type")
         {
             (self.headers.append("Content-Type", kind)).map_err(|error| error.to_string())?;
+        }
+        for (name, value) in defaults.headers.iter() {
+            if !self.headers.contains(name) {
+                let put = self.headers.append(name, value);
+                put.map_err(|error| error.to_string())?;
+            }
         }
         Ok(url)
     }
@@ -392,6 +400,22 @@ impl HttpRequest {
     }
 }
 
+/// Whether a field is the connection's matter, which the client sees to.
+pub(super) fn is_generated(name: &str) -> bool {
+    const GENERATED: [&str; 9] = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ];
+    (GENERATED.iter()).any(|other| name.eq_ignore_ascii_case(other))
+}
+
 impl From<&str> for HttpRequest {
     fn from(url: &str) -> Self {
         Self::new(url)
@@ -413,5 +437,11 @@ impl From<&String> for HttpRequest {
 impl From<Url> for HttpRequest {
     fn from(url: Url) -> Self {
         Self::to(Address::of(url))
+    }
+}
+
+impl From<&Url> for HttpRequest {
+    fn from(url: &Url) -> Self {
+        url.clone().into()
     }
 }

@@ -1,8 +1,11 @@
 //! `HttpResponse`: an answer, its body read as a whole or as it comes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +14,7 @@ use serde::de::DeserializeOwned;
 use squall_http::client::{RequestSent, Upgraded};
 use squall_http::memory::give_fields;
 use squall_http::wire::head::ResponseHead;
-use squall_http::{Body, BodyError, Headers};
+use squall_http::{Body, BodyError, BodyStream, Headers};
 use url::Url;
 
 use super::address::Address;
@@ -23,7 +26,8 @@ use super::total::Total;
 /// An answer. Dropping it before the body's end closes its connection, unless all of it has
 /// arrived.
 ///
-/// It is one pointer large, for it goes from hand to hand.
+/// It is one pointer large, for it goes from hand to hand. It is `Send` and not `Sync`, as
+/// its body is: it may go to another task, but not be looked at from two at a time.
 #[doc(alias = "HTTPResponse")]
 pub struct HttpResponse(Box<Inner>);
 
@@ -162,7 +166,7 @@ impl HttpResponse {
     /// within the request's timeout.
     ///
     /// # Cancel safety
-    /// What was read so far is lost.
+    /// What was read so far is lost, and whoever asks again is told so by an error.
     pub async fn bytes(&mut self) -> Result<Bytes, FetchError> {
         let limit = self.0.max_body_size;
         if let Some(bytes) = self.0.body.to_bytes() {
@@ -171,24 +175,26 @@ impl HttpResponse {
                 false => Err(self.error(Phase::Body, Cause::Body(BodyError::TooLarge { limit }))),
             };
         }
-        let Inner { body, total, .. } = &mut *self.0;
+        let mut body = self.take_body();
         let collected = async { body.collect(limit).await.map_err(Cause::Body) };
-        let collected = match total {
+        let collected = match &mut self.0.total {
             None => collected.await,
             Some(total) => total.bound(collected).await,
         };
         self.0.marks.extend();
-        match collected {
-            Ok(bytes) => {
-                self.0.trailers = self.0.body.take_trailers().map(Box::new);
-                self.0.body = bytes.clone().into();
-                Ok(bytes)
-            }
-            Err(cause) => {
-                self.0.body = Body::empty();
-                Err(self.error(Phase::Body, cause))
-            }
-        }
+        let bytes = collected.map_err(|cause| self.error(Phase::Body, cause))?;
+        self.0.trailers = body.take_trailers().map(Box::new);
+        self.0.body = bytes.clone().into();
+        Ok(bytes)
+    }
+
+    /// The body, for whoever puts it back when all went well.
+    pub(super) fn take_body(&mut self) -> Body {
+        std::mem::replace(&mut self.0.body, Body::stream(Broken))
+    }
+
+    pub(super) fn put_body(&mut self, body: Body) {
+        self.0.body = body;
     }
 
     /// The whole body, if it was read with [`bytes`](Self::bytes) or one of its kin, or was
@@ -197,9 +203,30 @@ impl HttpResponse {
         self.0.body.as_bytes()
     }
 
+    /// The same as text; what is not UTF-8 is replaced by U+FFFD.
+    pub fn body_text(&self) -> Option<Cow<'_, str>> {
+        self.body().map(String::from_utf8_lossy)
+    }
+
+    /// The same, read as JSON.
+    ///
+    /// # Errors
+    /// A [`FetchError`] of [`Phase::Body`] when it is not the JSON that is expected, or has
+    /// not been read.
+    pub fn body_json<T: DeserializeOwned>(&self) -> Result<T, FetchError> {
+        let body = self.body().ok_or_else(|| {
+            let why = BodyError::other("the body has not been read as a whole");
+            self.error(Phase::Body, Cause::Body(why))
+        })?;
+        serde_json::from_slice(body).map_err(|error| self.error(Phase::Body, Cause::Json(error)))
+    }
+
     /// The whole body as text; what is not UTF-8 is replaced by U+FFFD.
     ///
     /// # Errors
+    /// As [`bytes`](Self::bytes).
+    ///
+    /// # Cancel safety
     /// As [`bytes`](Self::bytes).
     pub async fn text(&mut self) -> Result<String, FetchError> {
         let bytes = self.bytes().await?;
@@ -210,9 +237,12 @@ impl HttpResponse {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and when it is not the JSON that is expected.
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, FetchError> {
-        let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.error(Phase::Body, Cause::Json(error)))
+        self.bytes().await?;
+        self.body_json()
     }
 
     /// The next piece of the body; `None` is its end.
@@ -220,13 +250,17 @@ impl HttpResponse {
     /// The server is read no faster than this is called.
     ///
     /// # Errors
-    /// A [`FetchError`] of [`Phase::Body`]. A body that was cut off is never a clean end.
+    /// A [`FetchError`] of [`Phase::Body`]. A body that was cut off is never a clean end,
+    /// not for whoever goes on after the error either.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         let chunk = self.0.body.chunk().await.transpose();
-        chunk.map_err(|error| self.error(Phase::Body, Cause::Body(error)))
+        chunk.map_err(|error| {
+            self.0.body = Body::stream(Broken);
+            self.error(Phase::Body, Cause::Body(error))
+        })
     }
 
     /// Reads the body into the file at `path`, and says how long it is.
@@ -239,7 +273,8 @@ impl HttpResponse {
     /// As [`chunk`](Self::chunk); [`Phase::Save`] when it cannot be written.
     ///
     /// # Cancel safety
-    /// What was written so far is removed.
+    /// What was written so far is removed, and the rest of the body is lost: the request has
+    /// to be made again.
     pub async fn save_to(&mut self, path: impl AsRef<Path>) -> Result<u64, FetchError> {
         self.save_with_progress(path, |_, _| ()).await
     }
@@ -275,6 +310,19 @@ impl HttpResponse {
     pub(super) fn error(&self, phase: Phase, cause: Cause) -> FetchError {
         let url = self.0.url.shown().to_owned();
         FetchError::new(url, phase, RequestSent::Yes, self.0.marks.info, cause)
+    }
+}
+
+/// What is left of a body whose reading has failed or was given up: no end of it.
+struct Broken;
+
+impl BodyStream for Broken {
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let why = "an earlier reading of this body has failed or was given up";
+        Poll::Ready(Some(Err(BodyError::other(why))))
     }
 }
 

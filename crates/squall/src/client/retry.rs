@@ -8,16 +8,19 @@
 //! ten a second, so that an upstream in trouble is not trampled by those who wait for it.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::pin::Pin;
+
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use squall_loop::time::now;
 use squall_loop::{remaining, sleep, with_timeout};
 
 use super::async_http_client::Shared;
 use super::error::{FetchError, RequestSent};
-use super::fetch::{is_idempotent, once};
+use super::fetch::once;
+use super::repeat::harmless_twice;
 use super::request::HttpRequest;
 use super::response::HttpResponse;
 use super::total::leave_time_to_answer;
@@ -31,9 +34,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 ///
 /// Repeated are idempotent requests (RFC 9110 section 9.2.2, or those with an
 /// `Idempotency-Key`) whose body can be sent again: after a failure to connect, to send or
-/// to get an answer, a timeout of the connection, and the statuses 408, 429, 502, 503 and
-/// 504. Other methods only when nothing of them was sent. The pauses are 50 ms, 100 ms and
-/// so on up to 2 s, each shortened at random, or what `Retry-After` says.
+/// to get an answer, and the statuses 408, 429, 502, 503 and 504. Of the timeouts that of a
+/// connection (`connect_timeout`, `dns_timeout`, `tls_timeout`) and silence before the head
+/// (`first_byte_timeout`, `idle_timeout`) are repeated; not `request_timeout`, which is for
+/// all of them together and has to be the longer one, and not `pool_timeout`. Other methods
+/// only when nothing of them was sent. The pauses are 50 ms, 100 ms and so on up to 2 s,
+/// each shortened at random, or what `Retry-After` says.
 ///
 /// ```
 /// use squall::client::{HttpRequest, Retry};
@@ -57,7 +63,7 @@ impl Retry {
     }
 
     /// The longest `Retry-After` that is waited for: default 10 s. A longer one ends the
-    /// fetch with the answer that said it.
+    /// fetch with the answer that said it. Zero: any that is not over yet does.
     pub fn max_retry_after(mut self, limit: Duration) -> Self {
         self.max_retry_after = limit;
         self
@@ -136,19 +142,15 @@ impl Budget {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (u64, Instant)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A fetch that may be repeated begins.
     fn deposit(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.0 += SHARE;
     }
 
     /// Takes one repeat, if there is one left.
     fn withdraw(&self, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let passed = now.saturating_duration_since(state.1).as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
         // What the time gives is capped; what the fetches gave is capped with it.
@@ -173,7 +175,7 @@ pub(super) async fn attempts(
     retry: &Retry,
 ) -> Result<HttpResponse, FetchError> {
     shared.budget.deposit();
-    let idempotent = is_idempotent(request);
+    let idempotent = harmless_twice(&request.method, &request.headers);
     let whole = request
         .request_timeout
         .unwrap_or(shared.defaults.request_timeout);
@@ -185,11 +187,13 @@ pub(super) async fn attempts(
     let inherits = request.inherit_deadline;
     let deadline = || remaining().filter(|_| inherits).map(leave_time_to_answer);
     let mut done = 0;
+    let mut sent = RequestSent::No;
     loop {
         let next = (done < retry.times).then(|| request.try_clone()).flatten();
         let mut outcome = hedged(shared, request).await;
-        if let Ok(response) = &mut outcome {
-            response.add_retries(done);
+        match &mut outcome {
+            Ok(response) => response.add_retries(done),
+            Err(error) => error.sent_before(sent),
         }
         let Some(mut next) = next else { return outcome };
         let Some(pause) = retry.pause(done, idempotent, &outcome) else {
@@ -202,8 +206,8 @@ pub(super) async fn attempts(
         if is_late || !shared.budget.withdraw(now()) {
             return outcome;
         }
-        // Frees the connection before the wait.
-        drop(outcome);
+        sent = outcome.map_or_else(|error| error.request_sent(), |_| RequestSent::Maybe);
+        // The connection is free while it waits.
         sleep(pause).await;
         if let Some(left) = left() {
             next.request_timeout = Some(left.max(Duration::from_millis(1)));
@@ -217,7 +221,7 @@ pub(super) async fn attempts(
 async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpResponse, FetchError> {
     let delay = request.hedge_delay();
     let second = delay
-        .filter(|_| is_idempotent(request))
+        .filter(|_| harmless_twice(&request.method, &request.headers))
         .zip(request.try_clone());
     let whole = (request.request_timeout).unwrap_or(shared.defaults.request_timeout);
     let begun = now();
@@ -237,27 +241,45 @@ async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpRespon
         second.request_timeout = Some(left.max(Duration::from_millis(1)));
     }
     let mut second = Box::pin(once(shared, &mut second));
-    let (mut failed, mut first_over, mut second_over) = (None, false, false);
+    let mut failed: Option<FetchError> = None;
+    let (mut first_over, mut second_over) = (false, false);
     // The first answer is the answer; the other is cancelled by dropping it.
     std::future::poll_fn(|cx| {
-        if !first_over && let Poll::Ready(outcome) = first.as_mut().poll(cx) {
-            first_over = true;
-            if outcome.is_ok() || second_over {
-                return Poll::Ready(outcome);
+        let outcomes = [
+            poll_once(first.as_mut(), &mut first_over, cx),
+            poll_once(second.as_mut(), &mut second_over, cx),
+        ];
+        for outcome in outcomes.into_iter().flatten() {
+            match (outcome, failed.take()) {
+                (Ok(response), _) => return Poll::Ready(Ok(response)),
+                (Err(error), None) => failed = Some(error),
+                (Err(error), Some(mut first)) => {
+                    first.sent_before(error.request_sent());
+                    return Poll::Ready(Err(first));
+                }
             }
-            failed = Some(outcome);
-        }
-        if !second_over && let Poll::Ready(outcome) = second.as_mut().poll(cx) {
-            second_over = true;
-            return match failed.take() {
-                Some(first) if outcome.is_err() => Poll::Ready(first),
-                _ if outcome.is_ok() || first_over => Poll::Ready(outcome),
-                _ => Poll::Pending,
-            };
         }
         Poll::Pending
     })
     .await
+}
+
+/// What a future that is not over yet comes to, if it does now.
+fn poll_once<T>(
+    future: Pin<&mut impl Future<Output = T>>,
+    over: &mut bool,
+    cx: &mut Context<'_>,
+) -> Option<T> {
+    if *over {
+        return None;
+    }
+    match future.poll(cx) {
+        Poll::Pending => None,
+        Poll::Ready(outcome) => {
+            *over = true;
+            Some(outcome)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -267,7 +289,7 @@ mod tests {
     #[test]
     fn repeats_are_a_share_of_the_fetches() {
         let budget = Budget::new();
-        let begin = budget.lock().1;
+        let begin = budget.state.lock().1;
         let drain = |now| {
             let had = std::iter::repeat_with(|| budget.withdraw(now));
             had.take(1000).take_while(|had| *had).count()

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use squall_loop::time::now;
 
 /// How long an address is tried last.
@@ -21,7 +22,7 @@ pub(super) struct Unreachable(Mutex<HashMap<SocketAddr, Instant>>);
 impl Unreachable {
     /// Puts the addresses that were not reached lately behind the others.
     pub(super) fn put_last(&self, addresses: &mut [SocketAddr]) {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         if !known.is_empty() {
             let now = now();
             addresses.sort_by_key(|address| known.get(address).is_some_and(|until| *until > now));
@@ -34,7 +35,7 @@ impl Unreachable {
             return;
         }
         let now = now();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.len() + addresses.len() > MAX_ADDRESSES {
             known.retain(|_, until| *until > now);
         }

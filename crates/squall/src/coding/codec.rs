@@ -3,7 +3,7 @@
 use squall_http::Body;
 use squall_http::wire::coding::{Coding, CodingError};
 
-use super::decoding::Decoding;
+use super::decoding::{Decoding, Wire};
 use super::encoding::Encoding;
 
 /// What a decoder may be made to do.
@@ -12,9 +12,9 @@ use super::encoding::Encoding;
 pub struct DecodeLimits {
     /// The most bytes that may come out: default 100 MiB.
     pub max_decoded_size: u64,
-    /// How many times as large as the coded body the decoded one may be: default 1000,
-    /// which data that people compress does not reach. It is looked at once
-    /// [`ratio_free_size`](Self::ratio_free_size) is passed.
+    /// How many times as large as the coded body the decoded one may be, whatever the
+    /// number of its codings: default 1000, which data that people compress does not reach.
+    /// It is looked at once [`ratio_free_size`](Self::ratio_free_size) is passed.
     pub max_ratio: u64,
     /// Bytes that may come out whatever went in: default 1 MiB.
     pub ratio_free_size: u64,
@@ -61,12 +61,11 @@ pub fn decode(body: Body, codings: &[Coding], limits: &DecodeLimits) -> Result<B
             limit: limits.max_codings,
         });
     }
+    let mut wire = Wire::default();
     Ok((codings.iter().rev()).fold(body, |body, coding| {
         let content_type = body.content_type();
-        of_type(
-            Body::stream(Decoding::new(body, *coding, *limits)),
-            content_type,
-        )
+        let layer = Decoding::new(body, *coding, *limits, wire.layer());
+        of_type(Body::stream(layer), content_type)
     }))
 }
 

@@ -1,6 +1,8 @@
 //! `Decoding`: a body with one coding taken off.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -18,11 +20,39 @@ const MIN_ROOM: usize = 1 << 10;
 /// What a step takes, about: 400 MB/s.
 const STEP_MICROS: u32 = 160;
 
+/// What has come of a body, before any coding was taken off: one count for all its layers,
+/// since each may be far from the limit and all of them together far beyond it.
+#[derive(Default)]
+pub(super) struct Wire {
+    come: Arc<AtomicU64>,
+    /// Whether its layer reads what others have decoded, and leaves the counting to the first.
+    behind: bool,
+}
+
+impl Wire {
+    /// The count for the next layer.
+    pub(super) fn layer(&mut self) -> Self {
+        let behind = std::mem::replace(&mut self.behind, true);
+        let come = self.come.clone();
+        Self { come, behind }
+    }
+
+    /// Counts what a layer has taken, and says how much has come.
+    fn take(&self, bytes: u64) -> u64 {
+        // Only the number counts; the layers are polled one within the other.
+        match self.behind {
+            true => self.come.load(Ordering::Relaxed),
+            false => self.come.fetch_add(bytes, Ordering::Relaxed) + bytes,
+        }
+    }
+}
+
 pub(super) struct Decoding {
     source: Body,
     coding: Coding,
     decoder: Decoder,
     limits: DecodeLimits,
+    wire: Wire,
     /// What the source gave and the decoder has not taken.
     input: Bytes,
     /// The decoder may hold output that needs no more input.
@@ -34,12 +64,13 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    pub(super) fn new(source: Body, coding: Coding, limits: DecodeLimits) -> Self {
+    pub(super) fn new(source: Body, coding: Coding, limits: DecodeLimits, wire: Wire) -> Self {
         Self {
             source,
             coding,
             decoder: Decoder::new(coding),
             limits,
+            wire,
             input: Bytes::new(),
             holds: false,
             // Nothing at all is an empty body: of an answer to HEAD, for one.
@@ -65,15 +96,18 @@ impl Decoding {
             return Err(self.malformed("the decoder does not go on".to_owned()));
         }
         self.input.advance(step.consumed);
-        self.consumed += step.consumed as u64;
+        let consumed = step.consumed as u64;
+        self.consumed += consumed;
         self.produced += out.len() as u64;
+        let come = self.wire.take(consumed);
         self.holds = !step.complete && out.len() == out.capacity();
         self.complete = step.complete;
-        self.check()?;
+        self.check(come)?;
         Ok(out.into())
     }
 
-    fn check(&self) -> Result<(), CodingError> {
+    /// Whether so much may have come out of what has come.
+    fn check(&self, come: u64) -> Result<(), CodingError> {
         let DecodeLimits {
             max_decoded_size,
             max_ratio,
@@ -85,7 +119,7 @@ impl Decoding {
                 limit: max_decoded_size,
             });
         }
-        let fair = self.consumed.saturating_mul(max_ratio);
+        let fair = come.saturating_mul(max_ratio);
         if self.produced > ratio_free_size && self.produced > fair {
             return Err(CodingError::Ratio { limit: max_ratio });
         }
@@ -124,6 +158,10 @@ impl BodyStream for Decoding {
                 result => return Poll::Ready(Some(result.map_err(BodyError::other))),
             }
         }
+    }
+
+    fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.get_mut().source.drive(cx);
     }
 
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {

@@ -101,6 +101,10 @@ impl BodyStream for Encoding {
         self.get_mut().poll(cx).map(Result::transpose)
     }
 
+    fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.get_mut().source.drive(cx);
+    }
+
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
         self.get_mut().source.take_trailers()
     }

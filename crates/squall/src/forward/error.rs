@@ -68,8 +68,9 @@ impl ForwardError {
     }
 
     /// The status of the answer: 502, 503 or 504 for the upstream's part, 4xx for the
-    /// client's, 500 for an upstream address that is none, 508 for a request that comes
-    /// back to where it has been.
+    /// client's, 500 for settings that cannot be used, such as an address that is none, 508
+    /// for a request that comes back to where it has been, or what
+    /// [`rewrite`](super::Forward::rewrite) has said.
     pub fn status(&self) -> StatusCode {
         self.status
     }

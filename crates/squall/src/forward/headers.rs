@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use squall_http::Headers;
 use squall_http::memory::take_fields;
+use squall_http::wire::forwarded::can_be_extended;
 use squall_http::wire::head::Version;
 use squall_http::wire::names::{FieldLine, FieldName, WellKnown, is};
 
@@ -22,6 +23,7 @@ use crate::settings::ForwardedBy;
 const FORWARDED: FieldName = FieldName::new("Forwarded");
 const X_FORWARDED_FOR: FieldName = FieldName::new("X-Forwarded-For");
 const X_FORWARDED_HOST: FieldName = FieldName::new("X-Forwarded-Host");
+const X_REAL_IP: FieldName = FieldName::new("X-Real-IP");
 const X_FORWARDED_HTTP: FieldLine = FieldLine::new("X-Forwarded-Proto: http\r\n");
 const X_FORWARDED_HTTPS: FieldLine = FieldLine::new("X-Forwarded-Proto: https\r\n");
 
@@ -66,11 +68,15 @@ fn is_about_the_way(field: WellKnown) -> bool {
 struct Nominated(Vec<u8>);
 
 impl Nominated {
+    fn add(&mut self, names: &[u8]) {
+        self.0.extend_from_slice(names);
+        self.0.push(b',');
+    }
+
     /// Takes in the value of a `Connection`.
     fn note(&mut self, value: &[u8]) {
         if !is(value, b"keep-alive") && !is(value, b"close") {
-            self.0.extend_from_slice(value);
-            self.0.push(b',');
+            self.add(value);
         }
     }
 
@@ -133,7 +139,7 @@ impl<'a> Said<'a> {
         let mut fields = take_fields();
         let mut nominated = Nominated::default();
         let mut takes_trailers = false;
-        let mut has_via = false;
+        let (mut has_via, mut has_real_ip) = (false, false);
         fields.append_some(self.request.headers(), |field, line| {
             match field {
                 WellKnown::Other if !line.name().contains(&b'_') => return true,
@@ -147,9 +153,8 @@ impl<'a> Said<'a> {
                 WellKnown::Forwarded => {
                     return !forward.forwarded && self.trusts == Some(ForwardedBy::Forwarded);
                 }
-                WellKnown::XForwarded | WellKnown::XRealIp => {
-                    return self.trusts == Some(ForwardedBy::XForwarded);
-                }
+                WellKnown::XForwarded => return self.trusts == Some(ForwardedBy::XForwarded),
+                WellKnown::XRealIp => has_real_ip = true,
                 field => return !is_of_one_hop(field),
             }
             false
@@ -166,6 +171,9 @@ impl<'a> Said<'a> {
             &mut fields,
             believed(ForwardedBy::XForwarded, b"x-forwarded-for"),
         );
+        if has_real_ip && believed(ForwardedBy::XForwarded, b"x-real-ip").is_some() {
+            self.say_real_ip(&mut fields);
+        }
         if forward.forwarded {
             self.say_forwarded(&mut fields, believed(ForwardedBy::Forwarded, b"forwarded"));
         }
@@ -200,6 +208,15 @@ impl<'a> Said<'a> {
         });
     }
 
+    /// Says `X-Real-IP` anew, for a trusted proxy that does: one that does not passes on what
+    /// the client has sent.
+    #[cold]
+    fn say_real_ip(&self, fields: &mut Headers) {
+        if let Some(client) = self.client {
+            fields.append_checked(X_REAL_IP, AddressText::of(client).as_bytes());
+        }
+    }
+
     /// Adds `Forwarded`, with this hop's element (RFC 7239 section 4).
     fn say_forwarded(&self, fields: &mut Headers, believed: Option<&Headers>) {
         let client = self.client_told_by(ForwardedBy::XForwarded);
@@ -216,7 +233,7 @@ impl<'a> Said<'a> {
             false => b";proto=http",
         });
         let client = client.as_ref().map(String::as_bytes);
-        let chain = believed.into_iter().flat_map(|it| it.get_all("forwarded"));
+        let chain = believed.into_iter().flat_map(legible);
         add_list(fields, FORWARDED, chain.chain(client).chain([&hop[..]]));
     }
 
@@ -224,6 +241,33 @@ impl<'a> Said<'a> {
     fn client_told_by(&self, by: ForwardedBy) -> Option<IpAddr> {
         let client = self.client.filter(|_| self.trusts == Some(by))?;
         (self.peer != Some(client)).then_some(client)
+    }
+}
+
+/// Which trailer fields of a request stay behind: none says what the head says already, or
+/// may not say.
+#[derive(Debug)]
+pub(super) struct TrailerRule {
+    taken: Nominated,
+    underscores: bool,
+}
+
+impl TrailerRule {
+    /// For a request with these fields, of which those go to the upstream.
+    pub(super) fn of(request: &Headers, onward: &Headers, underscores: bool) -> Self {
+        let mut taken = Nominated::default();
+        request.get_all("connection").for_each(|it| taken.note(it));
+        onward.iter_bytes().for_each(|(name, _)| taken.add(name));
+        Self { taken, underscores }
+    }
+
+    /// Takes them off.
+    pub(super) fn take_off(&self, trailers: &mut Headers) {
+        trailers.retain_known(|field, line| {
+            let name = line.name();
+            let is_odd = name.contains(&b'_') && (!self.underscores || is_alias(name));
+            !is_odd && !is_of_one_hop(field) && !is_about_the_way(field) && !self.taken.has(name)
+        });
     }
 }
 
@@ -262,6 +306,14 @@ fn is_alias(name: &[u8]) -> bool {
 fn has_word(value: &[u8], word: &[u8]) -> bool {
     let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     words.any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// The lines of a `Forwarded` that can be extended: those behind the last one that cannot be
+/// read, as what is added to that would be its own.
+fn legible(fields: &Headers) -> impl Iterator<Item = &[u8]> {
+    let lines = || fields.get_all("forwarded");
+    let broken = (lines().enumerate()).filter(|(_, line)| !can_be_extended(line));
+    lines().skip(broken.last().map_or(0, |(at, _)| at + 1))
 }
 
 /// Adds a list. What is made of field values and of our own words is a field value.

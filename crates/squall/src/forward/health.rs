@@ -10,11 +10,12 @@ use std::time::Duration;
 use http::Method;
 use squall_http::Headers;
 use squall_http::client::{ExchangeLimits, Outgoing};
+use squall_http::wire::target::{check_bytes, is_authority};
 use squall_loop::{IoLoop, with_timeout};
 
 use super::upstream::Upstream;
 use super::upstreams::Set;
-use crate::client::{AsyncHttpClient, hop};
+use crate::client::{AsyncHttpClient, FetchError, hop};
 use squall_http::server::Exchange;
 
 /// Between two checks: nobody is asked without a pause.
@@ -55,7 +56,7 @@ impl HealthCheck {
         self
     }
 
-    /// How long an answer may take: default 2 s.
+    /// How long an answer may take: default 2 s. Zero: none is in time.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -74,33 +75,41 @@ impl HealthCheck {
         self
     }
 
+    /// What of it cannot be sent.
+    pub(super) fn fault(&self) -> Option<String> {
+        let Self { target, host, .. } = self;
+        if !target.starts_with('/') || check_bytes(target).is_err() {
+            return Some(format!("{target:?} is no path for a health check"));
+        }
+        let host = (host.as_deref()).filter(|it| it.is_empty() || !is_authority(it.as_bytes()))?;
+        Some(format!("{host:?} is no host for a health check"))
+    }
+
     async fn ask(&self, client: &AsyncHttpClient, upstream: &Upstream) {
         let headers = Headers::new();
+        let host = (self.host.as_deref()).unwrap_or(upstream.origin.authority());
         let outgoing = Outgoing {
-            method: &Method::GET,
-            target: &self.target,
-            host: (self.host.as_deref()).unwrap_or(upstream.origin.authority()),
-            headers: &headers,
             user_agent: Some(concat!("squall/", env!("CARGO_PKG_VERSION"))),
-            accept_encoding: None,
-            close: false,
-            takes_trailers: false,
-            expect_continue: None,
-            first_byte: None,
-            upgrade: None,
-            on_informational: None,
-            on_head: None,
+            ..Outgoing::new(&Method::GET, &self.target, host, &headers)
         };
         let (origin, limits, mut body) = (&upstream.origin, ExchangeLimits::default(), ());
         let asked = async {
             let sent = hop(client, origin, &outgoing, &mut body, &limits, true);
-            let mut answer = sent.await.ok()?;
+            let mut answer = sent.await?;
             // Its connection is closed if there is more, or it fails.
             let _ = answer.body.collect(ANSWER).await;
-            Some(answer.head.status)
+            Ok::<_, FetchError>(answer.head.status)
         };
-        let status = with_timeout(self.timeout, asked).await.ok().flatten();
-        let passed = status.is_some_and(|status| status.is_success() || status.is_redirection());
+        let passed = match with_timeout(self.timeout, asked).await {
+            Ok(Ok(status)) => status.is_success() || status.is_redirection(),
+            // It was not asked, and nothing is known of it.
+            Ok(Err(error)) if error.is_ours() => {
+                let upstream = upstream.origin.as_str();
+                tracing::warn!(target: "squall::forward", upstream, %error, "the upstream could not be checked");
+                return;
+            }
+            _ => false,
+        };
         upstream.checked(passed, self.rise, self.fall);
     }
 }

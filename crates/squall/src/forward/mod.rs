@@ -40,10 +40,9 @@ pub use upstream::{UpstreamState, UpstreamStats};
 pub use upstreams::Upstreams;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Method, StatusCode};
-use squall_http::client::{Answer, Outgoing};
+use squall_http::client::{Answer, EXPECT_TIMEOUT, Outgoing};
 use squall_http::memory::give_fields;
 use squall_http::server::{Exchange, Response};
 use squall_http::wire::framing::told_length;
@@ -54,13 +53,11 @@ use crate::Request;
 use crate::client::{
     FetchError, Phase, Replayable, RequestSent, first_byte_limit, harmless_twice, hop,
 };
+use headers::TrailerRule;
 use options::Options;
 use replay::Replay;
-use upstream::Upstream;
+use upstream::{InFlight, Upstream};
 use via::Via;
-
-/// How long an upstream may take to agree to a body.
-const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends a request on to an upstream and returns its answer.
 ///
@@ -82,8 +79,11 @@ const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// ```
 ///
 /// # Errors
-/// [`ForwardError`] when the upstream gave no answer; it converts into an error with the
-/// status 502, 503 or 504. Once the head has come, a failure is the answer body's.
+/// [`ForwardError`] when there is no answer of an upstream. It converts into an error with
+/// the status 502, 503 or 504 for the upstream's part; 4xx for the client's (a path with dot
+/// segments, a body that fails); 500 where the forward or its client cannot be used as it is
+/// set; 508 for a circle; or what [`Forward::rewrite`] has said. Once the head has come, a
+/// failure is the answer body's.
 ///
 /// # Cancel safety
 /// Dropping the future or the answer's body closes the connection to the upstream.
@@ -100,7 +100,9 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
     let expects = request.version() == Version::Http11 && request.head().known().expect();
     let idempotent = harmless_twice(request.method(), request.headers());
     let onward = Onward::of(request, to)?;
-    let mut body = Replay::of(request.take_body(), to.replay_buffer);
+    let incoming = request.take_body();
+    let rule = || TrailerRule::of(request.headers(), &onward.headers, to.underscores);
+    let mut body = Replay::of(incoming, to.replay_buffer, rule);
     let exchange = request.exchange();
     let inform = informs(exchange, request.version(), &to.via);
     let members = to.upstreams.members(&to.client, exchange).await?;
@@ -117,20 +119,15 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             }
         };
         let upstream = in_flight.upstream();
+        let target = (onward.target.as_deref()).unwrap_or(request.head().path_and_query());
+        let host = (onward.host.as_deref()).unwrap_or(upstream.origin.authority());
         let outgoing = Outgoing {
-            method: request.method(),
-            target: (onward.target.as_deref()).unwrap_or(request.head().path_and_query()),
-            host: (onward.host.as_deref()).unwrap_or(upstream.origin.authority()),
-            headers: &onward.headers,
-            user_agent: None,
-            accept_encoding: None,
-            close: false,
             takes_trailers: onward.takes_trailers,
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
             first_byte: first_byte_limit(to.limits.idle),
             upgrade: protocol,
             on_informational: Some(&inform),
-            on_head: None,
+            ..Outgoing::new(request.method(), target, host, &onward.headers)
         };
         let (client, origin, limits) = (&to.client, &upstream.origin, &to.limits);
         let sent = hop(client, origin, &outgoing, &mut body, limits, idempotent);
@@ -141,33 +138,20 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                     && body.can_play()
                     && Failures::leave(&mut failures, upstream, to, &members) =>
             {
-                to.upstreams.has_failed(&members, upstream);
+                to.upstreams.has_failed(&members, &in_flight);
                 continue;
             }
-            Ok(Answer {
-                head,
-                body,
-                upgraded,
-                ..
-            }) => {
-                upstream.has_answered();
+            Ok(answer) => {
+                in_flight.has_answered();
                 give_fields(onward.headers);
-                if let (Some(upgraded), Some(protocol)) = (upgraded, protocol) {
-                    let fields = head.headers;
-                    return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
-                }
-                if *request.method() == Method::HEAD {
-                    return Ok(to_a_head(head, &to.via));
-                }
-                let mut fields = head.headers;
-                headers::to_client(&mut fields, &to.via, head.version);
-                let body = in_flight.until_end_of(body);
-                return Ok(Response::from_parts(head.status, fields, body));
+                return answered(request, to, protocol, answer, in_flight);
             }
             Err(error) => error,
         };
-        if is_its_fault(&error) {
-            to.upstreams.has_failed(&members, upstream);
+        // What our own deadline has cut short says nothing of the upstream.
+        let is_ours = error.phase() == Phase::WaitHead && outgoing.first_byte.is_some();
+        if is_its_fault(&error) && !(is_ours && error.is_timeout()) {
+            to.upstreams.has_failed(&members, &in_flight);
         }
         let failures = failures.get_or_insert_default();
         failures.tried.push(upstream.clone());
@@ -179,6 +163,33 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         }
         failures.last = Some(error);
     }
+}
+
+/// The client's answer, made of the upstream's.
+#[inline]
+fn answered(
+    request: &Request,
+    to: &Options,
+    protocol: Option<&str>,
+    answer: Answer,
+    in_flight: InFlight,
+) -> Result<Response, ForwardError> {
+    let Answer {
+        head,
+        body,
+        upgraded,
+        ..
+    } = answer;
+    if let (Some(upgraded), Some(protocol)) = (upgraded, protocol) {
+        return upgrade::switch(request, to, protocol, head.headers, *upgraded, in_flight);
+    }
+    if *request.method() == Method::HEAD {
+        return Ok(to_a_head(head, &to.via));
+    }
+    let mut fields = head.headers;
+    headers::to_client(&mut fields, &to.via, head.version);
+    let body = in_flight.until_end_of(body);
+    Ok(Response::from_parts(head.status, fields, body))
 }
 
 /// The answer to a HEAD, which says how long that to a GET would be.
@@ -238,13 +249,19 @@ fn informs<'a>(
 
 /// Whether the upstream has failed, and not we or the client.
 fn is_its_fault(error: &FetchError) -> bool {
+    is_on_the_way(error) && !error.is_ours()
+}
+
+/// Whether it failed between us and the upstream, whoever is to blame.
+fn is_on_the_way(error: &FetchError) -> bool {
     let asked = matches!(error.phase(), Phase::Write | Phase::WaitHead);
     error.is_connect() || (asked && error.request_body().is_none())
 }
 
-/// Whether another upstream may be asked the same.
+/// Whether another upstream may be asked the same: where this machine has run out of
+/// something, there may be a connection to that one already.
 fn is_safe_elsewhere(error: &FetchError, idempotent: bool) -> bool {
     let sent = error.request_sent();
     let closed = sent == RequestSent::Maybe && !error.is_timeout();
-    is_its_fault(error) && (sent == RequestSent::No || (idempotent && closed))
+    is_on_the_way(error) && (sent == RequestSent::No || (idempotent && closed))
 }

@@ -1,17 +1,20 @@
 //! `Names`: upstreams that are the addresses of a name.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use squall_loop::IoLoop;
-use squall_loop::sync::Lock;
+use parking_lot::Mutex;
+use squall_loop::sync::Event;
+use squall_loop::{IoLoop, with_timeout};
 
 use super::upstream::Upstream;
 use crate::client::{AsyncHttpClient, Origin};
 
 /// How long the addresses of a name are believed.
 const BELIEVED: Duration = Duration::from_secs(30);
+/// How long newer ones are waited for where old ones are known.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Addresses of one name that are used.
 const MAX_ADDRESSES: usize = 256;
 
@@ -21,26 +24,29 @@ const MAX_ADDRESSES: usize = 256;
 pub(super) struct Names {
     origin: Origin,
     found: Arc<Mutex<Found>>,
-    looking: Arc<Lock>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Found {
     members: Arc<[Arc<Upstream>]>,
     /// When somebody looks again.
     due: Option<Instant>,
+    /// The look-up that is on its way.
+    look: Option<Arc<Look>>,
+}
+
+/// A look-up, for all who wait for it.
+#[derive(Debug, Default)]
+struct Look {
+    over: Event,
+    error: OnceLock<(io::ErrorKind, String)>,
 }
 
 impl Names {
     pub(super) fn of(origin: Origin) -> Self {
-        let found = Found {
-            members: Arc::default(),
-            due: None,
-        };
         Self {
             origin,
-            found: Arc::new(Mutex::new(found)),
-            looking: Arc::default(),
+            found: Arc::default(),
         }
     }
 
@@ -48,8 +54,8 @@ impl Names {
         self.with(|found| found.members.clone())
     }
 
-    /// The upstreams at present. Only the first look-up is waited for, and one after a time
-    /// in which nobody has asked.
+    /// The upstreams at present. Only the first look-up is waited for, and for a moment one
+    /// after a time in which nobody has asked.
     pub(super) async fn members(
         &self,
         client: &AsyncHttpClient,
@@ -57,23 +63,23 @@ impl Names {
         if let Some(members) = self.believed(client) {
             return Ok(members);
         }
-        // One looks, and the others wait for what it finds.
-        let _looking = self.looking.acquire().await;
-        if let Some(members) = self.believed(client) {
-            return Ok(members);
+        let look = self.look(client);
+        if self.known().is_empty() {
+            look.over.wait().await;
+        } else if with_timeout(PATIENCE, look.over.wait()).await.is_err() {
+            self.put_up_with_it();
         }
-        match self.look_up(client).await {
-            Err(error) if !self.known().is_empty() => {
-                self.not_found(&error);
-                let now = IoLoop::current().now();
-                // Looked for again from now on, without anybody who waits for it.
-                Ok(self.with(|found| {
-                    found.due = Some(now);
-                    found.members.clone()
-                }))
-            }
-            found => found,
+        let members = self.known();
+        match look.error.get() {
+            Some((kind, why)) if members.is_empty() => Err(io::Error::new(*kind, why.clone())),
+            _ => Ok(members),
         }
+    }
+
+    /// The old addresses are used, and looked for again without anybody who waits for it.
+    fn put_up_with_it(&self) {
+        let now = IoLoop::current().now();
+        self.with(|found| found.due = found.due.max(Some(now)));
     }
 
     /// Those that are known, if they may be believed: somebody has looked again a minute ago
@@ -91,23 +97,48 @@ impl Names {
             Some((found.members.clone(), due <= now))
         })?;
         if is_due {
-            let (names, client) = (self.clone(), client.clone());
-            io_loop.spawn(async move {
-                if let Err(error) = names.look_up(&client).await {
-                    names.not_found(&error);
-                }
-            });
+            self.look(client);
         }
         Some(members)
     }
 
+    /// The look-up that is on its way, or a new one: in a task of its own, so that it does
+    /// not end with the request that has begun it.
+    fn look(&self, client: &AsyncHttpClient) -> Arc<Look> {
+        let mut is_new = false;
+        let look = self.with(|found| {
+            let begin = || {
+                is_new = true;
+                Arc::default()
+            };
+            found.look.get_or_insert_with(begin).clone()
+        });
+        if is_new {
+            let looking = Looking(self.clone(), look.clone());
+            let client = client.clone();
+            IoLoop::current().spawn(async move {
+                let Looking(names, look) = &looking;
+                if let Err(error) = names.look_up(&client).await {
+                    names.not_found(&error);
+                    // It is the only one to say so.
+                    let _ = look.error.set((error.kind(), error.to_string()));
+                }
+            });
+        }
+        look
+    }
+
     fn not_found(&self, error: &io::Error) {
+        if self.known().is_empty() {
+            return; // those who wait are told
+        }
+        self.put_up_with_it();
         let name = self.origin.as_str();
         tracing::warn!(target: "squall::forward", name, %error,
             "the name's addresses are not found; the old ones are used");
     }
 
-    async fn look_up(&self, client: &AsyncHttpClient) -> io::Result<Arc<[Arc<Upstream>]>> {
+    async fn look_up(&self, client: &AsyncHttpClient) -> io::Result<()> {
         let addresses = self.origin.addresses(client).await?;
         let due = IoLoop::current().now() + BELIEVED;
         let known = self.known();
@@ -122,13 +153,23 @@ impl Names {
         }
         let members: Arc<[_]> = members.into();
         self.with(|found| {
-            found.members = members.clone();
+            found.members = members;
             found.due = Some(due);
         });
-        Ok(members)
+        Ok(())
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Found) -> T) -> T {
-        look(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.found.lock())
+    }
+}
+
+/// The task of a look-up; when it ends, however that comes, nobody waits for it any more.
+struct Looking(Names, Arc<Look>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.with(|found| found.look = None);
+        self.1.over.set();
     }
 }

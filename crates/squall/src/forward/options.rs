@@ -21,6 +21,9 @@ use crate::{Request, Result};
 /// many are kept for a while: what was in use a moment ago will be again.
 const CONNECTIONS: (usize, usize) = (1024, 4096);
 
+/// Those of an upstream that are made at a time: it is our own, and stands a rush.
+const DIALS: usize = 32;
+
 /// How long nothing may move.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a head waits for its short body: longer than a server whose packets wait for
@@ -60,6 +63,9 @@ impl Forward {
     ///
     /// A path in the address is put before every forwarded one. An address that is none
     /// fails every request with 500.
+    ///
+    /// Make one and share it, as a route's handler or as the state of an application: each
+    /// has connections of its own, and its own health and counts of the upstreams.
     pub fn to(upstreams: impl Into<Upstreams>) -> Self {
         let upstreams = upstreams.into().into_set();
         let (per_upstream, total) = CONNECTIONS;
@@ -68,6 +74,7 @@ impl Forward {
             .max_connections(total)
             .max_idle_per_origin(per_upstream)
             .max_idle_connections(total)
+            .max_dials_per_origin(DIALS)
             .build();
         let options = Options {
             mapping: Mapping::onto(upstreams.path()),
@@ -102,11 +109,17 @@ impl Forward {
         self
     }
 
-    /// Uses this client, for its connections and its settings for TLS and time.
+    /// Uses this client's connections, shared with whoever else uses it.
     ///
     /// Default: one of its own, with up to 1,024 connections in use per upstream and 4,096
-    /// in all, and as many idle ones, for 15 s. Cookies and retries of the client are not
-    /// used.
+    /// in all, and as many idle ones, for 15 s; at most 32 are made at a time. Another client
+    /// brings its own bounds, which are 64, 512 and 8 unless it says otherwise.
+    ///
+    /// What holds of it: the pool's bounds and times, `connect_timeout`, `pool_timeout`,
+    /// `tcp_keepalive`, all of TLS (`ca_certs`, `client_cert`, `validate_cert`, `key_log`),
+    /// `proxy`, `resolver`, `host` and `public_only`. What does not: `request_timeout` and
+    /// `idle_timeout`, for [this forward's](Self::idle_timeout) rules, `https_only`,
+    /// `user_agent`, redirects, decoding, `max_body_size`, cookies and retries.
     pub fn client(mut self, client: &AsyncHttpClient) -> Self {
         self.options().client = client.clone();
         self
@@ -130,6 +143,17 @@ impl Forward {
     /// server may.
     pub fn allow_underscores(mut self, allow: bool) -> Self {
         self.options().underscores = allow;
+        self
+    }
+
+    /// Whether paths with the segments `.` and `..` go along, in whatever spelling (`%2e`,
+    /// `..;a`, `..%2f`): default false, they are answered with 400.
+    ///
+    /// Many upstreams resolve them, and answer with what lies beside the path that is
+    /// forwarded: `/public/..;/admin` is `/admin` for them. Allow it where every path of the
+    /// upstream may be asked for.
+    pub fn allow_dot_segments(mut self, allow: bool) -> Self {
+        self.options().mapping.allows_dots = allow;
         self
     }
 
@@ -179,6 +203,9 @@ impl Forward {
 
     /// Changes each request before it is sent, after everything that the client may not say
     /// was taken off.
+    ///
+    /// # Errors
+    /// An error of the function is the answer, with its own status; no upstream is asked.
     ///
     /// ```
     /// use squall::forward::Forward;

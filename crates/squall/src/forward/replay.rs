@@ -1,12 +1,14 @@
 //! `Replay`: a request's body that can be sent twice, because its beginning is kept.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use squall_http::{Body, BodyError, BodyStream, Chunk, Headers};
 
+use super::headers::TrailerRule;
 use crate::client::Replayable;
 
 /// A request's body, for as often as it may be sent.
@@ -19,11 +21,15 @@ pub(super) enum Replay {
 }
 
 impl Replay {
-    /// Keeps up to `limit` bytes of what is read of `body`.
-    pub(super) fn of(body: Body, limit: usize) -> Self {
+    /// Keeps up to `limit` bytes of what is read of `body`, whose trailers are under a rule.
+    pub(super) fn of(body: Body, limit: usize, rule: impl FnOnce() -> TrailerRule) -> Self {
         if body.as_bytes().is_some() {
             return Self::Whole(body);
         }
+        let body = match body.len() {
+            Some(_) => body, // which has none
+            None => Body::stream(Ruled { body, rule: rule() }),
+        };
         match limit {
             0 => Self::Once(Some(body)),
             _ => Self::Taped(Tape::of(body, limit)),
@@ -35,7 +41,7 @@ impl Replay {
         match self {
             Self::Whole(_) => true,
             Self::Taped(tape) => {
-                let state = lock(&tape.shared);
+                let state = tape.shared.lock();
                 state.records && state.kept.is_empty()
             }
             Self::Once(body) => body.is_some(),
@@ -63,9 +69,41 @@ impl Replayable for Replay {
     fn can_play_twice(&self) -> bool {
         match self {
             Self::Whole(_) => true,
-            Self::Taped(tape) => lock(&tape.shared).records,
+            Self::Taped(tape) => tape.shared.lock().records,
             Self::Once(_) => false,
         }
+    }
+}
+
+/// A body whose trailers do not all go along.
+struct Ruled {
+    body: Body,
+    rule: TrailerRule,
+}
+
+impl BodyStream for Ruled {
+    fn poll_chunk(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.body.poll_chunk(cx)
+    }
+
+    fn poll_unseen(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Chunk, BodyError>>> {
+        self.body.poll_unseen(cx)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.body.len()
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> Option<Headers> {
+        let mut trailers = self.body.take_trailers()?;
+        self.rule.take_off(&mut trailers);
+        (!trailers.is_empty()).then_some(trailers)
     }
 }
 
@@ -109,7 +147,7 @@ impl Tape {
 
     /// The body from its start; `None` once more was read than is kept.
     fn play(&self) -> Option<Body> {
-        let records = lock(&self.shared).records;
+        let records = self.shared.lock().records;
         let shared = self.shared.clone();
         records.then(|| Body::stream(Reader { shared, at: 0 }))
     }
@@ -117,12 +155,8 @@ impl Tape {
 
 impl Drop for Tape {
     fn drop(&mut self) {
-        lock(&self.shared).records = false;
+        self.shared.lock().records = false;
     }
-}
-
-fn lock(shared: &Shared) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Reader {
@@ -137,7 +171,7 @@ impl BodyStream for Reader {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         let Self { shared, at } = self.get_mut();
-        let state = &mut *lock(shared);
+        let state = &mut *shared.lock();
         if let Some(piece) = state.kept.get(*at) {
             *at += 1;
             return Poll::Ready(Some(Ok(piece.clone())));
@@ -165,7 +199,7 @@ impl BodyStream for Reader {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Chunk, BodyError>>> {
-        let mut state = lock(&self.shared);
+        let mut state = self.shared.lock();
         // What is kept has to be seen.
         if !state.records && state.kept.len() <= self.at {
             state.kept.clear();
@@ -176,7 +210,7 @@ impl BodyStream for Reader {
     }
 
     fn remaining(&self) -> Option<u64> {
-        let state = lock(&self.shared);
+        let state = self.shared.lock();
         if state.is_chunked {
             // Also once its end was seen: nothing else goes along with trailers.
             return None;
@@ -187,7 +221,7 @@ impl BodyStream for Reader {
     }
 
     fn take_trailers(self: Pin<&mut Self>) -> Option<Headers> {
-        let mut state = lock(&self.shared);
+        let mut state = self.shared.lock();
         if state.trailers.is_none() {
             state.trailers = state.source.take_trailers();
         }

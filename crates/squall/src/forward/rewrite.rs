@@ -12,6 +12,7 @@ use super::error::ForwardError;
 use super::headers::{self, Said};
 use super::max_forwards;
 use super::options::Options;
+use super::target::has_dot_segments;
 use crate::{Error, Request, Result};
 
 /// Changes what goes to the upstream.
@@ -27,6 +28,8 @@ pub struct Onward {
     /// `None`: the request's own. It is there for a program.
     pub(super) target: Option<String>,
     pub(super) host: Option<Box<str>>,
+    /// Whether a program may ask for dot segments.
+    allows_dots: bool,
 }
 
 impl Onward {
@@ -46,6 +49,7 @@ impl Onward {
             headers,
             takes_trailers,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
+            allows_dots: to.mapping.allows_dots,
         };
         max_forwards::count(request, &mut onward)?;
         if let Some(rewrite) = &to.rewrite {
@@ -73,13 +77,18 @@ impl Onward {
     /// Asks the upstream for another path and query, percent-encoded.
     ///
     /// # Errors
-    /// When it does not begin with a slash, or holds a byte that has to be encoded.
+    /// When it does not begin with a slash, or holds a byte that has to be encoded. 400 when
+    /// it has dot segments, which may have come with the request
+    /// ([`allow_dot_segments`](super::Forward::allow_dot_segments)).
     pub fn set_target(&mut self, target: impl Into<String>) -> Result<()> {
         let target = target.into();
         if !target.starts_with('/') {
             return Err(Error::internal(format!("the target {target:?} is no path")));
         }
         check_bytes(&target)?;
+        if !self.allows_dots && has_dot_segments(&target) {
+            return Err(Error::bad_request("the target holds dot segments"));
+        }
         self.target = Some(target);
         Ok(())
     }

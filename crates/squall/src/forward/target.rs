@@ -11,13 +11,15 @@ pub(super) struct Mapping {
     strip: String,
     /// Likewise.
     base: String,
+    /// Whether dot segments go along.
+    pub(super) allows_dots: bool,
 }
 
 impl Mapping {
     pub(super) fn onto(base: &str) -> Self {
         Self {
-            strip: String::new(),
             base: base.trim_end_matches('/').to_owned(),
+            ..Self::default()
         }
     }
 
@@ -32,18 +34,17 @@ impl Mapping {
 
     /// The upstream's target for a path and query, which keep their bytes.
     ///
-    /// Dot segments would lead out of a mapped path at the upstream, so they are refused.
+    /// Dot segments could lead out of what is forwarded at the upstream, so they are refused.
     pub(super) fn target<'a>(&self, whole: &'a str) -> Result<Cow<'a, str>, &'static str> {
-        let is_mapped = self.changes();
+        if !self.allows_dots && has_dot_segments(whole) {
+            return Err("it holds dot segments");
+        }
         let has_path = !whole.is_empty() && !whole.starts_with('?');
-        if !is_mapped && has_path {
+        if !self.changes() && has_path {
             return Ok(Cow::Borrowed(whole));
         }
         let (path, query) = whole.split_at(whole.find('?').unwrap_or(whole.len()));
         let path = if has_path { path } else { "/" };
-        if is_mapped && has_dot_segments(path) {
-            return Err("it holds dot segments");
-        }
         let stripped = behind(&self.strip, path).unwrap_or(path);
         let slash = match self.base.is_empty() && stripped.is_empty() {
             true => "/",
@@ -73,19 +74,68 @@ fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
     Some(rest)
 }
 
-fn has_dot_segments(path: &str) -> bool {
-    path.contains(['.', '%']) && uri::segments(path).any(is_dots)
+/// Whether the path of a target has a segment `.` or `..`, in any spelling that a server may
+/// take for one.
+pub(super) fn has_dot_segments(target: &str) -> bool {
+    let mut before = b'/';
+    // Each request is looked through, and hardly any has more to look at.
+    for byte in target.bytes() {
+        match byte {
+            b'?' => return false,
+            b'%' | b'\\' => return is_dotted(target),
+            b'.' if before == b'/' => return is_dotted(target),
+            _ => before = byte,
+        }
+    }
+    false
 }
 
-/// Whether a segment is `.` or `..`, also when encoded, also before a path parameter.
-fn is_dots(segment: &str) -> bool {
-    let name = segment.split(';').next().unwrap_or_default();
-    match uri::decode_segment(name) {
-        Ok(decoded) => decoded
-            .split(['/', '\\'])
-            .any(|part| part == "." || part == ".."),
-        Err(_) => true,
+/// The same, of each byte as it may be decoded: `/`, also when encoded, and a backslash part
+/// segments, and a parameter or a NUL ends the name of one.
+#[cold]
+fn is_dotted(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    let mut bytes = path.as_bytes();
+    // How many dots a segment is made of so far; `None`: there is more in it.
+    let mut dots = Some(0_usize);
+    while let Some((byte, rest)) = decoded(bytes) {
+        bytes = rest;
+        let ends = matches!(byte, b'/' | b'\\' | b';' | 0);
+        if ends && matches!(dots, Some(1 | 2)) {
+            return true;
+        }
+        dots = match byte {
+            b'/' | b'\\' => Some(0),
+            b'.' => dots.map(|dots| dots + 1),
+            _ => None,
+        };
     }
+    matches!(dots, Some(1 | 2))
+}
+
+/// The first byte of percent-encoded text, and what is behind it. Two that are an overlong
+/// form of one are that one, as some decoders have it.
+fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (byte, rest) = unescaped(text)?;
+    if let 0xc0 | 0xc1 = byte
+        && let Some((more @ 0x80..=0xbf, rest)) = unescaped(rest)
+    {
+        return Some(((byte & 1) << 6 | more & 0x3f, rest));
+    }
+    Some((byte, rest))
+}
+
+fn unescaped(text: &[u8]) -> Option<(u8, &[u8])> {
+    if let [b'%', high, low, rest @ ..] = text
+        && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+    {
+        return Some((high << 4 | low, rest));
+    }
+    text.split_first().map(|(byte, rest)| (*byte, rest))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
 }
 
 #[cfg(test)]
@@ -95,6 +145,8 @@ mod tests {
     #[test]
     fn paths_are_mapped_at_segment_borders_and_keep_their_bytes() {
         let plain = Mapping::onto("");
+        let mut lax = Mapping::onto("");
+        lax.allows_dots = true;
         let mut mapped = Mapping::onto("/base/");
         mapped.strip("/forward/");
         let mut stripped = Mapping::onto("");
@@ -102,7 +154,9 @@ mod tests {
         for (mapping, whole, expected) in [
             (&plain, "/", "/"),
             (&plain, "/a%2Fb//c;d?q=%zz&&", "/a%2Fb//c;d?q=%zz&&"),
-            (&plain, "/a/../b", "/a/../b"),
+            (&plain, "/caf%E9/.a/..b/c.d/...", "/caf%E9/.a/..b/c.d/..."),
+            (&plain, "/a%2Fb%2Ec/%c0", "/a%2Fb%2Ec/%c0"),
+            (&lax, "/a/..%2fb", "/a/..%2fb"),
             (&plain, "*", "*"),
             (&plain, "", "/"),
             (&plain, "?a", "/?a"),
@@ -125,17 +179,27 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_cannot_leave_a_mapped_path() {
+    fn dot_segments_are_refused_in_any_spelling() {
         let mut mapped = Mapping::onto("");
         mapped.strip("/forward");
         for path in [
             "/forward/../x",
+            "/forward/..",
             "/forward/%2e%2E/x",
             "/forward/..;a/x",
+            "/forward/..%3ba/x",
+            "/forward/;/../x",
+            "/forward/a;b%2f..%2fx",
             "/forward/a%2f..%2fx",
+            "/forward/a%5c..%5cx",
+            "/forward/..\\x",
+            "/forward/%c0%ae%c0%ae/x",
+            "/forward/..%c0%afx",
             "/forward/.",
+            "/forward/caf%E9/../x?q",
         ] {
             assert!(mapped.target(path).is_err(), "{path}");
+            assert!(Mapping::onto("").target(path).is_err(), "{path}");
         }
     }
 }

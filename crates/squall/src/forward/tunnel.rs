@@ -5,10 +5,11 @@
 //!   client <--write-- Pipe <--read-- upstream       an end of one is passed on as an end,
 //!                                                   and the other one goes on (half-close)
 //! ```
-//! It is over when both directions have ended, one has failed, or nothing has moved for
-//! too long. When the server shuts down, a WebSocket is closed as its protocol has it, as
-//! soon as the frame that is on its way has ended; whatever else is spoken is cut at the
-//! end of the grace.
+//! Where one side takes nothing any more, what still comes for it is thrown away, and the
+//! other side gets what was sent before that. It is over when both directions have ended, a
+//! connection has failed, or nothing has moved for too long. When the server shuts down, a
+//! WebSocket is closed as its protocol has it, as soon as the frame that is on its way has
+//! ended; whatever else is spoken is cut at the end of the grace.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,13 +22,16 @@ use squall_http::Stream;
 use squall_http::client::Upgraded;
 use squall_http::server::{self, Exchange};
 use squall_loop::time::coarse_nanos;
-use squall_loop::{IoLoop, Sleep, sleep_until};
+use squall_loop::{IoLoop, Sleep, sleep_until, with_timeout};
 
 use super::frames::Frames;
 use super::upstream::InFlight;
 
 /// What is read at a time, and is on its way at most.
 const PIECE: usize = 16 << 10;
+/// How long a peer that has its end may go on sending: a socket that is closed with unread
+/// bytes takes back what its peer has not read.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Both ends of a tunnel, before it is opened.
 pub(super) struct Tunnel {
@@ -43,7 +47,15 @@ impl Tunnel {
     /// Carries bytes until both ends have nothing more to say.
     pub(super) async fn run(self, mut client: server::Upgraded) {
         let read_ahead = client.take_read_ahead();
-        let client = client.stream();
+        if self.carry(client.stream(), read_ahead).await {
+            linger(client.stream()).await;
+        }
+        client.stream().abort();
+    }
+
+    /// The same, until the upstream is not needed any more. True: the client was sent its end,
+    /// and may still be sending.
+    async fn carry(self, client: &Stream, read_ahead: Bytes) -> bool {
         // The permit of the upstream's connection is held as long as that is used.
         let (answered_ahead, upstream, _permit) = self.upgraded.into_parts();
         let watches = self.is_websocket;
@@ -52,28 +64,67 @@ impl Tunnel {
         let mut silence = self.idle.map(Silence::new);
         let mut draining = pin!(self.exchange.draining());
         let mut is_draining = false;
-        poll_fn(|cx| {
+        let carried = poll_fn(|cx| {
             if watches && !is_draining && draining.as_mut().poll(cx).is_ready() {
                 is_draining = true;
                 up.close_frames(&CLOSE_MASKED);
                 down.close_frames(&CLOSE);
             }
             let before = up.moved + down.moved;
-            let over = up.poll(cx)?.is_ready() & down.poll(cx)?.is_ready();
+            let over = up.poll(cx).map_err(|_| Cut::Both)?.is_ready()
+                & down.poll(cx).map_err(|_| Cut::Upstream)?.is_ready();
             if over {
-                return Poll::Ready(Ok::<_, io::Error>(()));
+                return Poll::Ready(Ok(()));
             }
             match &mut silence {
-                Some(silence) => silence.poll(cx, up.moved + down.moved > before).map(Ok),
+                Some(silence) => {
+                    (silence.poll(cx, up.moved + down.moved > before)).map(|()| Err(Cut::Both))
+                }
                 None => Poll::Pending,
             }
         })
-        .await
-        // A failure of either side is the end of both.
-        .unwrap_or_default();
-        // Whoever is left hears of the end.
-        client.abort();
+        .await;
+        let client_waits = match carried {
+            Ok(()) => up.is_refused() && !down.is_refused(),
+            Err(Cut::Upstream) => !down.is_refused(),
+            Err(Cut::Both) => false,
+        };
+        if carried.is_ok() && down.is_refused() && !up.is_refused() {
+            linger(&upstream).await;
+        }
         upstream.abort();
+        client_waits
+    }
+}
+
+/// What ends a tunnel before both directions have ended.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// The upstream's connection has failed. What came over it before is on its way.
+    Upstream,
+    /// The client's has, or nothing has moved for too long.
+    Both,
+}
+
+/// Lets a peer that may still be sending read to the end of what it was sent.
+async fn linger(peer: &Stream) {
+    let end = async {
+        poll_fn(|cx| peer.poll_flush(cx)).await?;
+        peer.close_write()?;
+        poll_fn(|cx| poll_discard(peer, cx)).await
+    };
+    // However it ends, it is over.
+    let _ = with_timeout(LINGER, end).await;
+}
+
+/// Throws away what comes. Ready at its end.
+fn poll_discard(from: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(from.poll_readable(cx));
+        let mut scratch = vec![0; PIECE];
+        if ready!(from.poll_read(cx, &mut scratch))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
     }
 }
 
@@ -104,9 +155,10 @@ enum Stage {
     Ended,
     /// We have put in what ends it.
     Closing,
-    /// That is passed on, and what still comes is thrown away until its end: a socket that
-    /// is closed with unread bytes takes back what its peer has not read.
+    /// That is passed on, and what still comes is thrown away until its end.
     Draining,
+    /// Nobody takes it, and what still comes is thrown away.
+    Refused,
 }
 
 impl<'a> Pipe<'a> {
@@ -131,37 +183,40 @@ impl<'a> Pipe<'a> {
         self.closing = Some(frame);
     }
 
-    /// Ready when it has ended.
+    /// Nobody takes what comes.
+    fn is_refused(&self) -> bool {
+        self.stage == Stage::Refused
+    }
+
+    fn refuse(&mut self) {
+        self.piece = Bytes::new();
+        self.stage = Stage::Refused;
+    }
+
+    /// Ready when it has ended, or nobody takes what comes: the other direction may still
+    /// have something. An error is the source's, and there is nobody for the other one.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            while !self.piece.is_empty() {
-                match ready!(self.to.poll_write(cx, &self.piece))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    written => {
-                        self.piece.advance(written);
-                        self.moved += written as u64;
-                    }
-                }
-            }
             match self.stage {
-                Stage::Open => {}
-                Stage::Ending | Stage::Closing => {
-                    ready!(self.to.poll_flush(cx))?;
-                    self.to.close_write()?;
-                    self.stage = match self.stage {
-                        Stage::Closing => Stage::Draining,
-                        _ => Stage::Ended,
-                    };
-                    continue;
-                }
+                Stage::Open | Stage::Ending | Stage::Closing => {}
                 Stage::Draining => {
-                    while ready!(self.poll_read(cx))? {
-                        self.piece = Bytes::new();
-                    }
+                    ready!(poll_discard(self.from, cx))?;
                     self.stage = Stage::Ended;
                     continue;
                 }
+                Stage::Refused => {
+                    if poll_discard(self.from, cx)?.is_ready() {
+                        self.stage = Stage::Ended;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
                 Stage::Ended => return Poll::Ready(Ok(())),
+            }
+            if ready!(self.poll_pass_on(cx)).is_err() {
+                self.refuse();
+            }
+            if self.stage != Stage::Open {
+                continue;
             }
             let at_border = self.frames.as_ref().is_some_and(Frames::at_border);
             if let Some(frame) = self.closing.take_if(|_| at_border) {
@@ -169,17 +224,38 @@ impl<'a> Pipe<'a> {
                 self.stage = Stage::Closing;
                 continue;
             }
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) => self.stage = Stage::Ending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    // What an encrypted stream has kept goes out while more is awaited.
-                    ready!(self.to.poll_flush(cx))?;
-                    return Poll::Pending;
+            match self.poll_read(cx)? {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => self.stage = Stage::Ending,
+                // What an encrypted stream has kept goes out while more is awaited.
+                Poll::Pending => match self.to.poll_flush(cx) {
+                    Poll::Ready(Err(_)) => self.refuse(),
+                    _ => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    /// Writes what is on its way, and the end behind it if that was read.
+    fn poll_pass_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.piece.is_empty() {
+            match ready!(self.to.poll_write(cx, &self.piece))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => {
+                    self.piece.advance(written);
+                    self.moved += written as u64;
                 }
             }
         }
+        let next = match self.stage {
+            Stage::Ending => Stage::Ended,
+            Stage::Closing => Stage::Draining,
+            _ => return Poll::Ready(Ok(())),
+        };
+        ready!(self.to.poll_flush(cx))?;
+        self.to.close_write()?;
+        self.stage = next;
+        Poll::Ready(Ok(()))
     }
 
     /// Reads the next piece; false is the end. Who waits holds no memory for it.

@@ -6,7 +6,9 @@
 //!    |                           `--------------one failure-------------'     |
 //!    `--------------------------------an answer-------------------------------'
 //! ```
-//! Beside that a health check says that it is down, and that it is up again.
+//! On probation it gets one request at a time, where there are others. What comes of requests
+//! that were begun before it was ejected says nothing of it any more. Beside that a health
+//! check says that it is down, and that it is up again.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -31,8 +33,10 @@ pub(super) struct Upstream {
     /// Since the last answer.
     failures: AtomicU32,
     ejections: AtomicU32,
-    /// In nanoseconds of the clock of `io_loop`; 0: it is not.
+    /// In nanoseconds of the clock of `io_loop`; 0: it is not. Each ejection has its own.
     ejected_until: AtomicU64,
+    /// The ejection after which a request tries whether it answers.
+    probed: AtomicU64,
     /// The loop that was the first to eject it.
     io_loop: OnceLock<IoLoop>,
     /// A health check says so.
@@ -82,6 +86,7 @@ impl Upstream {
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
+            probed: AtomicU64::new(0),
             io_loop: OnceLock::new(),
             down: AtomicBool::new(false),
             contradicted: AtomicU32::new(0),
@@ -116,16 +121,21 @@ impl Upstream {
         }
     }
 
-    /// It has answered.
-    pub(super) fn has_answered(&self) {
+    /// Whether it is on probation, and a request tries it already.
+    pub(super) fn is_probed(&self) -> bool {
+        let ejection = self.ejected_until.load(Ordering::Relaxed);
+        ejection != 0 && self.probed.load(Ordering::Relaxed) == ejection
+    }
+
+    /// It has answered a request that was begun `after` this ejection.
+    fn has_answered(&self, after: u64) {
+        let now = self.ejected_until.load(Ordering::Relaxed);
         // Mostly there is nothing to forget, and nothing to be written.
-        if self.failures.load(Ordering::Relaxed) == 0
-            && self.ejected_until.load(Ordering::Relaxed) == 0
-        {
+        if now != after || (now == 0 && self.failures.load(Ordering::Relaxed) == 0) {
             return;
         }
         self.failures.store(0, Ordering::Relaxed);
-        if self.ejected_until.swap(0, Ordering::Relaxed) != 0 {
+        if now != 0 && self.becomes(after, 0) {
             self.ejections.store(0, Ordering::Relaxed);
             let upstream = self.origin.as_str();
             tracing::info!(target: "squall::forward", upstream, "the upstream answers again");
@@ -133,25 +143,36 @@ impl Upstream {
     }
 
     /// It has not. True: it should be ejected, if there are others.
-    pub(super) fn has_failed(&self, ejection: Ejection) -> bool {
+    fn has_failed(&self, after: u64, ejection: Ejection) -> bool {
+        let now = self.ejected_until.load(Ordering::Relaxed);
+        if now != 0 && now != after {
+            return false;
+        }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        let on_probation = self.ejected_until.load(Ordering::Relaxed) != 0;
-        ejection.after > 0 && (failures >= ejection.after || on_probation)
+        ejection.after > 0 && (failures >= ejection.after || now != 0)
+    }
+
+    /// Whether it went from one ejection to another by this very call.
+    fn becomes(&self, from: u64, to: u64) -> bool {
+        (self.ejected_until)
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Leaves it alone for a while.
-    pub(super) fn eject(&self, ejection: Ejection) {
-        if self.state() == UpstreamState::Ejected {
-            return; // by another request that failed at the same time
-        }
-        let times = self.ejections.fetch_add(1, Ordering::Relaxed);
+    fn eject(&self, after: u64, ejection: Ejection) {
+        let times = self.ejections.load(Ordering::Relaxed);
         let time = (ejection.base)
             .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
             .min(LONGEST_EJECTION.max(ejection.base));
         let clock = self.io_loop.get_or_init(IoLoop::current);
         let until = clock.now().duration_since(clock.instant_of(0)) + time;
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX).max(1);
-        self.ejected_until.store(until, Ordering::Relaxed);
+        if !self.becomes(after, until) {
+            return; // by another request that failed at the same time
+        }
+        self.ejections
+            .store(times.saturating_add(1), Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         let upstream = self.origin.as_str();
         tracing::warn!(target: "squall::forward", upstream, ?time, "the upstream fails and is left alone");
@@ -182,6 +203,8 @@ impl Upstream {
 #[derive(Debug)]
 pub(super) struct InFlight {
     upstream: Arc<Upstream>,
+    /// The last ejection before it was begun; 0: it is over.
+    after: u64,
 }
 
 impl InFlight {
@@ -191,13 +214,33 @@ impl InFlight {
             upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        let after = upstream.ejected_until.load(Ordering::Relaxed);
+        if after != 0 {
+            upstream.probed.store(after, Ordering::Relaxed);
+        }
         Some(Self {
             upstream: upstream.clone(),
+            after,
         })
     }
 
     pub(super) fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+
+    /// The upstream has answered.
+    pub(super) fn has_answered(&self) {
+        self.upstream.has_answered(self.after);
+    }
+
+    /// The upstream has not. True: it should be ejected, if there are others.
+    pub(super) fn has_failed(&self, ejection: Ejection) -> bool {
+        self.upstream.has_failed(self.after, ejection)
+    }
+
+    /// Leaves the upstream alone for a while.
+    pub(super) fn eject(&self, ejection: Ejection) {
+        self.upstream.eject(self.after, ejection);
     }
 
     /// Lets it last as long as the body of its answer.
@@ -212,6 +255,19 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.after != 0 {
+            self.ends_probe();
+        }
+    }
+}
+
+impl InFlight {
+    /// Another request may try, if that has told nothing.
+    #[cold]
+    fn ends_probe(&self) {
+        let probed = &self.upstream.probed;
+        // An error: it is about another ejection by now.
+        let _ = probed.compare_exchange(self.after, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -233,6 +289,10 @@ impl BodyStream for Counted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Chunk, BodyError>>> {
         self.body.poll_unseen(cx)
+    }
+
+    fn drive(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.body.drive(cx);
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -88,7 +88,8 @@ impl Upstreams {
 
     /// Every address of a name is a server: `http://name:port` or `https://…`, where
     /// certificates have to be for the name. It is looked up again while it is
-    /// in use; a change is followed within a minute.
+    /// in use; a change is followed within a minute. A client's HTTP proxy is told the name
+    /// for `http://`, and finds an address itself.
     pub fn of_name(address: &str) -> Self {
         match Origin::parse(address) {
             Ok(origin) if origin.is_socket() => {
@@ -133,19 +134,22 @@ impl Upstreams {
     }
 
     /// How many requests and tunnels each may have at a time: default no limit but the
-    /// client's connections. Where all are full, the answer is 503.
+    /// client's connections. Where all are full, the answer is 503; zero: they always are.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.0.max_in_flight = requests;
         self
     }
 
-    /// How many others are tried when one cannot be reached, or closes without an answer:
-    /// default 1.
+    /// How many others are tried when one cannot be reached, also within `connect_timeout`,
+    /// or closes or breaks off without an answer: default 1. Zero: none.
+    ///
+    /// One that is silent is not left for another one: it may be at work, and the time is
+    /// spent. That is a 504.
     ///
     /// A request goes to another one only where that is safe: none of it was sent, or it is
     /// idempotent; and its body, as far as it was sent, is still there
     /// ([`Forward::replay_buffer`](super::Forward::replay_buffer)). Beyond the first
-    /// ten, no more than a fifth of the requests are sent again.
+    /// ten, no more than a fifth of the requests to this set are sent again.
     pub fn retries(mut self, others: usize) -> Self {
         self.0.retries = others;
         self
@@ -174,8 +178,11 @@ impl Upstreams {
     /// default 5 and 10 s, and twice as long with each time, up to 5 minutes. Zero: never.
     ///
     /// A failure is no connection, no answer, or one that is malformed; a status is none, but
-    /// for the [`retry_statuses`](Self::retry_statuses).
-    /// Half of a set stays in it at least; those that are down count as out.
+    /// for the [`retry_statuses`](Self::retry_statuses), nor is an answer that does not come
+    /// before the handler's own deadline, nor what this machine has run out of or a setting of
+    /// the client forbids.
+    /// Half of a set stays in it at least; those that are down count as out. When the time is
+    /// over one request at a time tries it, where there are others, until it answers.
     pub fn eject_after(mut self, failures: u32, time: Duration) -> Self {
         self.0.ejection = Ejection {
             after: failures,
@@ -185,8 +192,14 @@ impl Upstreams {
     }
 
     /// Asks each from time to time whether it works: default not.
+    ///
+    /// # Errors
+    /// A check whose path or host is none fails every request with 500.
     pub fn health_check(mut self, check: HealthCheck) -> Self {
-        self.0.check = Some(Checks::of(check));
+        match check.fault() {
+            Some(why) => self.0.members = Members::Invalid(why),
+            None => self.0.check = Some(Checks::of(check)),
+        }
         self
     }
 
@@ -284,7 +297,20 @@ impl Set {
         tried: &[Arc<Upstream>],
         request: &Request,
     ) -> Option<InFlight> {
-        let working = (members.iter()).filter(|upstream| self.may_be_asked(upstream, tried));
+        let steady = self.pick_among(members, tried, request, |it| !it.is_probed());
+        // Rather one that is being tried already than none.
+        steady.or_else(|| self.pick_among(members, tried, request, Upstream::is_probed))
+    }
+
+    fn pick_among(
+        &self,
+        members: &[Arc<Upstream>],
+        tried: &[Arc<Upstream>],
+        request: &Request,
+        wanted: impl Fn(&Upstream) -> bool,
+    ) -> Option<InFlight> {
+        let working = (members.iter())
+            .filter(|upstream| self.may_be_asked(upstream, tried) && wanted(upstream));
         // Another lane may take the room that was seen; there may be more elsewhere.
         for _ in members {
             let count = working.clone().count();
@@ -333,14 +359,14 @@ impl Set {
     }
 
     /// One has failed: it is left alone, unless too many are.
-    pub(super) fn has_failed(&self, members: &[Arc<Upstream>], upstream: &Upstream) {
-        if !upstream.has_failed(self.ejection) {
+    pub(super) fn has_failed(&self, members: &[Arc<Upstream>], in_flight: &InFlight) {
+        if !in_flight.has_failed(self.ejection) {
             return;
         }
         let is_up = |upstream: &&Arc<Upstream>| upstream.state() == UpstreamState::Up;
         let out = members.len() - members.iter().filter(is_up).count();
         if (out + 1) * 2 <= members.len() {
-            upstream.eject(self.ejection);
+            in_flight.eject(self.ejection);
         }
     }
 

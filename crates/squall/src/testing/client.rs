@@ -74,6 +74,7 @@ impl<'s> TestClient<'s> {
             headers: Vec::new(),
             body: Vec::new(),
             boundary: None,
+            content_type: None,
         }
     }
 
@@ -124,11 +125,16 @@ pub struct TestRequest<'c> {
     body: Vec<u8>,
     /// Of a body in parts.
     boundary: Option<String>,
+    /// The body's, unless a header says another one.
+    content_type: Option<&'static str>,
 }
 
 impl TestRequest<'_> {
-    /// Adds a header field.
+    /// Adds a header field; `Content-Type` replaces the one that there was.
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        if is_content_type(name) {
+            self.headers.retain(|(known, _)| !is_content_type(known));
+        }
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -149,24 +155,28 @@ impl TestRequest<'_> {
         self
     }
 
-    /// A JSON body, and its `Content-Type`.
+    /// A JSON body: `application/json`, unless a `Content-Type` is given before or after.
     ///
     /// # Panics
     /// When the value has no JSON.
     #[track_caller]
-    pub fn json(self, value: &impl Serialize) -> Self {
-        let body = serde_json::to_vec(value).expect("a value that has JSON");
-        self.header("Content-Type", "application/json").body(body)
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        self.body = serde_json::to_vec(value).expect("a value that has JSON");
+        self.content_type = Some("application/json");
+        self
     }
 
-    /// A form as browsers send it, and its `Content-Type`.
-    pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let body = encoded(fields);
-        self.header("Content-Type", "application/x-www-form-urlencoded")
-            .body(body)
+    /// A form as browsers send it: `application/x-www-form-urlencoded`, unless a
+    /// `Content-Type` is given before or after.
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        self.body = encoded(fields).into_bytes();
+        self.content_type = Some("application/x-www-form-urlencoded");
+        self
     }
 
     /// Adds a field to a body in parts (`multipart/form-data`).
+    ///
+    /// With the first part comes their `Content-Type`, in place of one that was given before.
     #[track_caller]
     pub fn part(self, name: &str, value: &str) -> Self {
         self.add_part(name, None, None, value.as_bytes())
@@ -189,14 +199,21 @@ impl TestRequest<'_> {
         content_type: Option<&str>,
         data: &[u8],
     ) -> Self {
-        let boundary = self.boundary.get_or_insert_with(|| {
-            self.body.clear();
-            random_boundary().expect("randomness")
-        });
-        let head = part_head(boundary, name, filename, content_type).expect("a content type");
+        let boundary = match self.boundary.take() {
+            Some(boundary) => boundary,
+            None => {
+                self.body.clear();
+                let boundary = random_boundary().expect("randomness");
+                let kind = format!("multipart/form-data; boundary={boundary}");
+                self = self.header("Content-Type", &kind);
+                boundary
+            }
+        };
+        let head = part_head(&boundary, name, filename, content_type).expect("a content type");
         for bytes in [head.as_slice(), data, PART_END] {
             self.body.extend_from_slice(bytes);
         }
+        self.boundary = Some(boundary);
         self
     }
 
@@ -208,8 +225,10 @@ impl TestRequest<'_> {
     pub fn send(mut self) -> TestResponse {
         if let Some(boundary) = &self.boundary {
             self.body.extend(closing(boundary));
-            let kind = format!("multipart/form-data; boundary={boundary}");
-            self.headers.push(("Content-Type".to_owned(), kind));
+        }
+        let has_type = self.headers.iter().any(|(name, _)| is_content_type(name));
+        if let Some(kind) = self.content_type.filter(|_| !has_type) {
+            self = self.header("Content-Type", kind);
         }
         if let Some(cookies) = self.client.cookie_header() {
             self.headers.push(("Cookie".to_owned(), cookies));
@@ -226,6 +245,10 @@ impl TestRequest<'_> {
         }
         answer
     }
+}
+
+fn is_content_type(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type")
 }
 
 fn encoded(pairs: &[(&str, &str)]) -> String {

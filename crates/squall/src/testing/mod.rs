@@ -20,12 +20,14 @@
 //! | `bind_unused_port` | the server's own port is one |
 //!
 //! What calls other services is tested with a [`MockServer`] in their place, or with an
-//! application: [`AsyncHttpClient::to_app`](crate::AsyncHttpClient::to_app).
+//! application: [`AsyncHttpClient::to_app`](crate::AsyncHttpClient::to_app). A service that is
+//! down is [`Nobody`].
 //! Time: [`TestServer::start_turned`] gives a clock that stands still until it is turned.
 
 mod client;
 mod expect_log;
 mod mock;
+mod nobody;
 mod response;
 mod server;
 #[cfg(unix)]
@@ -34,6 +36,7 @@ mod to_app;
 pub use client::{TestClient, TestRequest};
 pub use expect_log::{ExpectLog, LoggedEvent};
 pub use mock::{MockPeer, MockReply, MockRequest, MockServer};
+pub use nobody::Nobody;
 pub use response::TestResponse;
 pub use server::TestServer;
 pub use squall_loop::TestClock;

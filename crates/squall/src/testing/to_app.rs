@@ -1,8 +1,8 @@
 //! A client whose every connection leads to an application in the same process.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use squall_http::Socket;
 use squall_loop::net::UnixStream;
 
@@ -54,7 +54,7 @@ enum State {
 
 impl Dial for ToApp {
     fn dial(&self) -> io::Result<Socket> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         let unknown = State::Failed("starting it has panicked".to_owned());
         *state = match std::mem::replace(&mut *state, unknown) {
             State::Waiting(application) => match application.start_unbound() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use squall_http::Body;
 use squall_http::server::{self, Response, ResponseFuture};
+use squall_http::wire::target::TargetForm;
 use squall_loop::Pressure;
 
 use super::app::App;
@@ -40,10 +41,25 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     }
     let visit = Visit::begin(app, place, prefers, &request);
     let request = Request::new(request, app.clone(), place, spans, visit.line());
+    if is_misdirected(&request) {
+        let error = Error::status(StatusCode::MISDIRECTED_REQUEST)
+            .show("a target of https has come over a connection that is not encrypted");
+        return Box::pin(visit.attend(std::future::ready(Err(error))));
+    }
     if (app.routes.scope(place)).is_none_or(|scope| scope.middleware.is_empty()) {
         return answer(app, visit, request);
     }
     Box::pin(visit.attend(async move { Ok(Next::first().run(request).await) }))
+}
+
+/// Whether the target is one of `https`, which the client does not use: what was to be
+/// secret came in the open (RFC 9110 section 7.4).
+#[inline]
+fn is_misdirected(request: &Request) -> bool {
+    let head = request.head();
+    head.target_form() == TargetForm::Absolute
+        && (head.target().get(..6)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+        && !request.is_https()
 }
 
 /// The innermost step: the handler, in its connection's task or where it belongs.

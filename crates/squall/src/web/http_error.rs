@@ -9,6 +9,7 @@ use http::StatusCode;
 use squall_http::server::Response;
 use squall_http::wire::RequestHead;
 use squall_http::{Body, Headers};
+use squall_loop::say;
 
 use super::app::App;
 use crate::Error;
@@ -187,24 +188,26 @@ pub(super) fn answer(app: &App, label: &str, error: &Error, prefers: Prefers) ->
 /// Logs what the client does not see.
 pub(super) fn log(label: &str, error: &Error) {
     let status = error.status_code();
-    if status.is_server_error() {
-        tracing::error!(
-            target: "squall::web",
-            route = label,
-            status = status.as_u16(),
-            blame = ?error.blamed(),
-            %error,
-            "a request failed"
-        );
-    } else {
-        tracing::debug!(
-            target: "squall::web",
-            route = label,
-            status = status.as_u16(),
-            %error,
-            "a request was refused"
-        );
-    }
+    say(|| {
+        if status.is_server_error() {
+            tracing::error!(
+                target: "squall::web",
+                route = label,
+                status = status.as_u16(),
+                blame = ?error.blamed(),
+                %error,
+                "a request failed"
+            );
+        } else {
+            tracing::debug!(
+                target: "squall::web",
+                route = label,
+                status = status.as_u16(),
+                %error,
+                "a request was refused"
+            );
+        }
+    });
 }
 
 /// Renders an error for a client.

@@ -10,10 +10,11 @@
 //! on a lane again.
 
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::time::Duration;
 
-use squall_loop::Blocked;
+use parking_lot::{Mutex, MutexGuard};
+use squall_loop::{Blocked, say};
 
 use super::routing::Offload;
 
@@ -282,17 +283,19 @@ impl Learned {
         let mut history = self.history();
         (history.enough, history.forgotten) = (0, Some(now));
         if self.state.swap(RunsOn::Lane as u8, Ordering::Relaxed) != RunsOn::Lane as u8 {
-            tracing::warn!(
-                target: "squall::web",
-                route = label,
-                "this route has not blocked for {enough} answers, so it runs on its lane again; \
-                 use run_on_executor or an async call if it may block"
-            );
+            say(|| {
+                tracing::warn!(
+                    target: "squall::web",
+                    route = label,
+                    "this route has not blocked for {enough} answers, so it runs on its lane again; \
+                     use run_on_executor or an async call if it may block"
+                );
+            });
         }
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock()
     }
 }
 

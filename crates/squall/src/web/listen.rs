@@ -10,7 +10,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use squall_http::Peer;
 use squall_http::server::Server;
-use squall_loop::{Builder, IoLoop, net, signal, sleep};
+use squall_loop::{Builder, IoLoop, net, say, signal, sleep};
 
 use super::app::{App, AppHandle};
 use super::application::Application;
@@ -57,7 +57,9 @@ impl Application {
         };
         let connections = self.settings_ref().server.max_connections as u64;
         if let Err(error) = net::raise_descriptors(connections.saturating_add(OTHER_FILES)) {
-            tracing::warn!(target: "squall::web", %error, "the limit of open files stays as it is");
+            say(|| {
+                tracing::warn!(target: "squall::web", %error, "the limit of open files stays as it is");
+            });
         }
         let outcome = io_loop.run(async move {
             let running = self.start().await?;
@@ -138,7 +140,7 @@ impl Running {
         let label = listener.label();
         let (address, tag) = (listener.local_addr(), self.listeners);
         let listener = listener.serve()?.tag(tag);
-        tracing::info!(target: "squall::web", "listening on {label}");
+        say(|| tracing::info!(target: "squall::web", "listening on {label}"));
         self.listeners += 1;
         self.addresses.extend(address);
         let server = self.server.clone();
@@ -197,7 +199,9 @@ impl Running {
         delay.await;
         let aborted = self.server.shutdown(grace).await;
         if aborted > 0 {
-            tracing::warn!(target: "squall::web", aborted, ?grace, "connections were aborted at the end of the grace");
+            say(|| {
+                tracing::warn!(target: "squall::web", aborted, ?grace, "connections were aborted at the end of the grace");
+            });
         }
         aborted
     }
@@ -209,7 +213,9 @@ impl Running {
     /// When the signals cannot be waited for.
     pub async fn until_terminated(&self) -> Result<()> {
         let signal = signal::terminate()?.await;
-        tracing::info!(target: "squall::web", signal, "shutting down; a second signal ends at once");
+        say(|| {
+            tracing::info!(target: "squall::web", signal, "shutting down; a second signal ends at once");
+        });
         let mut again = pin!(signal::terminate()?);
         let mut shutdown = pin!(self.shutdown(self.app.settings().grace));
         let impatient = poll_fn(|cx| match shutdown.as_mut().poll(cx) {
@@ -218,7 +224,7 @@ impl Running {
         });
         if let Some(signal) = impatient.await {
             let aborted = self.server.abort();
-            tracing::warn!(target: "squall::web", signal, aborted, "ending at once");
+            say(|| tracing::warn!(target: "squall::web", signal, aborted, "ending at once"));
         }
         Ok(())
     }

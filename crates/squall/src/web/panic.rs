@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
+use squall_loop::say;
+
 thread_local! {
     static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
     static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
@@ -22,14 +24,16 @@ pub(super) struct Panicked {
 
 impl Panicked {
     pub(super) fn log(&self, route: &str) {
-        tracing::error!(
-            target: "squall::web",
-            route,
-            message = %self.message,
-            location = %self.location,
-            backtrace = %self.backtrace,
-            "a handler panicked; its lane goes on"
-        );
+        say(|| {
+            tracing::error!(
+                target: "squall::web",
+                route,
+                message = %self.message,
+                location = %self.location,
+                backtrace = %self.backtrace,
+                "a handler panicked; its lane goes on"
+            );
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use squall_http::server::{Refused, Request, Response, ResponseFuture, Service};
-use squall_loop::Blocked;
+use squall_loop::{Blocked, say};
 
 use super::app::App;
 use super::execute::execute;
@@ -54,12 +54,14 @@ impl Service for Front {
 
     fn late(&self, tag: u32, overdue: Duration) {
         self.0.late.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(
-            target: "squall::web",
-            route = self.label(tag),
-            overdue_ms = millis(overdue),
-            "a handler has ended when nobody waited for its answer any more; it is discarded"
-        );
+        say(|| {
+            tracing::debug!(
+                target: "squall::web",
+                route = self.label(tag),
+                overdue_ms = millis(overdue),
+                "a handler has ended when nobody waited for its answer any more; it is discarded"
+            );
+        });
     }
 
     fn label(&self, tag: u32) -> String {

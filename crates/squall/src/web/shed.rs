@@ -12,7 +12,7 @@
 use std::sync::atomic::Ordering;
 
 use squall_http::server::Response;
-use squall_loop::Pressure;
+use squall_loop::{Pressure, say};
 
 use super::app::App;
 use super::http_error::{self, Prefers};
@@ -64,13 +64,15 @@ pub(super) fn answer(app: &App, place: Place, prefers: Prefers, setting: &str) -
             .compare_exchange(said, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     {
-        tracing::warn!(
-            target: "squall::web",
-            route = app.label(place.tag()),
-            setting,
-            shed,
-            "requests are refused with 503, because too much blocks at once; said at most once a minute"
-        );
+        say(|| {
+            tracing::warn!(
+                target: "squall::web",
+                route = app.label(place.tag()),
+                setting,
+                shed,
+                "requests are refused with 503, because too much blocks at once; said at most once a minute"
+            );
+        });
     }
     let error = Error::service_unavailable(format!(
         "too many requests are being waited for (setting: {setting})"

@@ -8,18 +8,20 @@ mod domain;
 mod store;
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use squall_http::Headers;
 use squall_http::wire::set_cookie;
 use url::Url;
 
 pub use store::StoredCookie;
 
+use crate::draft_file::DraftFile;
 use store::Store;
 
 /// A file of cookies that is larger is no such file.
@@ -60,7 +62,7 @@ impl CookieJar {
             return;
         }
         let now = SystemTime::now();
-        let mut store = self.lock();
+        let mut store = self.store.lock();
         for cookie in fields.filter_map(set_cookie::parse) {
             store.set(url, &cookie, now);
         }
@@ -71,22 +73,22 @@ impl CookieJar {
     /// Says whether it was kept.
     pub fn set(&self, url: &Url, cookie: &str) -> bool {
         set_cookie::parse(cookie.as_bytes())
-            .is_some_and(|cookie| self.lock().set(url, &cookie, SystemTime::now()))
+            .is_some_and(|cookie| self.store.lock().set(url, &cookie, SystemTime::now()))
     }
 
     /// The `Cookie` field for a request to `url`; `None`: there is no cookie for it.
     pub fn header(&self, url: &Url) -> Option<String> {
-        self.lock().header(url, SystemTime::now())
+        self.store.lock().header(url, SystemTime::now())
     }
 
     /// Every cookie that has not expired, in no order.
     pub fn cookies(&self) -> Vec<StoredCookie> {
-        self.lock().live(SystemTime::now()).cloned().collect()
+        self.store.lock().live(SystemTime::now()).cloned().collect()
     }
 
     /// How many cookies have not expired.
     pub fn len(&self) -> usize {
-        self.lock().live(SystemTime::now()).count()
+        self.store.lock().live(SystemTime::now()).count()
     }
 
     /// Whether there is none.
@@ -96,7 +98,7 @@ impl CookieJar {
 
     /// Forgets all.
     pub fn clear(&self) {
-        self.lock().clear();
+        self.store.lock().clear();
     }
 
     /// The jar as JSON, with cookies that last beyond the session only.
@@ -104,7 +106,7 @@ impl CookieJar {
     /// # Errors
     /// Never for a jar that servers have filled: names and values are text.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        let store = self.lock();
+        let store = self.store.lock();
         let lasting = store
             .live(SystemTime::now())
             .filter(|cookie| cookie.expires.is_some());
@@ -118,24 +120,21 @@ impl CookieJar {
     pub fn from_json(json: &str) -> serde_json::Result<Self> {
         let jar = Self::new();
         let cookies: Vec<StoredCookie> = serde_json::from_str(json)?;
-        jar.lock().restore(cookies, SystemTime::now());
+        jar.store.lock().restore(cookies, SystemTime::now());
         Ok(jar)
     }
 
     /// Writes the jar to a file, as [`to_json`](Self::to_json) does, in place of what was
-    /// there. Only its owner can read it. Blocks for the moment of writing.
+    /// there. Only its owner can read it. Blocks until the disk has it.
     ///
     /// # Errors
     /// The file system's; then the old file is as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let path = path.as_ref();
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let draft = path.with_file_name(name);
         let json = self.to_json()?;
-        let written = private(&draft).and_then(|mut file| file.write_all(json.as_bytes()));
-        let moved = written.and_then(|()| std::fs::rename(&draft, path));
-        moved.inspect_err(|_| drop(std::fs::remove_file(&draft)))
+        let mut draft = DraftFile::create_private(path.as_ref().to_owned())?;
+        draft.write(json.as_bytes())?;
+        draft.sync()?;
+        draft.finish()
     }
 
     /// Reads what [`save`](Self::save) wrote; no file is an empty jar. Blocks meanwhile.
@@ -152,19 +151,6 @@ impl CookieJar {
         file.take(MAX_FILE).read_to_string(&mut json)?;
         Ok(Self::from_json(&json)?)
     }
-
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A new file that only its owner can read.
-fn private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Says how many there are; values are secrets.

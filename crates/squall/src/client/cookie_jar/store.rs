@@ -57,7 +57,7 @@ impl Store {
             return false;
         };
         // What came over https cannot be overlaid by whoever sits on the line.
-        if !is_secure(url) && self.shadows_a_secure_one(&cookie) {
+        if !is_secure(url) && self.shadows_a_secure_one(&cookie, now) {
             return false;
         }
         cookie.expires = expiry(received, now);
@@ -115,8 +115,8 @@ impl Store {
         self.cookies.clear();
     }
 
-    fn shadows_a_secure_one(&self, new: &StoredCookie) -> bool {
-        self.cookies.iter().any(|known| {
+    fn shadows_a_secure_one(&self, new: &StoredCookie, now: SystemTime) -> bool {
+        self.live(now).any(|known| {
             known.secure
                 && known.name == new.name
                 && (matches(&known.domain, &new.domain) || matches(&new.domain, &known.domain))
@@ -340,6 +340,21 @@ mod tests {
         assert!(!set("http://x.a.test/", "k=evil; Domain=a.test; Path=/x"));
         assert!(set("http://a.test/", "k=v; Path=/"));
         assert!(set("https://a.test/", "k=w; Secure; Path=/x"));
+    }
+
+    #[test]
+    fn a_secure_cookie_that_has_ended_is_in_nobodys_way() {
+        let (mut store, now) = (Store::default(), SystemTime::now());
+        let mut set = |url: &str, cookie: &str, now| {
+            let cookie = set_cookie::parse(cookie.as_bytes()).unwrap();
+            store.set(&Url::parse(url).unwrap(), &cookie, now)
+        };
+        assert!(set("https://a.test/", "k=v; Secure; Max-Age=60", now));
+        assert!(!set("http://a.test/", "k=w", now));
+        let later = now + Duration::from_secs(61);
+        assert!(set("http://a.test/", "k=w", later));
+        let sent = store.header(&Url::parse("https://a.test/").unwrap(), later);
+        assert_eq!(sent.as_deref(), Some("k=w"));
     }
 
     #[test]

@@ -13,14 +13,15 @@ impl Line {
         self.0.is_empty()
     }
 
-    /// The oldest ticket.
-    pub(super) fn first(&self) -> Option<u64> {
-        self.0.front().map(|(ticket, _)| *ticket)
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// Stands at the end, with a ticket larger than every one before.
+    /// Stands behind those with lower tickets: at the end, unless it has left the line for
+    /// nothing.
     pub(super) fn join(&mut self, ticket: u64) {
-        self.0.push_back((ticket, Waker::noop().clone()));
+        let at = self.0.partition_point(|(other, _)| *other < ticket);
+        self.0.insert(at, (ticket, Waker::noop().clone()));
     }
 
     /// Who is next leaves the line.
@@ -79,12 +80,12 @@ mod tests {
     #[test]
     fn the_oldest_is_served_first_and_anybody_may_leave() {
         let mut line = Line::default();
-        for ticket in [3, 5, 9, 12] {
+        for ticket in [5, 9, 12, 3] {
             line.join(ticket);
         }
         assert!(line.leave(5) && !line.leave(5) && !line.leave(4));
         line.wait(9, Waker::noop());
-        assert_eq!(line.first(), Some(3));
+        assert_eq!(line.len(), 3);
         let served: Vec<_> = std::iter::from_fn(|| line.pop().map(|(ticket, _)| ticket)).collect();
         assert_eq!(served, [3, 9, 12]);
         assert!(line.is_empty());

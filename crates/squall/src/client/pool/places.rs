@@ -39,7 +39,7 @@ pub(super) struct Origin {
 pub(super) struct Crowd {
     /// For a permit.
     pub(super) waiters: Line,
-    /// Under which ticket the pool lists the origin as one that a permit would be for.
+    /// The turn at which the pool lists the origin as one that a permit would be for.
     pub(super) listed: Option<u64>,
     /// Permits that waiters were given and have not taken: each will want a connection.
     pub(super) granted: u32,
@@ -50,6 +50,13 @@ pub(super) struct Crowd {
 pub(super) struct Idle {
     pub(super) connection: Box<Connection>,
     pub(super) until: Instant,
+}
+
+impl Idle {
+    /// Whether it may carry another exchange; `ask` asks the system about it.
+    pub(super) fn is_fit(&self, now: Instant, ask: bool) -> bool {
+        self.until > now && self.connection.is_quiet(ask)
+    }
 }
 
 impl Origin {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use squall_http::client::Connection;
+use squall_loop::time::now;
 
-use super::{Handed, Lease, Pool};
+use super::{Handed, Lease, Pool, State};
 
 /// What a fetch without an idle connection gets.
 pub(in crate::client) enum Turn {
@@ -22,17 +23,11 @@ impl Lease {
     /// Waits for the turn to dial, or for a connection that comes free.
     pub(in crate::client) async fn turn(&self) -> Turn {
         let ticket = {
-            let mut state = self.pool.lock();
+            let mut state = self.pool.state.lock();
             let ticket = state.ticket();
-            let Some(origin) = state.places.get_mut(self.place) else {
-                return Turn::Dial(self.dialling());
-            };
-            let first = (origin.crowd()).is_none_or(|crowd| crowd.dialers.is_empty());
-            if first && (origin.dialling as usize) < self.pool.limits.dials {
-                origin.dialling += 1;
-                return Turn::Dial(self.dialling());
+            if let Some(turn) = self.line_up(&mut state, ticket) {
+                return turn;
             }
-            origin.crowd_in().dialers.join(ticket);
             ticket
         };
         let mut place = InLine {
@@ -41,6 +36,20 @@ impl Lease {
             served: false,
         };
         std::future::poll_fn(|cx| place.poll(cx)).await
+    }
+
+    /// The turn to dial, or a place in the line.
+    fn line_up(&self, state: &mut State, ticket: u64) -> Option<Turn> {
+        let Some(origin) = state.places.get_mut(self.place) else {
+            return Some(Turn::Dial(self.dialling()));
+        };
+        let first = (origin.crowd()).is_none_or(|crowd| crowd.dialers.is_empty());
+        if first && (origin.dialling as usize) < self.pool.limits.dials {
+            origin.dialling += 1;
+            return Some(Turn::Dial(self.dialling()));
+        }
+        origin.crowd_in().dialers.join(ticket);
+        None
     }
 
     /// Its share of `dialling` was counted.
@@ -61,8 +70,22 @@ struct InLine<'a> {
 
 impl InLine<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Turn> {
-        let mut state = self.lease.pool.lock();
-        let Some(handed) = state.handed.remove(&self.ticket) else {
+        // Until the lock is free again.
+        let _closed;
+        let mut state = self.lease.pool.state.lock();
+        let turn = match state.handed.remove(&self.ticket) {
+            None => None,
+            Some(Handed::Dial) => Some(Turn::Dial(self.lease.dialling())),
+            Some(Handed::Connection(idle)) if idle.is_fit(now(), true) => {
+                Some(Turn::Connection(idle.connection))
+            }
+            // It was in use until just now, and yet the server has closed it.
+            Some(Handed::Connection(idle)) => {
+                _closed = idle;
+                self.lease.line_up(&mut state, self.ticket)
+            }
+        };
+        let Some(turn) = turn else {
             let origin = state.places.get_mut(self.lease.place);
             if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
                 crowd.dialers.wait(self.ticket, cx.waker());
@@ -70,10 +93,7 @@ impl InLine<'_> {
             return Poll::Pending;
         };
         self.served = true;
-        Poll::Ready(match handed {
-            Handed::Connection(connection) => Turn::Connection(connection),
-            Handed::Dial => Turn::Dial(self.lease.dialling()),
-        })
+        Poll::Ready(turn)
     }
 }
 
@@ -83,14 +103,14 @@ impl Drop for InLine<'_> {
             return;
         }
         let pool = &self.lease.pool;
-        let mut state = pool.lock();
+        let mut state = pool.state.lock();
         let origin = state.places.get_mut(self.lease.place);
         if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
             crowd.dialers.leave(self.ticket);
         }
         match state.handed.remove(&self.ticket) {
-            Some(Handed::Connection(connection)) => {
-                let put = pool.put(&mut state, self.lease.place, connection);
+            Some(Handed::Connection(idle)) => {
+                let put = pool.put(&mut state, self.lease.place, idle.connection);
                 drop(state);
                 put.finish(pool);
             }
@@ -111,7 +131,7 @@ pub(in crate::client) struct Dialling {
 
 impl Drop for Dialling {
     fn drop(&mut self) {
-        let mut state = self.pool.lock();
+        let mut state = self.pool.state.lock();
         let Some(origin) = state.places.get_mut(self.place) else {
             return;
         };

@@ -21,6 +21,8 @@ pub(in crate::client) enum ProxyFailure {
     Status(StatusCode),
     /// It speaks another protocol, or says why not.
     Refused(String),
+    /// It did not get to the host's address, and says why.
+    Unreached(&'static str),
 }
 
 impl ProxyFailure {
@@ -29,6 +31,20 @@ impl ProxyFailure {
             Self::Io(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether it may go well another time: the way to the host failed, and not its rules.
+    pub(in crate::client) fn may_pass(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Unreached(_) => true,
+            Self::Status(status) => matches!(status.as_u16(), 502..=504),
+            Self::Refused(_) => false,
+        }
+    }
+
+    /// Whether another one of the host's addresses may do.
+    pub(in crate::client) fn is_of_the_address(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Unreached(_))
     }
 }
 
@@ -47,6 +63,7 @@ impl fmt::Display for ProxyFailure {
             }
             Self::Status(status) => write!(f, "the proxy refused the tunnel: {status}"),
             Self::Refused(why) => write!(f, "the proxy refused the tunnel: {why}"),
+            Self::Unreached(why) => write!(f, "the proxy refused the tunnel: {why}"),
         }
     }
 }
@@ -82,7 +99,8 @@ async fn read_head(tcp: &TcpStream) -> Result<StatusCode, ProxyFailure> {
     let mut informational = 0;
     loop {
         if end == input.len() {
-            input.resize(end * 2, 0);
+            // It may have been given up whole, to an interim answer.
+            input.resize((end * 2).max(1024), 0);
         }
         let room = input.get_mut(end..).unwrap_or_default();
         let read = tcp.read(room).await?;

@@ -31,7 +31,7 @@ use no_proxy::NoProxy;
 ///
 /// let proxy = Proxy::new("http://user:secret@proxy.test:3128")?.no_proxy("localhost,.inside.test");
 /// let client = AsyncHttpClient::builder().proxy(proxy).build();
-/// # Ok::<(), String>(())
+/// # Ok::<(), squall::client::ProxyError>(())
 /// ```
 ///
 /// | address | kind |
@@ -77,8 +77,8 @@ impl Proxy {
     /// A proxy for all requests.
     ///
     /// # Errors
-    /// In words, when the address is none of the table above.
-    pub fn new(address: &str) -> Result<Self, String> {
+    /// [`ProxyError`] when the address is none of the table above.
+    pub fn new(address: &str) -> Result<Self, ProxyError> {
         let via = Arc::new(Via::parse(address)?);
         Ok(Self::from(Rules {
             http: Some(via.clone()),
@@ -95,12 +95,12 @@ impl Proxy {
     /// program the client writes it.
     ///
     /// # Errors
-    /// In words, with the variable whose address is none.
-    pub fn from_env() -> Result<Self, String> {
+    /// [`ProxyError`] names the variable whose address is none.
+    pub fn from_env() -> Result<Self, ProxyError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let is_cgi = get("REQUEST_METHOD").is_some();
         let read = |name: &str| {
             let capitals = name.to_ascii_uppercase();
@@ -118,8 +118,9 @@ impl Proxy {
                     true => value,
                     false => format!("http://{value}"),
                 };
-                let via = Via::parse(&address).map_err(|why| format!("{name}: {why}"))?;
-                Ok::<_, String>(Some(Arc::new(via)))
+                let via = Via::parse(&address)
+                    .map_err(|ProxyError(why)| ProxyError(format!("{name}: {why}")))?;
+                Ok::<_, ProxyError>(Some(Arc::new(via)))
             }
             None => Ok(None),
         };
@@ -167,28 +168,40 @@ impl From<Rules> for Proxy {
     }
 }
 
+/// What should be a proxy's address, and is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyError(String);
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ProxyError {}
+
 impl Via {
-    fn parse(address: &str) -> Result<Self, String> {
-        let url =
-            Url::parse(address).map_err(|error| format!("the proxy is no address: {error}"))?;
+    fn parse(address: &str) -> Result<Self, ProxyError> {
+        let url = Url::parse(address)
+            .map_err(|error| ProxyError(format!("the proxy is no address: {error}")))?;
         let (kind, port) = match url.scheme() {
             "http" => (Kind::Http, 80),
             "socks5" => (Kind::Socks { resolves: false }, 1080),
             "socks5h" => (Kind::Socks { resolves: true }, 1080),
             other => {
-                return Err(format!(
-                    "a proxy is http://, socks5:// or socks5h://, not {other}://"
-                ));
+                let why = format!("a proxy is http://, socks5:// or socks5h://, not {other}://");
+                return Err(ProxyError(why));
             }
         };
         let host = url.host_str().filter(|host| !host.is_empty());
-        let host = host.ok_or("the proxy has no host")?.to_owned();
+        let no_host = || ProxyError("the proxy has no host".to_owned());
+        let host = host.ok_or_else(no_host)?.to_owned();
         let port = url.port().unwrap_or(port);
         let decode = |text| {
             let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
             decoded
                 .map(String::from)
-                .map_err(|_| "the proxy's credentials are not UTF-8".to_owned())
+                .map_err(|_| ProxyError("the proxy's credentials are not UTF-8".to_owned()))
         };
         let user = decode(url.username())?;
         let password = decode(url.password().unwrap_or_default())?;
@@ -267,7 +280,7 @@ mod tests {
         (proxy.via(&Url::parse(url).unwrap())).map_or_else(String::new, |via| format!("{via:?}"))
     }
 
-    fn env(variables: &[(&str, &str)]) -> Result<Proxy, String> {
+    fn env(variables: &[(&str, &str)]) -> Result<Proxy, ProxyError> {
         Proxy::from_variables(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -310,7 +323,9 @@ mod tests {
             assert!(Proxy::new(address).is_err(), "{address}");
         }
         let error = env(&[("https_proxy", "quic://p.test")]).unwrap_err();
-        assert!(error.starts_with("https_proxy: "), "{error}");
+        // As an error like any other, for `?`.
+        let error = crate::Error::from(error).to_string();
+        assert!(error.contains("https_proxy: "), "{error}");
     }
 
     #[test]

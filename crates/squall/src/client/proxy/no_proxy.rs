@@ -20,7 +20,7 @@ struct Entry {
 #[derive(Clone)]
 enum Hosts {
     All,
-    /// A name and what is below it, in lower case.
+    /// A name and what is below it, as it stands in an address.
     Name(String),
     Network(IpAddr, u32),
     /// The machine itself.
@@ -77,7 +77,10 @@ impl Entry {
         };
         let hosts = network(host).or_else(|| {
             let name = host.trim_start_matches("*.").trim_matches('.');
-            (!name.is_empty()).then(|| Hosts::Name(name.to_ascii_lowercase()))
+            // As an address has it: in small letters, and in ASCII.
+            let known =
+                Host::parse(name).map_or_else(|_| name.to_lowercase(), |host| host.to_string());
+            (!name.is_empty()).then_some(Hosts::Name(known))
         });
         Some(Self {
             hosts: hosts?,
@@ -98,7 +101,13 @@ fn network(text: &str) -> Option<Hosts> {
     let address: IpAddr = bare.parse().ok()?;
     let width = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.unwrap_or(width);
-    (bits <= width).then_some(Hosts::Network(address, bits))
+    match address.to_canonical() {
+        // `::ffff:…`: hosts are compared as IPv4, too.
+        IpAddr::V4(mapped) if address.is_ipv6() && (96..=width).contains(&bits) => {
+            Some(Hosts::Network(mapped.into(), bits - 96))
+        }
+        _ => (bits <= width).then_some(Hosts::Network(address, bits)),
+    }
 }
 
 impl Hosts {
@@ -168,6 +177,12 @@ mod tests {
             ("10.0.0.0/8", "http://11.1.2.3/", false),
             ("0.0.0.0/0", "http://11.1.2.3/", true),
             ("10.0.0.0/8", "http://[::ffff:10.0.0.1]/", true),
+            ("::ffff:10.0.0.0/104", "http://10.1.2.3/", true),
+            ("::ffff:10.0.0.0/104", "http://11.1.2.3/", false),
+            ("::ffff:10.0.0.1", "http://[::ffff:10.0.0.1]/", true),
+            ("::ffff:10.0.0.1/129", "http://10.0.0.1/", false),
+            ("müller.test", "http://www.Müller.test/", true),
+            ("MÜLLER.test:80", "http://xn--mller-kva.test/", true),
             ("127.0.0.1", "http://127.0.0.1:5000/", true),
             ("127.0.0.1:80", "http://127.0.0.1:5000/", false),
             ("::1", "http://[::1]/", true),

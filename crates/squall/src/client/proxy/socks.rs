@@ -54,7 +54,7 @@ pub(super) async fn open(
         }
         Host::Domain(name) => {
             request.push(NAME);
-            counted(&mut request, name, "the host's name")?;
+            counted(&mut request, name, 1, "the host's name")?;
         }
     }
     request.extend(port.to_be_bytes());
@@ -64,8 +64,9 @@ pub(super) async fn open(
 
 async fn authenticate(tcp: &TcpStream, user: &str, password: &str) -> Result<(), ProxyFailure> {
     let mut message = vec![1];
-    counted(&mut message, user, "the proxy's user")?;
-    counted(&mut message, password, "the proxy's password")?;
+    counted(&mut message, user, 1, "the proxy's user")?;
+    // An empty one is none in RFC 1929, and still what many proxies want.
+    counted(&mut message, password, 0, "the proxy's password")?;
     tcp.write_all(&message).await?;
     let mut status = [0; 2];
     tcp.read_exact(&mut status).await?;
@@ -83,17 +84,17 @@ async fn answer(tcp: &TcpStream) -> Result<(), ProxyFailure> {
     if version != VERSION {
         return Err(refused("it does not speak SOCKS5"));
     }
-    if reply != 0 {
-        return Err(refused(match reply {
-            1 => "it failed",
-            2 => "its rules do not allow it",
-            3 => "it has no route to the network",
-            4 => "it has no route to the host",
-            5 => "the host refused the connection",
-            6 => "the way there is too long",
-            7 | 8 => "it does not support that",
-            _ => "for no reason that RFC 1928 knows",
-        }));
+    match reply {
+        0 => {}
+        1 => return Err(ProxyFailure::Unreached("it failed")),
+        2 => return Err(refused("its rules do not allow it")),
+        3 => return Err(ProxyFailure::Unreached("it has no route to the network")),
+        4 => return Err(ProxyFailure::Unreached("it has no route to the host")),
+        5 => return Err(ProxyFailure::Unreached("the host refused the connection")),
+        6 => return Err(ProxyFailure::Unreached("the way there is too long")),
+        7 => return Err(refused("it does not support that")),
+        8 => return Err(ProxyFailure::Unreached("it does not support that")),
+        _ => return Err(refused("for no reason that RFC 1928 knows")),
     }
     // The first byte of the address is read already; behind the rest there is a port.
     let rest = match kind {
@@ -108,11 +109,12 @@ async fn answer(tcp: &TcpStream) -> Result<(), ProxyFailure> {
     Ok(())
 }
 
-/// Appends a text behind its length, which is one byte.
-fn counted(message: &mut Vec<u8>, text: &str, what: &str) -> Result<(), ProxyFailure> {
-    let length = u8::try_from(text.len()).ok().filter(|length| *length > 0);
-    let length = length.ok_or_else(|| {
-        ProxyFailure::Refused(format!("{what} has to have 1 to 255 bytes for SOCKS5"))
+/// Appends a text of at least so many bytes behind its length, which is one byte.
+fn counted(message: &mut Vec<u8>, text: &str, least: u8, what: &str) -> Result<(), ProxyFailure> {
+    let length = u8::try_from(text.len()).ok();
+    let length = length.filter(|length| *length >= least).ok_or_else(|| {
+        let why = format!("{what} has to have {least} to 255 bytes for SOCKS5");
+        ProxyFailure::Refused(why)
     })?;
     message.push(length);
     message.extend(text.as_bytes());

@@ -12,16 +12,24 @@ use super::HttpRequest;
 impl HttpRequest {
     /// Basic authentication (RFC 7617).
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        if user.contains(':') {
-            self.fail("a user name with a colon cannot be sent".to_owned());
+        if let Err(why) = self.put_basic(user.as_bytes(), password.as_bytes()) {
+            self.fail(format!("basic_auth: {why}"));
         }
-        self.put_basic(user.as_bytes(), password.as_bytes());
         self
     }
 
-    pub(in crate::client) fn put_basic(&mut self, user: &[u8], password: &[u8]) {
+    /// # Errors
+    /// In words. The first colon ends the user's name: one within it would make it another.
+    pub(in crate::client) fn put_basic(
+        &mut self,
+        user: &[u8],
+        password: &[u8],
+    ) -> Result<(), String> {
+        if user.contains(&b':') {
+            return Err("a user name with a colon cannot be sent".to_owned());
+        }
         let token = STANDARD.encode([user, b":", password].concat());
-        self.authorize(&format!("Basic {token}"));
+        self.authorize(&format!("Basic {token}"))
     }
 
     /// Digest authentication (RFC 7616): MD5, SHA-256 or SHA-512/256, `qop=auth`.
@@ -50,14 +58,15 @@ impl HttpRequest {
 
     /// Authentication with a bearer token (RFC 6750).
     pub fn bearer(mut self, token: &str) -> Self {
-        self.authorize(&format!("Bearer {token}"));
+        if let Err(why) = self.authorize(&format!("Bearer {token}")) {
+            self.fail(format!("bearer: {why}"));
+        }
         self
     }
 
-    fn authorize(&mut self, value: &str) {
-        if let Err(error) = self.headers.set("Authorization", value) {
-            self.fail(error.to_string());
-        }
+    fn authorize(&mut self, value: &str) -> Result<(), String> {
+        let set = self.headers.set("Authorization", value);
+        set.map_err(|error| error.to_string())
     }
 
     pub(super) fn take_credentials(&mut self) {
@@ -71,6 +80,8 @@ impl HttpRequest {
         let password = decode(url.password().unwrap_or_default());
         strip_credentials(&mut url);
         self.url = Address::of(url);
-        self.put_basic(&user, &password);
+        if let Err(why) = self.put_basic(&user, &password) {
+            self.fail(format!("the address: {why}"));
+        }
     }
 }

@@ -22,33 +22,33 @@ impl HttpRequest {
         self
     }
 
-    /// A JSON body, with its `Content-Type`.
+    /// A JSON body: `application/json`, unless a `Content-Type` is given before or after.
     pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(json) => self.typed_body(json.into(), "application/json"),
-            Err(error) => {
-                self.fail(format!("the body cannot be JSON: {error}"));
-                self
-            }
+            Ok(json) => self.body = Body::from(json).with_content_type("application/json"),
+            Err(error) => self.fail(format!("the body cannot be JSON: {error}")),
         }
+        self
     }
 
-    /// A form body, as browsers send it, with its `Content-Type`.
+    /// A form body, as browsers send it: `application/x-www-form-urlencoded`, unless a
+    /// `Content-Type` is given before or after.
     pub fn form<N: AsRef<str>, V: AsRef<str>>(
-        self,
+        mut self,
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         let form = squall_http::wire::form::encode(pairs);
-        self.typed_body(
-            form.into_bytes().into(),
-            "application/x-www-form-urlencoded",
-        )
+        self.body = Body::from(form).with_content_type("application/x-www-form-urlencoded");
+        self
     }
 
-    /// A form with files, with its `Content-Type`. It streams: see [`Multipart`].
-    pub fn multipart(self, form: Multipart) -> Self {
-        let content_type = form.content_type();
-        self.typed_body(form.into_body(), &content_type)
+    /// A form with files. It streams: see [`Multipart`].
+    ///
+    /// Its `Content-Type` replaces one that was given before: it names the form's boundary.
+    pub fn multipart(mut self, form: Multipart) -> Self {
+        self.put_header("Content-Type", form.content_type().as_bytes());
+        self.body = form.into_body();
+        self
     }
 
     /// A body that is made anew whenever it is sent: once, and again for a redirect, a
@@ -96,7 +96,7 @@ impl HttpRequest {
     /// The file at `path` as the body, of the length it has now. It is read while it is
     /// sent, and again for a redirect or a repeat.
     ///
-    /// The `Content-Type` is guessed from the name unless there is one already.
+    /// The `Content-Type` is guessed from the name, unless one is given before or after.
     ///
     /// # Errors
     /// When it cannot be opened, or is no file.
@@ -105,19 +105,9 @@ impl HttpRequest {
     /// Dropping it drops the request.
     pub async fn file(mut self, path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        self.body = file_body(path).await?;
-        if !self.headers.contains("content-type") {
-            let guessed = mime_guess::from_path(path).first_or_octet_stream();
-            self.put_header("Content-Type", guessed.essence_str().as_bytes());
-        }
+        let guessed = mime_guess::from_path(path).first_raw();
+        let content_type = guessed.unwrap_or("application/octet-stream");
+        self.body = file_body(path).await?.with_content_type(content_type);
         Ok(self)
-    }
-
-    fn typed_body(mut self, body: Body, content_type: &str) -> Self {
-        if let Err(error) = self.headers.set("Content-Type", content_type) {
-            self.fail(error.to_string());
-        }
-        self.body = body;
-        self
     }
 }

@@ -80,7 +80,7 @@ impl HttpRequest {
         self
     }
 
-    /// Connects from this address of the machine.
+    /// Connects from this address of the machine, to addresses of the same family.
     #[doc(alias = "network_interface")]
     #[cfg(unix)]
     pub fn source_address(mut self, address: IpAddr) -> Self {
@@ -179,7 +179,9 @@ impl HttpRequest {
         self
     }
 
-    /// How many redirects are followed: default 10.
+    /// How many redirects are followed: default the client's, which is 10. One more is an
+    /// error, so that with zero any is; [`follow_redirects(false)`](Self::follow_redirects)
+    /// gives the redirect as the answer.
     pub fn max_redirects(mut self, redirects: usize) -> Self {
         self.rare().max_redirects = Some(redirects);
         self
@@ -194,7 +196,8 @@ impl HttpRequest {
         self
     }
 
-    /// How large an answer may be that is read as a whole: default 100 MiB.
+    /// How large an answer may be that is read as a whole: default the client's, which is
+    /// 100 MiB.
     pub fn max_body_size(mut self, bytes: u64) -> Self {
         self.rare().max_body_size = Some(bytes);
         self

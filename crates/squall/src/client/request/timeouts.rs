@@ -34,7 +34,8 @@ impl HttpRequest {
         self
     }
 
-    /// How long name, connection and handshake may take: default 10 s. Zero: no limit.
+    /// How long the turn to dial, name, connection and handshake may take together: default
+    /// 10 s. Zero: no limit.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.rare().connect_timeout = Some(limit);
         self
@@ -53,8 +54,8 @@ impl HttpRequest {
         self
     }
 
-    /// How long the head of the answer may take once the request is sent: default what
-    /// `idle_timeout` allows.
+    /// How long the head of the answer may take once the request is sent: default, and zero,
+    /// what `idle_timeout` allows.
     pub fn first_byte_timeout(mut self, limit: Duration) -> Self {
         self.rare().first_byte_timeout = Some(limit);
         self
@@ -72,7 +73,8 @@ impl HttpRequest {
     ///
     /// Counts everything until the head of the answer, the request's body and redirects
     /// included, and for `bytes`, `text` and `json` the answer's body. Reading chunk by
-    /// chunk has no such limit, only [`idle_timeout`](Self::idle_timeout).
+    /// chunk has no such limit, only [`idle_timeout`](Self::idle_timeout). An upload that
+    /// takes longer is cut off although it moves: give it more time, or zero.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = Some(limit);
         self
@@ -85,7 +87,7 @@ impl HttpRequest {
     }
 
     /// Sends the request a second time, on another connection, if there is no answer after
-    /// this time, and takes whichever answer comes first. Default: never.
+    /// this time, and takes whichever answer comes first. Default: never. Zero: at once.
     ///
     /// Only for idempotent requests whose body can be sent again; counts against the
     /// client's budget of repeats.

@@ -98,7 +98,8 @@ impl MockPeer {
     /// So many bytes.
     ///
     /// # Panics
-    /// When the client closes before.
+    /// When the client closes before, or is silent for 30 s, or the
+    /// [`patience`](Self::patience).
     pub fn read(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.tcp.read_exact(&mut bytes).expect("the bytes");
@@ -108,7 +109,8 @@ impl MockPeer {
     /// Everything up to and with `end`.
     ///
     /// # Panics
-    /// When the client closes before, or it is no text.
+    /// When the client closes before, or is silent for 30 s, or the
+    /// [`patience`](Self::patience); when it is no text.
     pub fn read_until(&mut self, end: &str) -> String {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end.as_bytes()) {

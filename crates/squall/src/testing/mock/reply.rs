@@ -31,6 +31,16 @@ enum Step {
     Wait(Duration),
 }
 
+impl Step {
+    /// How many bytes it says.
+    fn len(&self) -> usize {
+        match self {
+            Self::Write(bytes) | Self::Drip(bytes, _) => bytes.len(),
+            Self::Wait(_) => 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum End {
     Close,
@@ -94,7 +104,8 @@ impl MockReply {
         self
     }
 
-    /// Closes the connection after so many of its bytes: 0 is no answer at all.
+    /// Closes the connection after so many of its bytes: 0 is no answer at all. What would
+    /// come behind them is left out, a wait, too.
     #[must_use]
     pub fn close_after(mut self, bytes: usize) -> Self {
         self.end = Some((bytes, End::Close));
@@ -107,14 +118,16 @@ impl MockReply {
         self.close_after(usize::MAX)
     }
 
-    /// Resets the connection after so many of its bytes.
+    /// Resets the connection after so many of its bytes, as
+    /// [`close_after`](Self::close_after) counts them.
     #[must_use]
     pub fn reset_after(mut self, bytes: usize) -> Self {
         self.end = Some((bytes, End::Reset));
         self
     }
 
-    /// Says nothing more after so many of its bytes, until the client closes.
+    /// Says nothing more after so many of its bytes, as
+    /// [`close_after`](Self::close_after) counts them, until the client closes.
     #[must_use]
     pub fn hold_after(mut self, bytes: usize) -> Self {
         self.end = Some((bytes, End::Hold));
@@ -124,16 +137,19 @@ impl MockReply {
     /// Says it. False: the connection is at its end.
     pub(super) fn play(&self, peer: &mut MockPeer) -> bool {
         let mut left = self.end.map_or(usize::MAX, |(bytes, _)| bytes);
-        let mut allowed = |bytes: &[u8]| {
-            let len = bytes.len().min(left);
-            left -= len;
-            bytes[..len].to_vec()
-        };
         for step in &self.steps {
+            let len = step.len().min(left);
             match step {
-                Step::Write(bytes) => peer.write(allowed(bytes)),
-                Step::Drip(bytes, pause) => peer.drip(allowed(bytes), *pause),
-                Step::Wait(time) => thread::sleep(*time),
+                Step::Write(bytes) => peer.write(&bytes[..len]),
+                Step::Drip(bytes, pause) => peer.drip(&bytes[..len], *pause),
+                Step::Wait(time) => {
+                    thread::sleep(*time);
+                    continue;
+                }
+            }
+            left -= len;
+            if left == 0 {
+                break;
             }
         }
         match self.end {

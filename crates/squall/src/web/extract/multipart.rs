@@ -6,10 +6,11 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use squall_http::wire::multipart::{
     Event, MultipartError, MultipartParser, PartHead, boundary_from_content_type,
 };
@@ -95,7 +96,7 @@ impl Multipart {
     /// ```
     #[must_use]
     pub fn with_policy(self, policy: impl Into<Arc<UploadPolicy>>) -> Self {
-        let mut reader = lock(&self.reader);
+        let mut reader = self.reader.lock();
         reader.policy = policy.into();
         let limits = reader.policy.limits;
         reader.parser.set_limits(limits);
@@ -112,7 +113,7 @@ impl Multipart {
     /// # Cancel safety
     /// What was collected so far is lost, and removed from the disk.
     pub async fn collect(mut self) -> Result<Upload> {
-        let policy = lock(&self.reader).policy.clone();
+        let policy = self.reader.lock().policy.clone();
         Upload::collect(&mut self, &policy).await
     }
 
@@ -127,12 +128,12 @@ impl Multipart {
     /// # Cancel safety
     /// No part is lost.
     pub async fn next_part(&mut self) -> Result<Option<Part>> {
-        let part = poll_fn(|cx| lock(&self.reader).poll_part(cx)).await;
+        let part = poll_fn(|cx| self.reader.lock().poll_part(cx)).await;
         let Some((head, number)) = part.map_err(unwrap)? else {
             return Ok(None);
         };
         if let Some(filename) = &head.filename {
-            let mut reader = lock(&self.reader);
+            let mut reader = self.reader.lock();
             reader.spent.files += 1;
             let (policy, kind) = (&reader.policy, head.content_type.as_deref());
             policy.admit(reader.spent.files, &head.name, filename, kind)?;
@@ -261,7 +262,7 @@ impl BodyStream for PartStream {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let mut reader = lock(&self.reader);
+        let mut reader = self.reader.lock();
         if reader.part != self.number {
             return Poll::Ready(Some(Err(BodyError::Gone)));
         }
@@ -300,10 +301,6 @@ struct Spent {
 }
 
 /// Held for a moment only; two tasks never wait here for the network.
-fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
-    reader.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Reader {
     fn poll_part(
         &mut self,

@@ -14,10 +14,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use squall_http::server::Response;
 use squall_http::{Body, BodyError, BodyStream};
 
@@ -43,7 +44,7 @@ struct State {
 
 impl Outgoing {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Begins the answer.

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
+use parking_lot::RwLock;
 use squall_http::server::ResponseFuture;
 use squall_loop::{IoLoop, LaneStats};
 
@@ -133,9 +134,7 @@ impl Metrics {
             help: help.replace(['\n', '\\'], " "),
             value: Box::new(value),
         };
-        (self.inner.gauges.write())
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(gauge);
+        self.inner.gauges.write().push(gauge);
         self
     }
 
@@ -155,7 +154,7 @@ impl Metrics {
         let mut page = Page::default();
         self.requests(app.shared(), &mut page);
         loop_figures(app, &mut page);
-        let gauges = (self.inner.gauges.read()).unwrap_or_else(PoisonError::into_inner);
+        let gauges = self.inner.gauges.read();
         for gauge in gauges.iter() {
             page.about(&gauge.name, "gauge", &gauge.help);
             page.line(&gauge.name, &[], (gauge.value)());
@@ -164,7 +163,7 @@ impl Metrics {
     }
 
     fn requests(&self, app: &App, page: &mut Page) {
-        let counts = (self.inner.counts.read()).unwrap_or_else(PoisonError::into_inner);
+        let counts = self.inner.counts.read();
         let mut series: Vec<_> = (counts.iter())
             .map(|(series, count)| (*series, count.load(Ordering::Relaxed)))
             .collect();
@@ -182,7 +181,7 @@ impl Metrics {
         }
         let name = "squall_request_duration_seconds";
         page.about(name, "histogram", "Until the handler has answered.");
-        let durations = (self.inner.durations.read()).unwrap_or_else(PoisonError::into_inner);
+        let durations = self.inner.durations.read();
         let mut series: Vec<_> = durations.iter().collect();
         series.sort_unstable_by_key(|(series, _)| **series);
         for (series, histogram) in series {
@@ -238,12 +237,12 @@ where
     K: std::hash::Hash + Eq,
     V: Default,
 {
-    let known = map.read().unwrap_or_else(PoisonError::into_inner);
+    let known = map.read();
     if let Some(value) = known.get(&key) {
         return value.clone();
     }
     drop(known);
-    let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+    let mut map = map.write();
     map.entry(key).or_default().clone()
 }
 

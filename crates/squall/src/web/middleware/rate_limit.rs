@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use squall_http::Headers;
 use squall_http::server::ResponseFuture;
 
@@ -119,7 +120,7 @@ impl RateLimit {
     fn ask(&self, key: u64, now: u64) -> Verdict {
         let (interval, burst) = (self.interval(), self.burst.max(1));
         let room = interval.saturating_mul(burst);
-        let mut buckets = (self.buckets.full_at.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.full_at.lock();
         let full_at = buckets.get(&key).copied().unwrap_or(0).max(now);
         let next = full_at.saturating_add(interval);
         let used = next - now;
@@ -245,7 +246,7 @@ mod tests {
         }
         for key in 0..100_000 {
             assert_eq!(limit.ask(key, 1).wait, None);
-            assert!(limit.buckets.full_at.lock().unwrap().len() <= 100);
+            assert!(limit.buckets.full_at.lock().len() <= 100);
         }
         assert!(limit.ask(u64::MAX, 1).wait.is_some());
     }

@@ -84,7 +84,12 @@ impl Shape {
             skip(raw.get(end..)?, &self.suffix)?;
         }
         let value = raw.get(start..end).filter(|value| !value.is_empty())?;
-        self.allows(&uri_decoded(value)?).then_some((start, end))
+        let fits = match &self.constraint {
+            // Whether it has to be text is for whoever takes it to say.
+            None => true,
+            Some(regex) => regex.is_match(&uri_decoded(value)?),
+        };
+        fits.then_some((start, end))
     }
 
     /// Whether a decoded value is as the constraint wants it.
@@ -377,6 +382,7 @@ mod tests {
             ("vx.%C3%A9", None),
             ("v12.", None),
             ("12.%C3%A9", None),
+            ("v%E9.%C3%A9", None),
         ] {
             let found = shape.within(raw).map(|(start, end)| &raw[start..end]);
             assert_eq!(found, value, "{raw}");

@@ -189,11 +189,11 @@ impl Tree {
             return None;
         }
         let rest = path.get(from..).filter(|rest| !rest.is_empty())?;
-        let is_odd = rest.bytes().any(|byte| matches!(byte, b'.' | b'%'));
-        if is_odd && rest.split('/').any(is_dots) {
+        let may_hold_dots = rest.bytes().any(|byte| matches!(byte, b'.' | b'%'));
+        if may_hold_dots && rest.split('/').any(is_dots) {
             return None;
         }
-        let fits = |shape: &Shape| (!is_odd && shape.is_plain()) || shape.within(rest).is_some();
+        let fits = |shape: &Shape| shape.is_plain() || shape.within(rest).is_some();
         let (_, number) = node.rests.iter().find(|(shape, _)| fits(shape))?;
         spans.push(from, path.len());
         Some(*number)
@@ -373,7 +373,9 @@ mod tests {
         for path in ["/a/..", "/a/%2e", "/b/../a", "/b/c/%2E%2e/d", "/b/.", "/a/"] {
             assert_eq!(find(&tree, path), None, "{path}");
         }
-        assert!(find(&tree, "/b/..c/d.").is_some());
+        for path in ["/b/..c/d.", "/b/caf%E9/x.%FF", "/a/caf%E9"] {
+            assert!(find(&tree, path).is_some(), "{path}");
+        }
     }
 
     #[test]

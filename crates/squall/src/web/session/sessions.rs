@@ -1,9 +1,10 @@
 //! `Sessions`: the middleware that attaches a session to each request.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use squall_http::Headers;
 use squall_http::server::{Response, ResponseFuture};
 use squall_http::wire::cookie;
@@ -209,8 +210,7 @@ impl Attached {
     }
 
     fn loaded(&self) -> Option<Session> {
-        let session = self.shared.session.lock();
-        session.unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.session.lock().clone()
     }
 
     /// The session, loaded by whoever asks first.
@@ -229,7 +229,7 @@ impl Attached {
             changed: false,
             max_size: self.config.max_size(),
         });
-        let mut slot = (self.shared.session.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shared.session.lock();
         Ok(slot.get_or_insert(session).clone())
     }
 

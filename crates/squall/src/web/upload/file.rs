@@ -9,7 +9,8 @@ use squall_http::Body;
 use squall_loop::run_on_executor;
 
 use super::file_name::safe_file_name;
-use super::spool::{Kept, private};
+use super::spool::Kept;
+use crate::draft_file::private;
 use crate::file_body::{FileBody, open};
 
 /// One file of an upload, in memory or, when it is large, spooled to disk.

@@ -5,13 +5,14 @@
 //! last owner is dropped: the form, a body that is made of it, or, when the upload is
 //! given up during a step, the step itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use squall_loop::run_on_executor;
 
+use crate::draft_file::private;
 use crate::file_body::FILE_STEP;
 use crate::{Error, Result};
 
@@ -142,13 +143,4 @@ impl Drop for TempFile {
             );
         }
     }
-}
-
-/// Makes a file that did not exist, for its owner alone.
-pub(super) fn private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
