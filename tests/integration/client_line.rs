@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use squall::client::{
-    AsyncHttpClient, ClientBuilder, HttpRequest, RequestSent, Resolver, Resolving, Retry,
+    AsyncHttpClient, ClientBuilder, HttpRequest, Phase, RequestSent, Resolver, Resolving, Retry,
 };
 use squall::sync::Event;
 use squall::{IoLoop, StatusCode};
@@ -105,15 +105,19 @@ fn whoever_has_no_turn_in_time_has_failed_to_connect() {
         .connect_timeout(Duration::from_millis(50))
         .build();
     on_one_lane(async move {
-        let fetches = [(), ()].map(|()| {
-            let client = client.clone();
-            IoLoop::current().spawn(async move { client.fetch("http://name.test/").await })
-        });
-        for fetch in fetches {
-            let error = fetch.await.expect("no panic").expect_err("no address");
-            assert!(error.is_timeout() && error.is_connect(), "{error}");
-            assert_eq!(error.request_sent(), RequestSent::No);
+        // Whoever has the turn keeps it to the end.
+        let request = HttpRequest::new("http://name.test/").connect_timeout(Duration::ZERO);
+        let dials = client.clone();
+        let dialling = IoLoop::current().spawn(async move { dials.fetch(request).await.map(drop) });
+        while client.stats().dialling < 1 {
+            squall::yield_now().await;
         }
+        let error = client.fetch("http://name.test/").await;
+        let error = error.expect_err("it is another one's turn");
+        assert!(error.is_timeout(), "{error}");
+        assert_eq!(error.phase(), Phase::Connect);
+        assert_eq!(error.request_sent(), RequestSent::No);
+        dialling.cancel();
     });
 }
 

@@ -9,7 +9,8 @@ use squall::net::{ReadStream, UnixStream, WriteStream};
 use squall::testing::MockReply;
 use squall::{Body, IoLoop};
 use squall_tests::{
-    OK, TempDir, finished, in_order, on_one_lane, turned, turned_until_finished, until,
+    OK, TempDir, finished, in_order, on_one_lane, on_one_lane_until_it_is_gone, turned,
+    turned_until_finished, until,
 };
 
 use super::client_script::{Script, answering, script, silent};
@@ -39,7 +40,7 @@ fn a_client_outlives_the_loop_it_was_used_in() {
         let (client, url) = (client.clone(), server.url("/"));
         async move { client.fetch(url).await.map(|response| response.reused()) }
     };
-    assert!(!on_one_lane(fetch()).expect("an answer"));
+    assert!(!on_one_lane_until_it_is_gone(fetch()).expect("an answer"));
     let (io_loop, clock) = turned();
     let second = finished(&io_loop, io_loop.spawn(fetch()));
     assert!(!second.expect("an answer"), "nobody hears of that socket");

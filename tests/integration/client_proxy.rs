@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use squall::IoLoop;
-use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, Proxy};
+use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase, Proxy, Retry};
 use squall::testing::TestClock;
 use squall_tests::{OK, on_one_lane};
 
@@ -245,6 +245,26 @@ fn a_socks_proxy_is_asked_for_each_address_of_a_host() {
     });
     assert_eq!(code.expect("an answer"), 200);
     assert_eq!(proxy.accepted(), 2);
+}
+
+#[test]
+fn what_a_socks_proxy_does_not_support_is_not_asked_for_again() {
+    for (reply, asked) in [(4, 2), (7, 1), (8, 1)] {
+        let proxy = script(move |_, mut peer| {
+            peer.read(3);
+            peer.write([5, 0]);
+            peer.read(5 + 6 + 2);
+            peer.write([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+            peer.is_closed();
+        });
+        let via = Proxy::new(&format!("socks5h://{}", proxy.address())).expect("a proxy");
+        let error = on_one_lane(async move {
+            let client = AsyncHttpClient::builder().proxy(via).retry(Retry::times(1));
+            client.build().fetch("http://a.test/").await.map(|_| ())
+        });
+        assert_eq!(error.expect_err("refused").phase(), Phase::Proxy);
+        assert_eq!(proxy.accepted(), asked, "{reply}");
+    }
 }
 
 /// A client that finds a host at two addresses, and asks this SOCKS proxy for both.

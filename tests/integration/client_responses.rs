@@ -1,9 +1,14 @@
 //! What an answer offers beside its body's bytes.
 
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
-use squall::client::{AsyncHttpClient, FetchError, HttpRequest, Phase};
+use squall::client::{AsyncHttpClient, FetchError, HttpRequest, HttpResponse, Phase};
 use squall::coding::{Coding, Level, encode};
 use squall::with_timeout;
 use squall_tests::{OK, TempDir, on_one_lane};
@@ -140,6 +145,21 @@ fn a_body_is_saved_whole_or_not_at_all() {
     assert_eq!(dir.path().read_dir().expect("a directory").count(), 1);
 }
 
+/// Saves an answer, and gives that up once so many bytes have come.
+async fn save_the_first(bytes: u64, response: &mut HttpResponse, path: &Path) {
+    let came = AtomicU64::new(0);
+    let on_progress = |done, _| came.store(done, Ordering::Relaxed);
+    let mut saving = pin!(response.save_with_progress(path, on_progress));
+    poll_fn(|cx| {
+        assert!(saving.as_mut().poll(cx).is_pending(), "it never ends");
+        match came.load(Ordering::Relaxed) < bytes {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
 /// Whoever goes on after a failed or cancelled reading does not get the rest for the whole.
 #[test]
 fn a_reading_that_has_failed_or_was_given_up_has_no_end_later() {
@@ -155,7 +175,6 @@ fn a_reading_that_has_failed_or_was_given_up_has_no_end_later() {
     let path = dir.path().join("saved");
     std::fs::write(&path, "of before").expect("written");
     let saved = path.clone();
-    let soon = Duration::from_millis(20);
     on_one_lane(async move {
         let client = AsyncHttpClient::new();
         let mut response = client.fetch(&cut).await.expect("an answer");
@@ -176,16 +195,20 @@ fn a_reading_that_has_failed_or_was_given_up_has_no_end_later() {
         }
         for reading in [true, false] {
             let mut response = client.fetch(&wait).await.expect("an answer");
-            let given_up = match reading {
-                true => with_timeout(soon, response.bytes()).await.map(drop),
-                false => with_timeout(soon, response.save_to(&saved)).await.map(drop),
-            };
-            given_up.expect_err("it never ends");
-            response.text().await.expect_err("some of it is gone");
-            response
-                .save_to(&saved)
-                .await
-                .expect_err("some of it is gone");
+            if reading {
+                let begun = with_timeout(Duration::ZERO, response.bytes()).await;
+                begun.expect_err("it never ends");
+            } else {
+                save_the_first(5, &mut response, &saved).await;
+            }
+            let errors = [
+                response.text().await.map(drop),
+                response.save_to(&saved).await.map(drop),
+            ];
+            for error in errors {
+                let error = error.expect_err("some of it is gone").to_string();
+                assert!(error.contains("given up"), "{error}");
+            }
         }
     });
     assert_eq!(std::fs::read_to_string(&path).expect("a file"), "of before");
@@ -281,11 +304,11 @@ fn a_connection_switches_to_the_protocol_that_was_asked_for_and_no_other() {
         let mut got = read_ahead.to_vec();
         let mut buffer = [0; 16];
         while got.len() < 5 {
-            let read = std::future::poll_fn(|cx| stream.poll_read(cx, &mut buffer)).await;
+            let read = poll_fn(|cx| stream.poll_read(cx, &mut buffer)).await;
             got.extend_from_slice(&buffer[..read.expect("bytes")]);
         }
         assert_eq!(got, b"hello");
-        let written = std::future::poll_fn(|cx| stream.poll_write(cx, b"bye")).await;
+        let written = poll_fn(|cx| stream.poll_write(cx, b"bye")).await;
         assert_eq!(written.expect("written"), 3);
         assert_eq!(hears.recv().expect("heard"), b"bye");
         // It is in use, until what came with it is dropped, and never idle.

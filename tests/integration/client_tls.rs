@@ -367,9 +367,10 @@ fn a_certificate_that_the_client_does_not_show_is_missed_in_words_and_once() {
     let port = tls_server(
         tls.expect("a configuration").config(),
         move |mut tls, mut tcp| {
+            // Before the client can hear of it.
+            seen.send(()).expect("waited for");
             // In TLS 1.3 the client's side of the handshake is over before.
             tls.complete_io(&mut tcp).expect_err("no certificate");
-            seen.send(()).expect("waited for");
             // It stays, so that no reset overtakes the alert.
             let _ = std::io::copy(&mut tcp, &mut std::io::sink());
         },

@@ -56,7 +56,9 @@ fn forwards(addresses: &str) {
         ask(&mut tcp) == "502"
     });
     clock.advance(every);
-    log.expect("squall::forward", "could not be checked");
+    let line = log.expect("squall::forward", "could not be checked");
+    let error = line.field("error").expect("why");
+    assert!(error.contains("connecting: 127.0.0.1:"), "{error}");
     let states: Vec<_> = forward.stats().iter().map(|it| it.state).collect();
     assert_eq!(states, [UpstreamState::Up; 2]);
 

@@ -125,6 +125,67 @@ fn late_answers_bring_nobody_back_and_one_request_tries_at_a_time() {
     assert!(answers(&server, 4).contains('s'));
 }
 
+/// What was begun before the upstream was ejected fails when it is back: that is old.
+#[test]
+fn a_late_failure_takes_nobody_out_who_is_back() {
+    let (fail, fails) = mpsc::channel::<()>();
+    let fails = Mutex::new(fails);
+    let works = Arc::new(AtomicBool::new(false));
+    let (told, asked) = (works.clone(), Arc::new(AtomicUsize::new(0)));
+    let count = asked.clone();
+    let shaky = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            count.fetch_add(1, Ordering::SeqCst);
+            if head.starts_with("POST ") {
+                let _ = fails.lock().expect("no panic").recv();
+                return;
+            }
+            if !told.load(Ordering::SeqCst) {
+                return;
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ns");
+        }
+    });
+    let (steady, time) = (named("a"), Duration::from_secs(10));
+    let upstreams = set([&shaky, &steady])
+        .balance(Balance::round_robin())
+        .eject_after(1, time);
+    let forward = Forward::to(upstreams);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    let state = || forward.stats()[0].state;
+
+    let mut late = server.connect();
+    let request =
+        b"POST /f/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    late.write_all(request).expect("sent");
+    until("the late one", || asked.load(Ordering::SeqCst) == 1);
+    assert_eq!(answers(&server, 2), "aa");
+    assert_eq!(state(), UpstreamState::Ejected);
+    clock.advance(time);
+    works.store(true, Ordering::SeqCst);
+    assert!(answers(&server, 4).contains('s'));
+    drop(fail);
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(state(), UpstreamState::Up);
+}
+
+/// Where there is no IPv6 at all that is an error of its own kind, and still the upstream's.
+#[test]
+fn an_upstream_at_an_address_that_cannot_be_reached_is_left_alone() {
+    let working = named("a");
+    // For as long as there is, which is no mistake in a sum.
+    let upstreams = Upstreams::of(["http://[::1]:1".to_owned(), working.url("")])
+        .balance(Balance::round_robin())
+        .eject_after(1, Duration::MAX);
+    let forward = Forward::to(upstreams);
+    let server = proxy(forward.clone());
+    assert_eq!(answers(&server, 4), "aaaa");
+    assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
+}
+
 #[test]
 fn a_probe_whose_client_leaves_makes_room_for_another() {
     let works = Arc::new(AtomicBool::new(false));
@@ -149,34 +210,41 @@ fn a_probe_whose_client_leaves_makes_room_for_another() {
     assert!(answers(&server, 2).contains('s'));
 }
 
+/// What the handler's deadline has cut short says nothing of the upstream; one that was silent
+/// for about as long as it may be has failed.
 #[test]
-fn our_own_deadline_says_nothing_of_the_upstream() {
-    let (asked, asks) = mpsc::channel();
-    let slow = script(move |_, mut peer| {
-        peer.head();
-        let _ = asked.send(());
-        peer.is_closed();
-    });
-    let other = named("a");
-    let upstreams = set([&slow, &other])
-        .balance(Balance::round_robin())
-        .eject_after(1, Duration::from_secs(3600));
-    let forward = Forward::to(upstreams);
-    let limit = Duration::from_secs(10);
-    let report = any(forward.clone()).timeout(limit);
-    let (server, clock) = TestServer::start_turned(Application::new().route("/f/{*path}", report));
-    let (answered, answers) = mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(|| answered.send(server.get("/f/x").status));
-        asks.recv().expect("forwarded");
-        // Behind the time for the upstream, and before the end of the handler's.
-        clock.advance(limit - Duration::from_millis(50));
-        let soon = Duration::from_millis(100);
-        let status = std::iter::repeat_with(|| answers.recv_timeout(soon))
-            .find_map(|answer| answer.inspect_err(|_| clock.advance(limit)).ok());
-        assert_eq!(status, Some(504));
-    });
-    assert_eq!(forward.stats()[0].state, UpstreamState::Up);
+fn our_own_deadline_says_nothing_of_the_upstream_unless_that_had_its_time() {
+    for (limit, state) in [(10, UpstreamState::Up), (60, UpstreamState::Ejected)] {
+        let (asked, asks) = mpsc::channel();
+        let slow = script(move |_, mut peer| {
+            peer.head();
+            let _ = asked.send(());
+            peer.is_closed();
+        });
+        let other = named("a");
+        let upstreams = set([&slow, &other])
+            .balance(Balance::round_robin())
+            .eject_after(1, Duration::from_secs(3600));
+        let forward = Forward::to(upstreams);
+        let limit = Duration::from_secs(limit);
+        let report = any(forward.clone()).timeout(limit);
+        let application = Application::new().route("/f/{*path}", report);
+        let (server, clock) = TestServer::start_turned(application);
+        let (answered, answers) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| answered.send(server.get("/f/x").status));
+            asks.recv().expect("forwarded");
+            // The timers are set before the clock goes on.
+            (server.io_loop().run(async {})).expect("the lane goes on");
+            // Behind the time for the upstream, and before the end of the handler's.
+            clock.advance(limit - Duration::from_millis(50));
+            let soon = Duration::from_millis(100);
+            let status = std::iter::repeat_with(|| answers.recv_timeout(soon))
+                .find_map(|answer| answer.inspect_err(|_| clock.advance(limit)).ok());
+            assert_eq!(status, Some(504));
+        });
+        assert_eq!(forward.stats()[0].state, state, "{limit:?}");
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! copied, and nothing else about them changes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use squall::forward::Forward;
@@ -314,6 +315,45 @@ fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
     assert!(pattern(64 * MIB).starts_with(&body));
 }
 
+/// It reads when all of its request is sent, and its answer waits as long as it sends.
+#[test]
+fn a_client_that_sends_before_it_reads_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (came, comes) = mpsc::channel();
+    let upstream = thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().expect("a connection");
+        read_head(&mut tcp);
+        let mut answers = tcp.try_clone().expect("the same socket");
+        let answer = thread::spawn(move || {
+            let head = answer_head(64 * MIB).into_bytes();
+            answers.write_all(&[head, pattern(64 * MIB)].concat())
+        });
+        for _ in 0..8 {
+            let mut bit = vec![0; MIB];
+            tcp.read_exact(&mut bit).expect("a bit");
+            came.send(bit).expect("waited for");
+        }
+        answer.join().expect("no panic").expect("taken");
+    });
+    let stage = Stage::start(Forward::to(format!("http://{address}")));
+    let mut tcp = stage.server.connect();
+    let head = format!(
+        "PUT /f/x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        8 * MIB
+    );
+    tcp.write_all(head.as_bytes()).expect("sent");
+    read_head(&mut tcp);
+    for bit in pattern(8 * MIB).chunks(MIB) {
+        tcp.write_all(bit).expect("sent");
+        assert!(comes.recv().expect("a bit") == bit);
+        // Together longer than it may take nothing (write_timeout, 30 s).
+        stage.pass(10);
+    }
+    assert!(read_oddly(&mut tcp, 64 * MIB) == pattern(64 * MIB));
+    upstream.join().expect("no panic");
+}
+
 #[test]
 fn an_upstream_that_sends_bit_by_bit_is_waited_for_and_one_that_stops_is_not() {
     let (go, goes) = mpsc::channel::<()>();
@@ -338,7 +378,7 @@ fn an_upstream_that_sends_bit_by_bit_is_waited_for_and_one_that_stops_is_not() {
         stage.pass(40);
         go.send(()).expect("the upstream waits");
     }
-    let cut = std::thread::spawn(move || read_to_end(&mut tcp).0);
+    let cut = thread::spawn(move || read_to_end(&mut tcp).0);
     until("the answer's end", || {
         stage.pass(40);
         cut.is_finished()

@@ -1,6 +1,6 @@
 //! Upgrades through a forward: the gate, the tunnel, and its end.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use socket2::SockRef;
 use squall::forward::Forward;
 use squall::testing::TestServer;
+use squall::tls::Tls;
 use squall::{Application, any};
-use squall_tests::until;
+use squall_tests::{Identity, TlsClient, until};
 
 use super::client_script::{Peer, Script, script};
 use super::forward::{proxy, raw, relayed, to};
@@ -43,7 +44,7 @@ fn switched(server: &TestServer) -> TcpStream {
     tcp
 }
 
-fn head(tcp: &mut TcpStream) -> String {
+fn head(tcp: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -53,7 +54,7 @@ fn head(tcp: &mut TcpStream) -> String {
     String::from_utf8(head).expect("text")
 }
 
-fn read(tcp: &mut TcpStream, len: usize) -> Vec<u8> {
+fn read(tcp: &mut impl Read, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     tcp.read_exact(&mut bytes).expect("the bytes");
     bytes
@@ -266,6 +267,40 @@ fn a_client_that_resets_a_tunnel_ends_it() {
     resets.expect("a socket");
     drop(tcp);
     assert!(is_closed.recv().expect("told"));
+}
+
+/// An encrypted client can tell the end of the conversation from one that was cut.
+#[test]
+fn an_upstream_that_resets_a_tunnel_looks_like_no_end_to_a_client_by_tls() {
+    for resets in [false, true] {
+        let (go, goes) = mpsc::channel::<()>();
+        let goes = std::sync::Mutex::new(goes);
+        let upstream = script(move |_, mut peer| {
+            peer.head();
+            peer.write([AGREES, "hello"].concat());
+            let read = goes.lock().expect("no panic").recv();
+            read.expect("it was read");
+            if resets {
+                peer.reset();
+            }
+        });
+        let identity = Identity::of(&["a.test"]);
+        let tls = Tls::from_pem(&identity.cert, &identity.key).expect("a certificate");
+        let application = Application::new()
+            .route("/f/{*path}", any(open(&upstream)))
+            .listen_tls("127.0.0.1:0", tls)
+            .expect("a port");
+        let address = application.local_addr().expect("an address");
+        let _server = TestServer::start(application);
+        let mut client = TlsClient::connect(address, "a.test", None).expect("a handshake");
+        client.send(ASKS.as_bytes()).expect("sent");
+        assert!(head(&mut client).starts_with("HTTP/1.1 101 "));
+        assert_eq!(read(&mut client, 5), b"hello");
+        go.send(()).expect("the upstream waits");
+        let end = client.read_to_end(&mut Vec::new());
+        let error = end.err().map(|error| error.kind());
+        assert_eq!(error, resets.then_some(ErrorKind::UnexpectedEof));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use squall_loop::IoLoop;
 use squall_loop::net::{ReadStream, WriteStream};
 use squall_loop::process::{ExitError, Subprocess};
-use squall_tests::on_two_lanes;
+use squall_tests::{on_one_lane, on_one_lane_until_it_is_gone, on_two_lanes};
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
@@ -264,4 +264,23 @@ fn a_child_that_may_go_on_goes_on_and_is_reaped() {
     drop(stdin);
     until_gone(id);
     io_loop.stop();
+}
+
+#[test]
+fn nobody_waits_for_a_child_whose_loop_has_ended() {
+    let child = on_one_lane_until_it_is_gone(async { Subprocess::spawn(&mut sleeper()) });
+    let mut child = child.expect("started");
+    on_one_lane(async move {
+        let error = child
+            .wait()
+            .await
+            .expect_err("it runs, and its end is not heard of");
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        child.kill().expect("killed");
+        // Its end is seen all the same by whoever looks.
+        while child.try_wait().expect("no error").is_none() {
+            squall_loop::yield_now().await;
+        }
+        assert!(child.wait().await.is_ok());
+    });
 }

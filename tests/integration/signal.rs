@@ -1,13 +1,15 @@
 //! Signals as streams. They reach the whole process, so each test here has a signal
 //! of its own, and none that other tests or the test runner use.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use signal_hook::consts::{SIGHUP, SIGKILL, SIGSEGV, SIGSTOP};
 use signal_hook::low_level::raise;
 use squall_loop::IoLoop;
 use squall_loop::signal::{SignalKind, signal};
-use squall_tests::on_two_lanes;
+use squall_tests::{break_log, on_one_lane, on_one_lane_until_it_is_gone, on_two_lanes};
 
 #[test]
 fn each_stream_sees_each_signal() {
@@ -39,7 +41,7 @@ fn signals_that_nobody_waited_for_count_as_one() {
         }
         signals.recv().await;
         let mut again = Box::pin(signals.recv());
-        let mut woken = std::future::poll_fn(|cx| std::task::Poll::Ready(again.as_mut().poll(cx)));
+        let mut woken = poll_fn(|cx| Poll::Ready(again.as_mut().poll(cx)));
         assert!((&mut woken).await.is_pending(), "ten were one");
         raise(kind.as_raw())?;
         again.await;
@@ -75,4 +77,16 @@ fn what_cannot_be_caught_is_an_error() {
     });
     let error = signal(SignalKind::hangup()).expect_err("outside of a loop");
     assert!(error.to_string().contains("IoLoop"), "{error}");
+}
+
+#[test]
+fn a_stream_hears_of_nothing_after_its_loop_and_says_nothing() {
+    let kind = SignalKind::window_change();
+    let signals = on_one_lane_until_it_is_gone(async move { signal(kind) });
+    let mut signals = signals.expect("caught");
+    on_one_lane(async move {
+        break_log();
+        let polled = poll_fn(|cx| Poll::Ready(signals.poll_recv(cx))).await;
+        assert!(polled.is_pending());
+    });
 }

@@ -1,9 +1,13 @@
-//! What becomes of tasks when their loop stops.
+//! What becomes of tasks and sockets when their loop stops.
 
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use squall_loop::net::{ReadStream, TcpStream};
 use squall_loop::{IoLoop, JoinError, sleep};
+use squall_tests::on_one_lane_until_it_is_gone;
 
 fn one_lane() -> IoLoop {
     IoLoop::builder().lanes(1).build().expect("a loop")
@@ -83,4 +87,20 @@ fn a_task_that_was_stuck_during_the_stop_is_dropped_when_its_poll_returns() {
     assert_eq!(Arc::strong_count(&alive), 2, "still inside its poll");
     release.send(()).expect("waited for");
     until_alone(&alive);
+}
+
+#[test]
+fn what_has_come_is_read_after_the_stop_and_then_nothing_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stream = on_one_lane_until_it_is_gone(TcpStream::connect(address));
+    let stream = stream.expect("a connection");
+    let (mut peer, _) = listener.accept().expect("a connection");
+    peer.write_all(b"hello").expect("sent");
+    let mut came = [0; 8];
+    assert_eq!(stream.try_read(&mut came).expect("it is there"), 5);
+    let error = stream
+        .try_read(&mut came)
+        .expect_err("nobody hears of more");
+    assert_eq!(error.kind(), ErrorKind::NotConnected);
 }

@@ -186,15 +186,21 @@ fn a_log_that_panics_costs_no_answer() {
         break_log();
         panic!("on purpose")
     }
+    async fn forbids() -> Result<&'static str> {
+        break_log();
+        Err(Error::status(StatusCode::FORBIDDEN).with_header("no name", "is logged"))
+    }
     let application = Application::new()
         .route("/fails", fails)
         .route("/panics", panics)
+        .route("/forbids", forbids)
         .route("/", async || "fine");
     let server = TestServer::start(application);
     // On one connection, and so on the lane whose log is broken.
     let answers = server.raw(
         b"GET /fails HTTP/1.1\r\nHost: a\r\n\r\n\
           GET /panics HTTP/1.1\r\nHost: a\r\n\r\n\
+          GET /forbids HTTP/1.1\r\nHost: a\r\n\r\n\
           GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n\
           GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     );
@@ -204,7 +210,7 @@ fn a_log_that_panics_costs_no_answer() {
         .skip(1)
         .map(|it| &it[..3])
         .collect();
-    assert_eq!(statuses, ["500", "500", "404", "200"], "{answers}");
+    assert_eq!(statuses, ["500", "500", "403", "404", "200"], "{answers}");
 }
 
 type Trace = Arc<Mutex<Vec<String>>>;

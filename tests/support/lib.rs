@@ -16,7 +16,7 @@ pub use answers::OK;
 pub use broken_log::break_log;
 pub use churn::times;
 pub use identity::{Authority, Identity};
-pub use on_lanes::{on_one_lane, on_two_lanes};
+pub use on_lanes::{on_one_lane, on_one_lane_until_it_is_gone, on_two_lanes};
 pub use redis::RedisServer;
 pub use temp_dir::TempDir;
 pub use tls_client::TlsClient;

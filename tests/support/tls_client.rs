@@ -118,6 +118,13 @@ impl TlsClient {
     }
 }
 
+/// An end that was not announced is the error `UnexpectedEof`.
+impl Read for TlsClient {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
 fn config(shown: Option<&Identity>) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()

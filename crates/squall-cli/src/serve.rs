@@ -195,7 +195,7 @@ impl Drop for Unfinished {
         if let Some(path) = self.path.take()
             && let Err(error) = fs::remove_file(&path)
         {
-            tracing::warn!(%error, ?path, "a broken upload stays");
+            squall_loop::say(|| tracing::warn!(%error, ?path, "a broken upload stays"));
         }
     }
 }

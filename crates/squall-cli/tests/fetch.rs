@@ -491,7 +491,8 @@ fn a_stderr_that_takes_nothing_changes_nothing_else() {
             });
         }
     });
-    let closed = Nobody::bind().address().to_string();
+    let nobody = Nobody::bind();
+    let closed = nobody.address().to_string();
     let (ok, gone) = (server.url("/"), server.url("/gone"));
     for (args, status, stdout) in [
         (&["-v", &ok][..], 0, "ok\n"),

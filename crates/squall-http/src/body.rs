@@ -71,7 +71,8 @@ pub trait BodyStream: Send + 'static {
     /// peer that is busy sending does not read yet.
     ///
     /// That is the rest of a request whose answer this is. A stream that wraps another one
-    /// passes it on.
+    /// passes it on. One that does not compiles as well, and brings back the halt: an upload
+    /// whose client does not read the answer yet stands still until `write_timeout`.
     fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let _ = cx;
     }

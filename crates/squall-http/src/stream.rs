@@ -230,6 +230,15 @@ impl Stream {
         }
     }
 
+    /// Ends the sending direction, and does not say that this is the end: a peer that can tell,
+    /// which is one of an encrypted stream, knows that it has not got all.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn cut_write(&self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+
     /// Whether nothing is under way, so that dropping it is an end in good order: an encrypted
     /// stream announces that then, as far as it can at once.
     pub(crate) fn rest(&self, at_rest: bool) {

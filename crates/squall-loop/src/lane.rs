@@ -243,6 +243,8 @@ impl Lane {
         loop {
             self.drop_all();
             self.doze.about_to_sleep();
+            // For a socket that came behind the last time: it has roused nobody.
+            self.reactor.clear();
             if self.queue.is_empty() && self.timers.next().is_none() {
                 return;
             }

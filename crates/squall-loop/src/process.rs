@@ -110,7 +110,8 @@ impl Subprocess {
     /// output is piped and not read may never end: its pipe is full at 64 KiB.
     ///
     /// # Errors
-    /// The system's: somebody else has reaped the child.
+    /// The system's: somebody else has reaped the child. `NotConnected` while it runs and
+    /// the loop that it was started in has ended, which would have told of its end.
     ///
     /// # Cancel safety
     /// The end of the process is not lost; wait again. Closed stays closed.
@@ -238,7 +239,7 @@ impl Watched {
             if let Some(status) = self.child.try_wait()? {
                 return Poll::Ready(Ok(status));
             }
-            ready!(self.exit.poll_news(cx));
+            ready!(self.exit.poll_news(cx))?;
         }
     }
 }
@@ -275,16 +276,17 @@ impl Exit {
         signal(SignalKind::child()).map(Self::AnyChild)
     }
 
-    /// Ready once after each piece of news.
-    fn poll_news(&mut self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready once after each piece of news; an error once its loop hears of none any more.
+    fn poll_news(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Process(process) => {
                 ready!(process.source().poll_ready(Direction::Read, cx));
+                process.source().check()?;
                 process.source().clear(Direction::Read);
-                Poll::Ready(())
+                Poll::Ready(Ok(()))
             }
-            Self::AnyChild(signals) => signals.poll_recv(cx),
+            Self::AnyChild(signals) => signals.poll_caught(cx),
         }
     }
 }

@@ -23,6 +23,8 @@ use signal_hook::{SigId, consts, low_level};
 
 #[cfg(unix)]
 use crate::net::{PipeReader, ReadStream};
+#[cfg(unix)]
+use crate::task::say;
 
 /// Which signal.
 #[cfg(unix)]
@@ -144,7 +146,8 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Waits for the next signal. Those that come while nobody waits count as one.
+    /// Waits for the next signal. Those that come while nobody waits count as one. None
+    /// comes any more once the loop has ended that this was made in.
     ///
     /// # Cancel safety
     /// No signal is lost.
@@ -154,15 +157,25 @@ impl Signals {
 
     /// Ready when a signal has come since the last time; else the task is woken then.
     pub fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match self.pipe.poll_read(cx, &mut [0; 64]) {
-            Poll::Ready(Ok(_)) => Poll::Ready(()),
+        match self.poll_caught(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            // Its loop has ended.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Pending,
             Poll::Ready(Err(error)) => {
                 // The pipe is ours, and its writing end is as old as we are.
-                tracing::error!(target: "squall::loop", %error, kind = %self.kind, "a pipe of signals is broken");
+                say(|| {
+                    tracing::error!(target: "squall::loop", %error, kind = %self.kind, "a pipe of signals is broken");
+                });
                 Poll::Pending
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// As [`poll_recv`](Self::poll_recv), and an error where no signal will be seen.
+    pub(crate) fn poll_caught(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let read = self.pipe.poll_read(cx, &mut [0; 64]);
+        read.map_ok(drop)
     }
 }
 

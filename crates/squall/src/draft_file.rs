@@ -51,13 +51,14 @@ impl DraftFile {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        let written = self.file.write_all(bytes);
+        written.map_err(|error| named(&self.path, &error))
     }
 
     /// Waits until the disk has what was written.
     pub(crate) fn sync(&self) -> io::Result<()> {
         match self.beside {
-            Some(_) => self.file.sync_data(),
+            Some(_) => (self.file.sync_data()).map_err(|error| named(&self.path, &error)),
             // Devices and pipes have nothing to wait for.
             None => Ok(()),
         }

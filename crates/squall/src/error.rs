@@ -28,7 +28,7 @@ use http::StatusCode;
 use squall_http::wire::coding::CodingError;
 use squall_http::wire::multipart::MultipartError;
 use squall_http::{BodyError, Headers};
-use squall_loop::TimeoutError;
+use squall_loop::{TimeoutError, say};
 
 use crate::client::FetchError;
 use crate::web::extract::{Rejection, RequestPart};
@@ -254,7 +254,9 @@ impl Error {
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.inner.headers.append(name, value) {
-            tracing::warn!(target: "squall::web", %error, "a header of an error is left out");
+            say(|| {
+                tracing::warn!(target: "squall::web", %error, "a header of an error is left out");
+            });
         }
         self
     }

@@ -1,4 +1,4 @@
-//! `squall fetch`: Squall's client from the shell, with curl's letters and statuses.
+//! `squall fetch`: Squall's client from the shell, with curl's letters.
 //!
 //! ```text
 //! stdin, files -> data | form -> the client -> sink -> stdout, a file
@@ -101,7 +101,7 @@ pub(crate) struct Options {
     #[arg(short = 'k', long)]
     insecure: bool,
 
-    /// How long all of it may take; otherwise 10 s to connect, and 300 s in which nothing moves
+    /// How long all of it may take; besides, 10 s to connect, and 300 s in which nothing moves
     #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
 

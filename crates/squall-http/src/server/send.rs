@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::StatusCode;
+use squall_loop::say;
 
 use super::conn::Conn;
 use super::encode::{self, Framing};
@@ -79,7 +80,9 @@ pub(super) fn send(conn: &Arc<Conn>, asked: Asked, answer: Response) -> Sent {
             conn.write(|out| encode::interim(out, status, &headers));
             return Sent::Switched(takeover);
         }
-        tracing::error!(target: "squall::http", %status, "an interim status is no answer; 500 is sent");
+        say(
+            || tracing::error!(target: "squall::http", %status, "an interim status is no answer; 500 is sent"),
+        );
         (status, body) = (StatusCode::INTERNAL_SERVER_ERROR, Body::empty());
     }
     let framing = encode::framing(is_head, version, status, &body);
@@ -222,7 +225,9 @@ async fn stream_body(
             Ok(None) => break,
             Ok(Some(Err(error))) => {
                 // A clean end here would make a broken answer look whole.
-                tracing::warn!(target: "squall::http", %error, "an answer's body failed; its connection is cut");
+                say(
+                    || tracing::warn!(target: "squall::http", %error, "an answer's body failed; its connection is cut"),
+                );
                 return Streamed::Failed;
             }
             Err(_) => return Streamed::Stuck,
@@ -231,7 +236,9 @@ async fn stream_body(
             match left.checked_sub(len as u64) {
                 Some(rest) => *left = rest,
                 None => {
-                    tracing::error!(target: "squall::http", "an answer's body is longer than its Content-Length");
+                    say(
+                        || tracing::error!(target: "squall::http", "an answer's body is longer than its Content-Length"),
+                    );
                     return Streamed::Failed;
                 }
             }
@@ -264,7 +271,9 @@ async fn stream_body(
         }
     }
     if left.is_some_and(|left| left > 0) {
-        tracing::error!(target: "squall::http", "an answer's body is shorter than its Content-Length");
+        say(
+            || tracing::error!(target: "squall::http", "an answer's body is shorter than its Content-Length"),
+        );
         return Streamed::Failed;
     }
     if framing == Framing::Chunked {

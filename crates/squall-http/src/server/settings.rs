@@ -74,7 +74,7 @@ pub struct Settings {
     /// How long a client may keep its answer waiting: default 30 s, then it is closed.
     ///
     /// Bytes buy time back at [`min_write_rate`](Self::min_write_rate), as those of a
-    /// body do.
+    /// body do; so do those of a body that it is still sending meanwhile.
     pub write_timeout: Duration,
     /// Bytes per second that a client has to take of an answer that waits for it, in the
     /// long run: default 500. 0 asks for any byte within

@@ -14,13 +14,14 @@ use mio::event::Source as Socket;
 
 pub(crate) use source::{Direction, Source};
 
-use crate::atomics::{AtomicBool, Ordering};
+use crate::atomics::{AtomicBool, Mutex, Ordering};
 use crate::models::Bell;
 
 #[derive(Debug)]
 pub(crate) struct Reactor {
     bell: Bell,
     sockets: AtomicBool,
+    sources: Mutex<Vec<Arc<Source>>>,
 }
 
 impl Reactor {
@@ -28,6 +29,7 @@ impl Reactor {
         Ok(Self {
             bell: Bell::default(),
             sockets: AtomicBool::new(true),
+            sources: Mutex::default(),
         })
     }
 
@@ -49,7 +51,19 @@ impl Reactor {
         self.bell.hear(timeout.is_none());
     }
 
-    pub(crate) fn clear(&self) {}
+    pub(crate) fn clear(&self) {
+        let sources = std::mem::take(&mut *self.sources.lock());
+        for waker in sources.iter().flat_map(|source| source.orphan()) {
+            waker.wake();
+        }
+    }
+
+    /// What a registration leaves behind.
+    pub(crate) fn watch(&self) -> Arc<Source> {
+        let source = Arc::new(Source::waiting());
+        self.sources.lock().push(source.clone());
+        source
+    }
 
     pub(crate) fn has_sockets(&self) -> bool {
         self.sockets.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! Stopping a loop: against the carrier, a hand-over and those who bring work.
+//! Stopping a loop: against the carrier, a hand-over and those who bring work or sockets.
 
 use loom::thread;
 
@@ -98,5 +98,28 @@ fn a_task_brought_during_the_stop_is_not_kept() {
             assert_eq!(fate.drops(), 1);
         }
         assert!(is_empty(&lane));
+    });
+}
+
+/// A socket that comes during the stop is told of it: whoever waits for it would for ever.
+///
+/// Catches: a drain that looks at the sockets before it is asleep, and not behind that.
+#[test]
+fn a_socket_that_comes_during_the_stop_is_told_of_it() {
+    check(3, || {
+        let (io_loop, lane, claim) = io_loop();
+        let comes = thread::spawn({
+            let lane = lane.clone();
+            move || {
+                let source = lane.reactor.watch();
+                lane.rouse();
+                source
+            }
+        });
+        let carrier = carrier(&io_loop, &lane, claim);
+        io_loop.stop();
+        carrier.join().expect("drained");
+        let source = comes.join().expect("registered");
+        source.check().expect_err("the loop has ended");
     });
 }

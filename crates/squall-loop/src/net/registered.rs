@@ -143,11 +143,11 @@ impl<Io: event::Source + Receive> Registered<Io> {
 
     #[inline]
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.source.check()?;
         self.source.clear(Direction::Read);
         let read = self.io.receive(buf);
-        if !matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.source.keep(Direction::Read);
+        match &read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.check()?,
+            _ => self.source.keep(Direction::Read),
         }
         read
     }

@@ -43,7 +43,8 @@ pub trait ReadStream: Sync {
     /// Reads at once what is there, without waiting.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is there.
+    /// `WouldBlock` when nothing is there; `NotConnected` when nothing is and its loop has
+    /// ended.
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Waits for bytes and reads what fits; 0 bytes is the end, or no room in `buf`.

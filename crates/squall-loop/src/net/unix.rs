@@ -13,6 +13,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::registered::{BACKLOG, Connecting, Listening, Registered, current_lane};
 use super::stream::{connection, read_stream, write_stream};
+use crate::task::say;
 
 /// Who may connect unless told otherwise: the user that the process runs as.
 const MODE: u32 = 0o600;
@@ -205,7 +206,9 @@ impl Drop for SocketFile {
             && let Err(error) = fs::remove_file(&self.path)
         {
             let path = self.path.display();
-            tracing::warn!(target: "squall::loop", %error, %path, "a socket file is left behind");
+            say(|| {
+                tracing::warn!(target: "squall::loop", %error, %path, "a socket file is left behind");
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rustls::ClientConfig;
 use squall_http::Headers;
 use squall_http::tls::{ClientTls, TlsConfigError, client_config};
-use squall_loop::IoLoop;
+use squall_loop::{IoLoop, say};
 
 use super::address::Address;
 use super::connect::Dial;
@@ -205,7 +205,8 @@ impl AsyncHttpClient {
         &self.shared
     }
 
-    /// How many connections are open and idle, and how many fetches wait for one.
+    /// How many connections are open, idle and being made, and how many fetches wait for one,
+    /// or for their turn to make one.
     pub fn stats(&self) -> PoolStats {
         self.shared.pool.stats()
     }
@@ -244,8 +245,10 @@ impl Shared {
         let mut warned = self.warned.lock();
         if !warned.contains(host) && warned.len() < WARNED_HOSTS {
             warned.insert(host.to_owned());
-            tracing::warn!(target: "squall::client", host,
-                "validate_cert(false): the certificate of this host is not checked");
+            say(|| {
+                tracing::warn!(target: "squall::client", host,
+                    "validate_cert(false): the certificate of this host is not checked");
+            });
         }
     }
 }
@@ -380,11 +383,13 @@ impl ClientBuilder {
         self
     }
 
-    /// A field that every request has that does not bring its own: a token of a service
-    /// that the client is for, say. Given again, it is replaced.
+    /// A field that every request has that does not bring its own: the `Authorization` of a
+    /// service that the client is for, say. Given again, it is replaced.
     ///
-    /// It goes to whoever is asked; where a redirect leads to another origin, credentials
-    /// stay behind as always.
+    /// It goes to whoever is asked. Where a redirect leads to another origin, `Authorization`,
+    /// `Cookie` and `Proxy-Authorization` stay behind as always; a field of any other name,
+    /// such as an `X-Api-Key`, goes along. Give that one to each request, by
+    /// [`HttpRequest::secret_header`].
     #[doc(alias = "default_headers")]
     pub fn default_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         match is_generated(name) || name.eq_ignore_ascii_case("host") {

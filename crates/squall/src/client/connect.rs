@@ -21,11 +21,11 @@ use url::Host;
 
 use super::address::Address;
 use super::async_http_client::Shared;
-use super::error::{Cause, Phase, is_shortage};
+use super::error::{Cause, Phase, at, is_shortage};
 use super::public_only::keep_public;
-use super::request::Waits;
+use super::request::{Waits, unless_zero};
 use super::route::Route;
-use super::trace::{Trace, unless_zero};
+use super::trace::Trace;
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -290,7 +290,7 @@ async fn connect_any(
     let mut rest = addresses.iter().copied().enumerate();
     let mut running: Vec<(usize, Attempt)> = Vec::new();
     let mut next: Option<Pin<Box<Sleep>>> = None;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last: Option<io::Error> = None;
     poll_fn(|cx| {
         loop {
             let mut failed = false;
@@ -300,7 +300,10 @@ async fn connect_any(
                     Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok((tcp, *place))),
                     Poll::Ready(Err(error)) => {
                         drop(running.swap_remove(index));
-                        last = error;
+                        // What this machine lacks says nothing of the others' failure.
+                        if last.is_none() || !is_shortage(&error) {
+                            last = Some(error);
+                        }
                         failed = true;
                     }
                     Poll::Pending => index += 1,
@@ -319,21 +322,13 @@ async fn connect_any(
                     next = Some(Box::pin(sleep(ATTEMPT_DELAY)));
                 }
                 None if running.is_empty() => {
-                    let none = io::Error::from(io::ErrorKind::NotFound);
-                    return Poll::Ready(Err(std::mem::replace(&mut last, none)));
+                    let none =
+                        || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                    return Poll::Ready(Err(last.take().unwrap_or_else(none)));
                 }
                 None => return Poll::Pending,
             }
         }
     })
     .await
-}
-
-/// Says which address it was. What this machine lacks has nothing to do with that, and is
-/// known by the system's number.
-fn at(address: SocketAddr, error: io::Error) -> io::Error {
-    match is_shortage(&error) {
-        true => error,
-        false => io::Error::new(error.kind(), format!("{address}: {error}")),
-    }
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -365,9 +366,42 @@ impl Cause {
     }
 }
 
-/// Whether this machine has run out of descriptors, ports or memory, or does not have the
-/// address that it was to connect from.
+/// What this machine lacks, and the address that it was in the way of.
+#[derive(Debug)]
+struct Shortage {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.address, self.source)
+    }
+}
+
+impl std::error::Error for Shortage {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Says which address it was that could not be connected to.
+pub(super) fn at(address: SocketAddr, source: io::Error) -> io::Error {
+    let kind = source.kind();
+    match is_shortage(&source) {
+        // It is known by the system's number, which a text has no more.
+        true => io::Error::new(kind, Shortage { address, source }),
+        false => io::Error::new(kind, format!("{address}: {source}")),
+    }
+}
+
+/// Whether this machine has run out of descriptors or memory. Ports are no part of it: they
+/// are counted for each destination, and an address of a family that this machine does not
+/// have gives the same error.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
+    if (error.get_ref()).is_some_and(|inner| inner.is::<Shortage>()) {
+        return true;
+    }
     #[cfg(unix)]
     {
         use rustix::io::Errno;
@@ -376,11 +410,7 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
             return true;
         }
     }
-    let kind = error.kind();
-    matches!(
-        kind,
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory
-    )
+    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 /// The kind of an error of the system, unless that says nothing.

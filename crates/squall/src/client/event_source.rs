@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::StatusCode;
 use squall_http::wire::event_stream::EventStreamParser;
-use squall_loop::sleep_until;
 use squall_loop::time::now;
+use squall_loop::{say, sleep_until};
 
 pub use squall_http::wire::event_stream::Event;
 
@@ -214,13 +214,15 @@ impl EventSource {
         self.failures += 1;
         let pause = self.pause();
         self.due = now().checked_add(pause);
-        tracing::debug!(
-            target: "squall::client",
-            %error,
-            failures = self.failures,
-            ?pause,
-            "a stream of events is asked for again"
-        );
+        say(|| {
+            tracing::debug!(
+                target: "squall::client",
+                %error,
+                failures = self.failures,
+                ?pause,
+                "a stream of events is asked for again"
+            );
+        });
         Ok(())
     }
 

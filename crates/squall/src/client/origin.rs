@@ -7,9 +7,8 @@ use std::sync::{Arc, OnceLock};
 use super::address::{Address, strip_credentials};
 use super::async_http_client::{AsyncHttpClient, Defaults};
 use super::error::Cause;
-use super::request::Waits;
+use super::request::{Waits, unless_zero};
 use super::route::Route;
-use super::trace::unless_zero;
 
 /// What the address of a Unix socket begins with.
 const UNIX: &str = "unix:";

@@ -12,9 +12,9 @@ use super::connect;
 use super::error::{Cause, Phase};
 use super::pool::{Acquired, Lease, Turn, Waiting};
 use super::proxy::Via;
-use super::request::Waits;
+use super::request::{Waits, unless_zero};
 use super::route::Route;
-use super::trace::{Trace, unless_zero};
+use super::trace::Trace;
 
 /// A place in the pool, or the wait for one.
 pub(super) fn place(shared: &Shared, url: &Address, route: &Arc<Route>) -> Result<Acquired, Cause> {

@@ -99,6 +99,10 @@ struct State {
     active: usize,
     idle: usize,
     waiting: usize,
+    /// Connections that are being made, over all origins, and who stands in line for a turn
+    /// to make one.
+    dialling: usize,
+    in_line: usize,
     next_ticket: u64,
     /// The origins that another permit would be for, in the order of their turns.
     ready: BTreeMap<u64, u32>,
@@ -128,17 +132,13 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> PoolStats {
-        let mut state = self.state.lock();
-        let (mut dialling, mut in_line) = (0, 0);
-        for (_, origin) in state.places.iter_mut() {
-            dialling += origin.dialling as usize;
-            in_line += origin.crowd().map_or(0, |crowd| crowd.dialers.len());
-        }
+        let state = self.state.lock();
+        let to_come = state.dialling + state.in_line;
         PoolStats {
-            open: (state.active + state.idle).saturating_sub(dialling + in_line),
+            open: (state.active + state.idle).saturating_sub(to_come),
             idle: state.idle,
-            dialling,
-            waiting: state.waiting + in_line,
+            dialling: state.dialling,
+            waiting: state.waiting + state.in_line,
         }
     }
 
@@ -180,7 +180,8 @@ impl Pool {
         }))
     }
 
-    /// A permit is free again: the oldest waiter that fits gets it.
+    /// A permit is free again: the oldest waiter of its origin gets it, or of the one whose turn
+    /// it is where the limit in total was reached.
     fn release(&self, state: &mut State, place: u32) -> Option<Waker> {
         let per_origin = self.limits.per_origin;
         let total_was_full = state.active >= self.limits.total;
@@ -231,6 +232,7 @@ impl Pool {
         if let Some((ticket, waker)) = origin.crowd().and_then(|crowd| crowd.dialers.pop()) {
             let idle = Idle { connection, until };
             state.handed.insert(ticket, Handed::Connection(idle));
+            state.in_line -= 1;
             put.wake = Some(waker);
             return put;
         }

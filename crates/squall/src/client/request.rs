@@ -20,7 +20,7 @@ use super::async_http_client::Defaults;
 use super::digest::Credentials;
 use super::retry::Retry;
 use super::route::{Detour, Route};
-pub(super) use timeouts::Waits;
+pub(super) use timeouts::{Waits, unless_zero};
 
 /// A request to be fetched.
 ///
@@ -321,12 +321,19 @@ impl HttpRequest {
             (self.headers.append("Content-Type", kind)).map_err(|error| error.to_string())?;
         }
         for (name, value) in defaults.headers.iter() {
-            if !self.headers.contains(name) {
+            if !self.does_without(name) && !self.headers.contains(name) {
                 let put = self.headers.append(name, value);
                 put.map_err(|error| error.to_string())?;
             }
         }
         Ok(url)
+    }
+
+    /// Whether this request brings no such field on purpose, or will find out its value.
+    fn does_without(&self, name: &str) -> bool {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        (!self.user_agent && is("user-agent"))
+            || (is("authorization") && self.said().is_some_and(Rare::logs_in))
     }
 
     /// The client's name, unless the request has its own.

@@ -184,15 +184,18 @@ impl Remembering {
     /// # Cancel safety
     /// The look-up goes on, unless its turn has not come and nobody else waits for it.
     async fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        let look_up = match self.ask(host) {
-            Ok(known) => return told(known),
-            Err(look_up) => look_up,
-        };
-        look_up.is_over.wait().await;
-        match look_up.found.get() {
-            Some(found) => told(found.clone()),
-            None => Err(io::Error::other(format!("{host}: the look-up broke off"))),
+        // One that has ended with the loop of whoever began it is begun again, here.
+        for _ in 0..2 {
+            let look_up = match self.ask(host) {
+                Ok(known) => return told(known),
+                Err(look_up) => look_up,
+            };
+            look_up.is_over.wait().await;
+            if let Some(found) = look_up.found.get() {
+                return told(found.clone());
+            }
         }
+        Err(io::Error::other(format!("{host}: the look-up broke off")))
     }
 
     /// What is known of a name, or the look-up that will tell.
@@ -332,6 +335,7 @@ mod tests {
     use std::net::SocketAddrV6;
     use std::pin::pin;
     use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+    use std::sync::mpsc;
 
     use squall_loop::{TestClock, with_timeout, yield_now};
 
@@ -489,12 +493,12 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_breaks_off_is_an_error_and_the_next_one_goes_well() {
-        let broken = AtomicBool::new(true);
+    fn a_look_up_that_breaks_off_twice_is_an_error_and_the_next_one_goes_well() {
+        let asked = AtomicU8::new(0);
         let ask = move |_| -> Finding {
-            let breaks = broken.swap(false, Ordering::SeqCst);
+            let asked = asked.fetch_add(1, Ordering::SeqCst);
             Box::pin(async move {
-                assert!(!breaks, "on purpose");
+                assert!(asked >= 2, "on purpose");
                 Ok(vec![([10, 0, 0, 1], 0).into()])
             })
         };
@@ -509,6 +513,28 @@ mod tests {
         io_loop.stop();
         assert!(first.unwrap_err().to_string().contains("broke off"));
         assert_eq!(last_number(&second), Some(1));
+    }
+
+    #[test]
+    fn a_look_up_that_ends_with_its_loop_is_begun_again_by_who_waits_in_another() {
+        let setup = Setup::new();
+        setup.hold();
+        setup.ask_in_vain("a.test");
+        let io_loop = IoLoop::builder().lanes(1).build().unwrap();
+        let (waits, waiting) = mpsc::channel();
+        let names = setup.names.clone();
+        let found = io_loop.spawn(async move {
+            let mut asking = pin!(names.look_up("a.test"));
+            let asked = with_timeout(Duration::ZERO, asking.as_mut()).await;
+            waits.send(asked.is_err()).unwrap();
+            asking.await
+        });
+        assert!(waiting.recv().unwrap(), "it waits for the one under way");
+        setup.counting.held.store(false, Ordering::SeqCst);
+        setup.io_loop.stop();
+        let found = io_loop.run(found).unwrap().unwrap();
+        io_loop.stop();
+        assert_eq!((last_number(&found), setup.asked()), (Some(2), 2));
     }
 
     #[test]

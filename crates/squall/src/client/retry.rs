@@ -206,7 +206,9 @@ pub(super) async fn attempts(
         if is_late || !shared.budget.withdraw(now()) {
             return outcome;
         }
-        sent = outcome.map_or_else(|error| error.request_sent(), |_| RequestSent::Maybe);
+        // Whether the next attempt is answered is open.
+        let told = outcome.map_or_else(|error| error.request_sent(), |_| RequestSent::Maybe);
+        sent = sent.max(told.min(RequestSent::Maybe));
         // The connection is free while it waits.
         sleep(pause).await;
         if let Some(left) = left() {
@@ -245,15 +247,16 @@ async fn hedged(shared: &Shared, request: &mut HttpRequest) -> Result<HttpRespon
     let (mut first_over, mut second_over) = (false, false);
     // The first answer is the answer; the other is cancelled by dropping it.
     std::future::poll_fn(|cx| {
-        let outcomes = [
-            poll_once(first.as_mut(), &mut first_over, cx),
-            poll_once(second.as_mut(), &mut second_over, cx),
-        ];
-        for outcome in outcomes.into_iter().flatten() {
+        for attempt in 0..2 {
+            let outcome = match attempt {
+                0 => poll_once(first.as_mut(), &mut first_over, cx),
+                _ => poll_once(second.as_mut(), &mut second_over, cx),
+            };
             match (outcome, failed.take()) {
-                (Ok(response), _) => return Poll::Ready(Ok(response)),
-                (Err(error), None) => failed = Some(error),
-                (Err(error), Some(mut first)) => {
+                (None, before) => failed = before,
+                (Some(Ok(response)), _) => return Poll::Ready(Ok(response)),
+                (Some(Err(error)), None) => failed = Some(error),
+                (Some(Err(error)), Some(mut first)) => {
                     first.sent_before(error.request_sent());
                     return Poll::Ready(Err(first));
                 }

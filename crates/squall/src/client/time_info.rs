@@ -13,7 +13,8 @@ use squall_loop::time::now;
 /// a redirect they are those of the last hop, still counted from the begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct TimeInfo {
-    /// A place among the allowed connections was found.
+    /// A place among the allowed connections was found, and the turn to make one had come where
+    /// there was none to be used again.
     pub queue: f64,
     /// The name was resolved.
     pub namelookup: f64,

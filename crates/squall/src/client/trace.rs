@@ -1,10 +1,9 @@
 //! `Trace`: how far a fetch has come, and what its failure tells of that.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use squall_http::client::{ExchangeError, Progress};
 use squall_loop::time::now;
-use squall_loop::with_timeout;
 
 use super::error::{Cause, FetchError, Phase, RequestSent};
 use super::response::Hop;
@@ -72,17 +71,4 @@ pub(super) fn sent_by(attempt: &Progress) -> RequestSent {
 /// The error of a client whose settings cannot be used.
 pub(super) fn refused(what: String) -> FetchError {
     Trace::begin(now()).error(Cause::Invalid(what), String::new())
-}
-
-/// Awaits, but not longer than a limit that has a name; a setting of zero is none.
-pub(super) async fn unless_zero<T>(
-    limit: Duration,
-    setting: &'static str,
-    future: impl Future<Output = Result<T, Cause>>,
-) -> Result<T, Cause> {
-    if limit.is_zero() {
-        return future.await;
-    }
-    let timed = with_timeout(limit, future).await;
-    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
 }

@@ -253,11 +253,13 @@ pub(super) struct TrailerRule {
 }
 
 impl TrailerRule {
-    /// For a request with these fields, of which those go to the upstream.
+    /// For a request with these fields, in place of which those go to the upstream: what was
+    /// taken off does not come back by a trailer.
     pub(super) fn of(request: &Headers, onward: &Headers, underscores: bool) -> Self {
         let mut taken = Nominated::default();
         request.get_all("connection").for_each(|it| taken.note(it));
-        onward.iter_bytes().for_each(|(name, _)| taken.add(name));
+        let fields = request.iter_bytes().chain(onward.iter_bytes());
+        fields.for_each(|(name, _)| taken.add(name));
         Self { taken, underscores }
     }
 

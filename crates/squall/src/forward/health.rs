@@ -11,7 +11,7 @@ use http::Method;
 use squall_http::Headers;
 use squall_http::client::{ExchangeLimits, Outgoing};
 use squall_http::wire::target::{check_bytes, is_authority};
-use squall_loop::{IoLoop, with_timeout};
+use squall_loop::{IoLoop, say, with_timeout};
 
 use super::upstream::Upstream;
 use super::upstreams::Set;
@@ -105,7 +105,9 @@ impl HealthCheck {
             // It was not asked, and nothing is known of it.
             Ok(Err(error)) if error.is_ours() => {
                 let upstream = upstream.origin.as_str();
-                tracing::warn!(target: "squall::forward", upstream, %error, "the upstream could not be checked");
+                say(
+                    || tracing::warn!(target: "squall::forward", upstream, %error, "the upstream could not be checked"),
+                );
                 return;
             }
             _ => false,

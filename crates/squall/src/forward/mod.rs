@@ -40,6 +40,7 @@ pub use upstream::{UpstreamState, UpstreamStats};
 pub use upstreams::Upstreams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use squall_http::client::{Answer, EXPECT_TIMEOUT, Outgoing};
@@ -118,9 +119,9 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                 return Err(last.map_or(none, ForwardError::from_fetch));
             }
         };
-        let upstream = in_flight.upstream();
+        let origin = &in_flight.upstream().origin;
         let target = (onward.target.as_deref()).unwrap_or(request.head().path_and_query());
-        let host = (onward.host.as_deref()).unwrap_or(upstream.origin.authority());
+        let host = (onward.host.as_deref()).unwrap_or(origin.authority());
         let outgoing = Outgoing {
             takes_trailers: onward.takes_trailers,
             expect_continue: (expects && body.is_new()).then_some(EXPECT_TIMEOUT),
@@ -129,14 +130,14 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             on_informational: Some(&inform),
             ..Outgoing::new(request.method(), target, host, &onward.headers)
         };
-        let (client, origin, limits) = (&to.client, &upstream.origin, &to.limits);
+        let (client, limits) = (&to.client, &to.limits);
         let sent = hop(client, origin, &outgoing, &mut body, limits, idempotent);
         let error = match sent.await {
             Ok(answer)
                 if to.upstreams.is_declined(answer.head.status)
                     && idempotent
                     && body.can_play()
-                    && Failures::leave(&mut failures, upstream, to, &members) =>
+                    && Failures::leave(&mut failures, in_flight.upstream(), to, &members) =>
             {
                 to.upstreams.has_failed(&members, &in_flight);
                 continue;
@@ -148,13 +149,11 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
             }
             Err(error) => error,
         };
-        // What our own deadline has cut short says nothing of the upstream.
-        let is_ours = error.phase() == Phase::WaitHead && outgoing.first_byte.is_some();
-        if is_its_fault(&error) && !(is_ours && error.is_timeout()) {
+        if is_its_fault(&error) && !is_cut_short(&error, outgoing.first_byte, to.limits.idle) {
             to.upstreams.has_failed(&members, &in_flight);
         }
         let failures = failures.get_or_insert_default();
-        failures.tried.push(upstream.clone());
+        failures.tried.push(in_flight.upstream().clone());
         if !is_safe_elsewhere(&error, idempotent)
             || !body.can_play()
             || !(to.upstreams).may_retry(failures.tried.len(), members.len())
@@ -250,6 +249,13 @@ fn informs<'a>(
 /// Whether the upstream has failed, and not we or the client.
 fn is_its_fault(error: &FetchError) -> bool {
     is_on_the_way(error) && !error.is_ours()
+}
+
+/// Whether our own deadline has cut the wait so short that it says nothing of the upstream: to
+/// less than half of the time for which that may be silent.
+fn is_cut_short(error: &FetchError, left: Option<Duration>, idle: Option<Duration>) -> bool {
+    let is_short = |left| idle.is_none_or(|idle| left < idle / 2);
+    error.is_timeout() && error.phase() == Phase::WaitHead && left.is_some_and(is_short)
 }
 
 /// Whether it failed between us and the upstream, whoever is to blame.

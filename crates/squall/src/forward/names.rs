@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use squall_loop::sync::Event;
-use squall_loop::{IoLoop, with_timeout};
+use squall_loop::{IoLoop, say, with_timeout};
 
 use super::upstream::Upstream;
 use crate::client::{AsyncHttpClient, Origin};
@@ -134,8 +134,10 @@ impl Names {
         }
         self.put_up_with_it();
         let name = self.origin.as_str();
-        tracing::warn!(target: "squall::forward", name, %error,
-            "the name's addresses are not found; the old ones are used");
+        say(|| {
+            tracing::warn!(target: "squall::forward", name, %error,
+            "the name's addresses are not found; the old ones are used")
+        });
     }
 
     async fn look_up(&self, client: &AsyncHttpClient) -> io::Result<()> {

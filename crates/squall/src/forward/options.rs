@@ -119,7 +119,8 @@ impl Forward {
     /// `tcp_keepalive`, all of TLS (`ca_certs`, `client_cert`, `validate_cert`, `key_log`),
     /// `proxy`, `resolver`, `host` and `public_only`. What does not: `request_timeout` and
     /// `idle_timeout`, for [this forward's](Self::idle_timeout) rules, `https_only`,
-    /// `user_agent`, redirects, decoding, `max_body_size`, cookies and retries.
+    /// `user_agent`, `default_header`, redirects, decoding, `max_body_size`, cookies and
+    /// retries.
     pub fn client(mut self, client: &AsyncHttpClient) -> Self {
         self.options().client = client.clone();
         self

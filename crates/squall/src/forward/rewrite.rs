@@ -26,7 +26,7 @@ pub struct Onward {
     pub(super) headers: Headers,
     pub(super) takes_trailers: bool,
     /// `None`: the request's own. It is there for a program.
-    pub(super) target: Option<String>,
+    pub(super) target: Option<Box<str>>,
     pub(super) host: Option<Box<str>>,
     /// Whether a program may ask for dot segments.
     allows_dots: bool,
@@ -45,7 +45,7 @@ impl Onward {
         let is_own = matches!(target, Cow::Borrowed(_)) && whole != "*" && to.rewrite.is_none();
         let (headers, takes_trailers) = said.sanitised(to)?;
         let mut onward = Self {
-            target: (!is_own).then(|| target.into_owned()),
+            target: (!is_own).then(|| target.into()),
             headers,
             takes_trailers,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),
@@ -89,7 +89,7 @@ impl Onward {
         if !self.allows_dots && has_dot_segments(&target) {
             return Err(Error::bad_request("the target holds dot segments"));
         }
-        self.target = Some(target);
+        self.target = Some(target.into());
         Ok(())
     }
 

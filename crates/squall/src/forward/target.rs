@@ -77,18 +77,24 @@ fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
 /// Whether the path of a target has a segment `.` or `..`, in any spelling that a server may
 /// take for one.
 pub(super) fn has_dot_segments(target: &str) -> bool {
-    let mut before = b'/';
+    let bytes = target.as_bytes();
     // Each request is looked through, and hardly any has more to look at.
-    for byte in target.bytes() {
-        match byte {
-            b'?' => return false,
-            b'%' | b'\\' => return is_dotted(target),
-            b'.' if before == b'/' => return is_dotted(target),
-            _ => before = byte,
-        }
-    }
-    false
+    let doubtful = bytes.iter().enumerate().find(|(at, byte)| {
+        let is_inside = || matches!(bytes.get(at.wrapping_sub(1)), Some(before) if *before != b'/');
+        DOUBTFUL[usize::from(**byte)] && !(**byte == b'.' && is_inside())
+    });
+    doubtful.is_some_and(|(_, byte)| *byte != b'?') && is_dotted(target)
 }
+
+/// What may be of a dot segment, and what ends the path.
+const DOUBTFUL: [bool; 256] = {
+    let mut doubtful = [false; 256];
+    doubtful[b'.' as usize] = true;
+    doubtful[b'%' as usize] = true;
+    doubtful[b'\\' as usize] = true;
+    doubtful[b'?' as usize] = true;
+    doubtful
+};
 
 /// The same, of each byte as it may be decoded: `/`, also when encoded, and a backslash part
 /// segments, and a parameter or a NUL ends the name of one.

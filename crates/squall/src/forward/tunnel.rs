@@ -40,24 +40,24 @@ pub(super) struct Tunnel {
     pub(super) is_websocket: bool,
     /// How long nothing may move.
     pub(super) idle: Option<Duration>,
-    pub(super) _in_flight: InFlight,
+    pub(super) in_flight: InFlight,
 }
 
 impl Tunnel {
     /// Carries bytes until both ends have nothing more to say.
     pub(super) async fn run(self, mut client: server::Upgraded) {
         let read_ahead = client.take_read_ahead();
-        if self.carry(client.stream(), read_ahead).await {
-            linger(client.stream()).await;
+        if let Some(end) = self.carry(client.stream(), read_ahead).await {
+            linger(client.stream(), end).await;
         }
         client.stream().abort();
     }
 
-    /// The same, until the upstream is not needed any more. True: the client was sent its end,
-    /// and may still be sending.
-    async fn carry(self, client: &Stream, read_ahead: Bytes) -> bool {
+    /// The same, until the upstream is not needed any more. The client may still be sending
+    /// when it is to be told of this end.
+    async fn carry(self, client: &Stream, read_ahead: Bytes) -> Option<End> {
         // The permit of the upstream's connection is held as long as that is used.
-        let (answered_ahead, upstream, _permit) = self.upgraded.into_parts();
+        let (answered_ahead, upstream, permit) = self.upgraded.into_parts();
         let watches = self.is_websocket;
         let mut up = Pipe::new(client, &upstream, read_ahead, watches);
         let mut down = Pipe::new(&upstream, client, answered_ahead, watches);
@@ -84,16 +84,18 @@ impl Tunnel {
             }
         })
         .await;
-        let client_waits = match carried {
-            Ok(()) => up.is_refused() && !down.is_refused(),
-            Err(Cut::Upstream) => !down.is_refused(),
-            Err(Cut::Both) => false,
-        };
-        if carried.is_ok() && down.is_refused() && !up.is_refused() {
-            linger(&upstream).await;
+        let (up_refused, down_refused) = (up.is_refused(), down.is_refused());
+        drop((self.in_flight, permit));
+        if carried.is_ok() && down_refused && !up_refused {
+            // Nobody is served by that any more, so a shutdown does not wait for it.
+            or_until(self.exchange.draining(), linger(&upstream, End::Whole)).await;
         }
         upstream.abort();
-        client_waits
+        match carried {
+            Ok(()) => (up_refused && !down_refused).then_some(End::Whole),
+            Err(Cut::Upstream) => (!down_refused).then_some(End::Cut),
+            Err(Cut::Both) => None,
+        }
     }
 }
 
@@ -106,15 +108,37 @@ enum Cut {
     Both,
 }
 
+/// What the end of what a peer was sent is.
+#[derive(Clone, Copy)]
+enum End {
+    /// All that there was.
+    Whole,
+    /// Not the whole, and a peer that can tell is to see that.
+    Cut,
+}
+
 /// Lets a peer that may still be sending read to the end of what it was sent.
-async fn linger(peer: &Stream) {
+async fn linger(peer: &Stream, end: End) {
     let end = async {
         poll_fn(|cx| peer.poll_flush(cx)).await?;
-        peer.close_write()?;
+        match end {
+            End::Whole => peer.close_write()?,
+            End::Cut => peer.cut_write()?,
+        }
         poll_fn(|cx| poll_discard(peer, cx)).await
     };
     // However it ends, it is over.
     let _ = with_timeout(LINGER, end).await;
+}
+
+/// Does something until it is done, or there is no time for it any more.
+async fn or_until(over: impl Future<Output = ()>, task: impl Future<Output = ()>) {
+    let (mut over, mut task) = (pin!(over), pin!(task));
+    poll_fn(|cx| match task.as_mut().poll(cx) {
+        Poll::Pending => over.as_mut().poll(cx),
+        Poll::Ready(()) => Poll::Ready(()),
+    })
+    .await;
 }
 
 /// Throws away what comes. Ready at its end.

@@ -52,7 +52,7 @@ pub(super) fn switch(
         upgraded,
         is_websocket: protocol.eq_ignore_ascii_case("websocket"),
         idle: forward.limits.idle,
-        _in_flight: in_flight,
+        in_flight,
     };
     Response::switching_protocols(protocol, fields, |client| tunnel.run(client))
         .map_err(|error| ForwardError::invalid(error.to_string()))

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use squall_http::{Body, BodyError, BodyStream, Chunk, Headers};
-use squall_loop::IoLoop;
+use squall_loop::{IoLoop, say};
 
 use bytes::Bytes;
 use std::pin::Pin;
@@ -32,11 +32,14 @@ pub(super) struct Upstream {
     in_flight: AtomicUsize,
     /// Since the last answer.
     failures: AtomicU32,
+    /// In a row.
     ejections: AtomicU32,
-    /// In nanoseconds of the clock of `io_loop`; 0: it is not. Each ejection has its own.
+    /// How often it was ejected ever. What was begun before the last time says nothing.
+    generation: AtomicU32,
+    /// In nanoseconds of the clock of `io_loop`; 0: it is not.
     ejected_until: AtomicU64,
-    /// The ejection after which a request tries whether it answers.
-    probed: AtomicU64,
+    /// A request tries whether it answers again.
+    probed: AtomicBool,
     /// The loop that was the first to eject it.
     io_loop: OnceLock<IoLoop>,
     /// A health check says so.
@@ -85,8 +88,9 @@ impl Upstream {
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
+            generation: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
-            probed: AtomicU64::new(0),
+            probed: AtomicBool::new(false),
             io_loop: OnceLock::new(),
             down: AtomicBool::new(false),
             contradicted: AtomicU32::new(0),
@@ -123,59 +127,75 @@ impl Upstream {
 
     /// Whether it is on probation, and a request tries it already.
     pub(super) fn is_probed(&self) -> bool {
-        let ejection = self.ejected_until.load(Ordering::Relaxed);
-        ejection != 0 && self.probed.load(Ordering::Relaxed) == ejection
+        self.ejected_until.load(Ordering::Relaxed) != 0 && self.probed.load(Ordering::Relaxed)
     }
 
-    /// It has answered a request that was begun `after` this ejection.
-    fn has_answered(&self, after: u64) {
-        let now = self.ejected_until.load(Ordering::Relaxed);
+    /// It has answered a request that was begun in this generation.
+    fn has_answered(&self, generation: u32) {
+        let until = self.ejected_until.load(Ordering::Relaxed);
         // Mostly there is nothing to forget, and nothing to be written.
-        if now != after || (now == 0 && self.failures.load(Ordering::Relaxed) == 0) {
+        if until == 0 && self.failures.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if generation != self.generation.load(Ordering::Relaxed) {
             return;
         }
         self.failures.store(0, Ordering::Relaxed);
-        if now != 0 && self.becomes(after, 0) {
+        if until != 0 && self.comes_back(until) {
             self.ejections.store(0, Ordering::Relaxed);
             let upstream = self.origin.as_str();
-            tracing::info!(target: "squall::forward", upstream, "the upstream answers again");
+            say(
+                || tracing::info!(target: "squall::forward", upstream, "the upstream answers again"),
+            );
         }
     }
 
     /// It has not. True: it should be ejected, if there are others.
-    fn has_failed(&self, after: u64, ejection: Ejection) -> bool {
-        let now = self.ejected_until.load(Ordering::Relaxed);
-        if now != 0 && now != after {
+    fn has_failed(&self, generation: u32, ejection: Ejection) -> bool {
+        if generation != self.generation.load(Ordering::Relaxed) {
             return false;
         }
+        let is_tried = self.ejected_until.load(Ordering::Relaxed) != 0;
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        ejection.after > 0 && (failures >= ejection.after || now != 0)
+        ejection.after > 0 && (failures >= ejection.after || is_tried)
     }
 
-    /// Whether it went from one ejection to another by this very call.
-    fn becomes(&self, from: u64, to: u64) -> bool {
+    /// Whether this very call has ended the ejection until then.
+    fn comes_back(&self, until: u64) -> bool {
         (self.ejected_until)
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Whether this very call has begun the generation after this one.
+    fn ends(&self, generation: u32) -> bool {
+        let next = generation.wrapping_add(1);
+        (self.generation)
+            .compare_exchange(generation, next, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 
     /// Leaves it alone for a while.
-    fn eject(&self, after: u64, ejection: Ejection) {
+    fn eject(&self, generation: u32, ejection: Ejection) {
         let times = self.ejections.load(Ordering::Relaxed);
         let time = (ejection.base)
             .saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
             .min(LONGEST_EJECTION.max(ejection.base));
         let clock = self.io_loop.get_or_init(IoLoop::current);
-        let until = clock.now().duration_since(clock.instant_of(0)) + time;
+        let now = clock.now().duration_since(clock.instant_of(0));
+        let until = now.saturating_add(time);
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX).max(1);
-        if !self.becomes(after, until) {
+        if !self.ends(generation) {
             return; // by another request that failed at the same time
         }
+        self.ejected_until.store(until, Ordering::Relaxed);
         self.ejections
             .store(times.saturating_add(1), Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         let upstream = self.origin.as_str();
-        tracing::warn!(target: "squall::forward", upstream, ?time, "the upstream fails and is left alone");
+        say(
+            || tracing::warn!(target: "squall::forward", upstream, ?time, "the upstream fails and is left alone"),
+        );
     }
 
     /// A health check has passed or failed; the state changes after so many of the other
@@ -192,10 +212,10 @@ impl Upstream {
         self.contradicted.store(0, Ordering::Relaxed);
         self.down.store(!down, Ordering::Relaxed);
         let upstream = self.origin.as_str();
-        match down {
+        say(|| match down {
             true => tracing::info!(target: "squall::forward", upstream, "the upstream is up"),
             false => tracing::warn!(target: "squall::forward", upstream, "the upstream is down"),
-        }
+        });
     }
 }
 
@@ -203,8 +223,10 @@ impl Upstream {
 #[derive(Debug)]
 pub(super) struct InFlight {
     upstream: Arc<Upstream>,
-    /// The last ejection before it was begun; 0: it is over.
-    after: u64,
+    /// The upstream's, when it was begun.
+    generation: u32,
+    /// It was begun on probation.
+    probes: bool,
 }
 
 impl InFlight {
@@ -214,13 +236,15 @@ impl InFlight {
             upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let after = upstream.ejected_until.load(Ordering::Relaxed);
-        if after != 0 {
-            upstream.probed.store(after, Ordering::Relaxed);
+        let generation = upstream.generation.load(Ordering::Relaxed);
+        let probes = upstream.ejected_until.load(Ordering::Relaxed) != 0;
+        if probes {
+            upstream.probed.store(true, Ordering::Relaxed);
         }
         Some(Self {
             upstream: upstream.clone(),
-            after,
+            generation,
+            probes,
         })
     }
 
@@ -230,17 +254,17 @@ impl InFlight {
 
     /// The upstream has answered.
     pub(super) fn has_answered(&self) {
-        self.upstream.has_answered(self.after);
+        self.upstream.has_answered(self.generation);
     }
 
     /// The upstream has not. True: it should be ejected, if there are others.
     pub(super) fn has_failed(&self, ejection: Ejection) -> bool {
-        self.upstream.has_failed(self.after, ejection)
+        self.upstream.has_failed(self.generation, ejection)
     }
 
     /// Leaves the upstream alone for a while.
     pub(super) fn eject(&self, ejection: Ejection) {
-        self.upstream.eject(self.after, ejection);
+        self.upstream.eject(self.generation, ejection);
     }
 
     /// Lets it last as long as the body of its answer.
@@ -255,19 +279,10 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.after != 0 {
-            self.ends_probe();
+        if self.probes {
+            // Another request may try, if this one has told nothing.
+            self.upstream.probed.store(false, Ordering::Relaxed);
         }
-    }
-}
-
-impl InFlight {
-    /// Another request may try, if that has told nothing.
-    #[cold]
-    fn ends_probe(&self) {
-        let probed = &self.upstream.probed;
-        // An error: it is about another ejection by now.
-        let _ = probed.compare_exchange(self.after, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

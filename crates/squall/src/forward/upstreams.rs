@@ -178,9 +178,11 @@ impl Upstreams {
     /// default 5 and 10 s, and twice as long with each time, up to 5 minutes. Zero: never.
     ///
     /// A failure is no connection, no answer, or one that is malformed; a status is none, but
-    /// for the [`retry_statuses`](Self::retry_statuses), nor is an answer that does not come
-    /// before the handler's own deadline, nor what this machine has run out of or a setting of
-    /// the client forbids.
+    /// for the [`retry_statuses`](Self::retry_statuses), nor is what this machine has run out
+    /// of or a setting of the client forbids. Silence is one, unless the handler's own deadline
+    /// left the upstream less than half of the forward's
+    /// [`idle_timeout`](super::Forward::idle_timeout), or that is zero.
+    ///
     /// Half of a set stays in it at least; those that are down count as out. When the time is
     /// over one request at a time tries it, where there are others, until it answers.
     pub fn eject_after(mut self, failures: u32, time: Duration) -> Self {

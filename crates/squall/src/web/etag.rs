@@ -6,6 +6,7 @@ use http::StatusCode;
 use ring::digest::{SHA256, digest};
 use squall_http::server::Response;
 use squall_http::{Body, Headers};
+use squall_loop::say;
 
 /// How much of the digest is written.
 const BYTES: usize = 16;
@@ -32,7 +33,7 @@ pub(super) fn apply(
         && let Some(tag) = response.body().as_bytes().and_then(compute)
         && let Err(error) = response.headers_mut().set("ETag", tag)
     {
-        tracing::warn!(target: "squall::web", %error, "an ETag is left out");
+        say(|| tracing::warn!(target: "squall::web", %error, "an ETag is left out"));
     }
     let Some(tag) = response.headers().get("etag") else {
         return;

@@ -237,14 +237,16 @@ impl Learned {
         self.forget_after.store(forget_after, Ordering::Relaxed);
         self.fast_in_a_row.store(0, Ordering::Relaxed);
         self.state.store(next as u8, Ordering::Relaxed);
-        tracing::warn!(
-            target: "squall::web",
-            route = label,
-            syscall = blocked.syscall.unwrap_or("none"),
-            on_cpu = blocked.on_cpu,
-            "this route keeps blocking its lane, so it runs on the executor from now on; \
-             use run_on_executor or an async call"
-        );
+        say(|| {
+            tracing::warn!(
+                target: "squall::web",
+                route = label,
+                syscall = blocked.syscall.unwrap_or("none"),
+                on_cpu = blocked.on_cpu,
+                "this route keeps blocking its lane, so it runs on the executor from now on; \
+                 use run_on_executor or an async call"
+            );
+        });
     }
 
     fn remember(&self, at: At) {

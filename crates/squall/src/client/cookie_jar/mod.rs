@@ -125,7 +125,8 @@ impl CookieJar {
     }
 
     /// Writes the jar to a file, as [`to_json`](Self::to_json) does, in place of what was
-    /// there. Only its owner can read it. Blocks until the disk has it.
+    /// there. Only its owner can read it. Blocks until the disk has what it holds: in a
+    /// handler that is work for [`run_on_executor`](crate::run_on_executor).
     ///
     /// # Errors
     /// The file system's; then the old file is as it was.

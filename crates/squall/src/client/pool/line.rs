@@ -13,10 +13,6 @@ impl Line {
         self.0.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Stands behind those with lower tickets: at the end, unless it has left the line for
     /// nothing.
     pub(super) fn join(&mut self, ticket: u64) {
@@ -85,7 +81,6 @@ mod tests {
         }
         assert!(line.leave(5) && !line.leave(5) && !line.leave(4));
         line.wait(9, Waker::noop());
-        assert_eq!(line.len(), 3);
         let served: Vec<_> = std::iter::from_fn(|| line.pop().map(|(ticket, _)| ticket)).collect();
         assert_eq!(served, [3, 9, 12]);
         assert!(line.is_empty());

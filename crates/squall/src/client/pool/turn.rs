@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use squall_http::client::Connection;
 use squall_loop::time::now;
 
-use super::{Handed, Lease, Pool, State};
+use super::{Handed, Lease, Pool};
 
 /// What a fetch without an idle connection gets.
 pub(in crate::client) enum Turn {
@@ -22,14 +22,10 @@ pub(in crate::client) enum Turn {
 impl Lease {
     /// Waits for the turn to dial, or for a connection that comes free.
     pub(in crate::client) async fn turn(&self) -> Turn {
-        let ticket = {
-            let mut state = self.pool.state.lock();
-            let ticket = state.ticket();
-            if let Some(turn) = self.line_up(&mut state, ticket) {
-                return turn;
-            }
-            ticket
-        };
+        let ticket = self.pool.state.lock().ticket();
+        if let Some(turn) = self.line_up(ticket) {
+            return turn;
+        }
         let mut place = InLine {
             lease: self,
             ticket,
@@ -39,16 +35,19 @@ impl Lease {
     }
 
     /// The turn to dial, or a place in the line.
-    fn line_up(&self, state: &mut State, ticket: u64) -> Option<Turn> {
+    fn line_up(&self, ticket: u64) -> Option<Turn> {
+        let state = &mut *self.pool.state.lock();
         let Some(origin) = state.places.get_mut(self.place) else {
             return Some(Turn::Dial(self.dialling()));
         };
         let first = (origin.crowd()).is_none_or(|crowd| crowd.dialers.is_empty());
         if first && (origin.dialling as usize) < self.pool.limits.dials {
             origin.dialling += 1;
+            state.dialling += 1;
             return Some(Turn::Dial(self.dialling()));
         }
         origin.crowd_in().dialers.join(ticket);
+        state.in_line += 1;
         None
     }
 
@@ -70,27 +69,27 @@ struct InLine<'a> {
 
 impl InLine<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Turn> {
-        // Until the lock is free again.
-        let _closed;
-        let mut state = self.lease.pool.state.lock();
-        let turn = match state.handed.remove(&self.ticket) {
-            None => None,
-            Some(Handed::Dial) => Some(Turn::Dial(self.lease.dialling())),
-            Some(Handed::Connection(idle)) if idle.is_fit(now(), true) => {
-                Some(Turn::Connection(idle.connection))
+        let handed = {
+            let mut state = self.lease.pool.state.lock();
+            let Some(handed) = state.handed.remove(&self.ticket) else {
+                let origin = state.places.get_mut(self.lease.place);
+                if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
+                    crowd.dialers.wait(self.ticket, cx.waker());
+                }
+                return Poll::Pending;
+            };
+            handed
+        };
+        let turn = match handed {
+            Handed::Dial => Turn::Dial(self.lease.dialling()),
+            Handed::Connection(idle) if idle.is_fit(now(), true) => {
+                Turn::Connection(idle.connection)
             }
             // It was in use until just now, and yet the server has closed it.
-            Some(Handed::Connection(idle)) => {
-                _closed = idle;
-                self.lease.line_up(&mut state, self.ticket)
-            }
-        };
-        let Some(turn) = turn else {
-            let origin = state.places.get_mut(self.lease.place);
-            if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
-                crowd.dialers.wait(self.ticket, cx.waker());
-            }
-            return Poll::Pending;
+            Handed::Connection(_) => match self.lease.line_up(self.ticket) {
+                Some(turn) => turn,
+                None => return self.poll(cx),
+            },
         };
         self.served = true;
         Poll::Ready(turn)
@@ -105,8 +104,10 @@ impl Drop for InLine<'_> {
         let pool = &self.lease.pool;
         let mut state = pool.state.lock();
         let origin = state.places.get_mut(self.lease.place);
-        if let Some(crowd) = origin.and_then(|origin| origin.crowd()) {
-            crowd.dialers.leave(self.ticket);
+        if let Some(crowd) = origin.and_then(|origin| origin.crowd())
+            && crowd.dialers.leave(self.ticket)
+        {
+            state.in_line -= 1;
         }
         match state.handed.remove(&self.ticket) {
             Some(Handed::Connection(idle)) => {
@@ -138,8 +139,10 @@ impl Drop for Dialling {
         let next = origin.crowd().and_then(|crowd| crowd.dialers.pop());
         let Some((ticket, waker)) = next else {
             origin.dialling = origin.dialling.saturating_sub(1);
+            state.dialling = state.dialling.saturating_sub(1);
             return;
         };
+        state.in_line -= 1;
         state.handed.insert(ticket, Handed::Dial);
         drop(state);
         waker.wake();

@@ -23,6 +23,8 @@ pub(in crate::client) enum ProxyFailure {
     Refused(String),
     /// It did not get to the host's address, and says why.
     Unreached(&'static str),
+    /// It connects to no address of that kind.
+    Unsupported,
 }
 
 impl ProxyFailure {
@@ -38,13 +40,13 @@ impl ProxyFailure {
         match self {
             Self::Io(_) | Self::Unreached(_) => true,
             Self::Status(status) => matches!(status.as_u16(), 502..=504),
-            Self::Refused(_) => false,
+            Self::Refused(_) | Self::Unsupported => false,
         }
     }
 
     /// Whether another one of the host's addresses may do.
     pub(in crate::client) fn is_of_the_address(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::Unreached(_))
+        matches!(self, Self::Io(_) | Self::Unreached(_) | Self::Unsupported)
     }
 }
 
@@ -64,6 +66,9 @@ impl fmt::Display for ProxyFailure {
             Self::Status(status) => write!(f, "the proxy refused the tunnel: {status}"),
             Self::Refused(why) => write!(f, "the proxy refused the tunnel: {why}"),
             Self::Unreached(why) => write!(f, "the proxy refused the tunnel: {why}"),
+            Self::Unsupported => {
+                f.write_str("the proxy refused the tunnel: it does not support that")
+            }
         }
     }
 }

@@ -93,7 +93,8 @@ async fn answer(tcp: &TcpStream) -> Result<(), ProxyFailure> {
         5 => return Err(ProxyFailure::Unreached("the host refused the connection")),
         6 => return Err(ProxyFailure::Unreached("the way there is too long")),
         7 => return Err(refused("it does not support that")),
-        8 => return Err(ProxyFailure::Unreached("it does not support that")),
+        // Another of the host's addresses may be of a kind that it knows.
+        8 => return Err(ProxyFailure::Unsupported),
         _ => return Err(refused("for no reason that RFC 1928 knows")),
     }
     // The first byte of the address is read already; behind the rest there is a port.

@@ -99,8 +99,8 @@ impl HttpRequest {
     /// Whether the answer may come compressed, and is decoded: default true.
     ///
     /// `Accept-Encoding` says so, unless the request has one, or a `Range`. gzip, deflate,
-    /// br and zstd are taken off, at most two of them, and at most a thousand times what
-    /// came; what was taken off is then in `X-Consumed-Content-Encoding`. Needs the feature
+    /// br and zstd are taken off, at most two of them, and, beyond 1 MiB, at most a thousand
+    /// times what came; what was taken off is then in `X-Consumed-Content-Encoding`. Needs the feature
     /// `compression`, which is on by default.
     #[doc(alias = "decompress_response")]
     #[doc(alias = "use_gzip")]

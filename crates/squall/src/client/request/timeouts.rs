@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use squall_loop::with_timeout;
+
 use super::super::async_http_client::Defaults;
+use super::super::error::Cause;
 use super::{HttpRequest, Rare};
 
 /// How long the steps up to a connection may take; zero: no limit of their own.
@@ -24,6 +27,19 @@ impl Waits {
             tls: Duration::ZERO,
         }
     }
+}
+
+/// Awaits, but not longer than a limit that has a name; a setting of zero is none.
+pub(in crate::client) async fn unless_zero<T>(
+    limit: Duration,
+    setting: &'static str,
+    future: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    if limit.is_zero() {
+        return future.await;
+    }
+    let timed = with_timeout(limit, future).await;
+    timed.unwrap_or(Err(Cause::Timeout { limit, setting }))
 }
 
 impl HttpRequest {

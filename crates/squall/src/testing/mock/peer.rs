@@ -129,7 +129,13 @@ impl MockPeer {
     /// Whether the client has closed, or closes soon: within 30 s, or the
     /// [`patience`](Self::patience).
     pub fn is_closed(&mut self) -> bool {
-        !matches!(self.tcp.read(&mut [0]), Ok(1..))
+        match self.tcp.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+        }
     }
 
     /// How long it waits for what it reads next: default 30 s.

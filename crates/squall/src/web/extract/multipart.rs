@@ -47,6 +47,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 #[doc(alias = "stream_request_body")]
 pub struct Multipart {
+    /// Held for a moment only; two tasks never wait here for the network.
     reader: Arc<Mutex<Reader>>,
 }
 
@@ -300,7 +301,6 @@ struct Spent {
     files: usize,
 }
 
-/// Held for a moment only; two tasks never wait here for the network.
 impl Reader {
     fn poll_part(
         &mut self,

@@ -187,6 +187,10 @@ impl BodyStream for Rest {
             }
         }
     }
+
+    fn drive(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.outgoing.state().tail.drive(cx);
+    }
 }
 
 /// Polls a part of a handler's life; a panic becomes an error.

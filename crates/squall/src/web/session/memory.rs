@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
+use squall_loop::say;
 
 use super::store::{SessionId, SessionStore};
 use crate::Result;
@@ -126,11 +127,13 @@ impl Shelf {
         self.take(&id);
         self.evicted += 1;
         if self.evicted.is_power_of_two() {
-            tracing::warn!(
-                target: "squall::web",
-                evicted = self.evicted,
-                "sessions had to make room for others (settings: max_sessions, max_bytes)"
-            );
+            say(|| {
+                tracing::warn!(
+                    target: "squall::web",
+                    evicted = self.evicted,
+                    "sessions had to make room for others (settings: max_sessions, max_bytes)"
+                );
+            });
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
-use squall_loop::run_on_executor;
+use squall_loop::{run_on_executor, say};
 
 use crate::draft_file::private;
 use crate::file_body::FILE_STEP;
@@ -135,12 +135,14 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(
-                target: "squall::web",
-                path = %self.path.display(),
-                %error,
-                "the spooled file of an upload is left behind"
-            );
+            say(|| {
+                tracing::warn!(
+                    target: "squall::web",
+                    path = %self.path.display(),
+                    %error,
+                    "the spooled file of an upload is left behind"
+                );
+            });
         }
     }
 }
