@@ -12,6 +12,7 @@ use squall::testing::{ExpectLog, Nobody, TestServer};
 use squall::{Application, any};
 use squall_tests::until;
 
+use super::asked::begin;
 use super::client_script::{Script, script};
 use super::forward::proxy;
 use super::forward_upstreams::{answers, named, set};
@@ -123,6 +124,60 @@ fn late_answers_bring_nobody_back_and_one_request_tries_at_a_time() {
     assert_eq!(answers(&server, 4), "aaaa");
     end_slow(probe);
     assert!(answers(&server, 4).contains('s'));
+}
+
+/// An answer that goes on for long keeps nobody from trying its upstream another time.
+#[test]
+fn an_upstream_is_tried_although_an_earlier_trial_still_goes_on() {
+    let works = Arc::new(AtomicBool::new(false));
+    let told = works.clone();
+    let shaky = script(move |_, mut peer| {
+        while let Some(head) = peer.head() {
+            if !told.load(Ordering::SeqCst) {
+                return;
+            }
+            if head.starts_with("GET /f/long ") {
+                peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nl");
+                peer.is_closed();
+                return;
+            }
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ns");
+        }
+    });
+    let (steady, time) = (named("a"), Duration::from_secs(10));
+    let upstreams = set([&shaky, &steady])
+        .balance(Balance::round_robin())
+        .eject_after(1, time);
+    let forward = Forward::to(upstreams).idle_timeout(Duration::ZERO);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    let is_out = || forward.stats()[0].state == UpstreamState::Ejected;
+    let fail = || {
+        works.store(false, Ordering::SeqCst);
+        until("it is ejected", || {
+            assert_eq!(server.get("/f/x").text(), "a");
+            is_out()
+        });
+        works.store(true, Ordering::SeqCst);
+    };
+    fail();
+    clock.advance(time);
+    let long = loop {
+        let mut tcp = begin(server.address(), "/f/long");
+        let mut answer = Vec::new();
+        while !answer.windows(5).any(|it| it.starts_with(b"\r\n\r\n")) {
+            let mut piece = [0; 512];
+            let read = tcp.read(&mut piece).expect("an answer");
+            answer.extend_from_slice(&piece[..read]);
+        }
+        if answer.ends_with(b"l") {
+            break tcp;
+        }
+    };
+    fail();
+    clock.advance(time);
+    until("it is tried", || server.get("/f/x").text() == "s");
+    drop(long);
 }
 
 /// What was begun before the upstream was ejected fails when it is back: that is old.

@@ -272,7 +272,7 @@ fn a_client_that_resets_a_tunnel_ends_it() {
 /// An encrypted client can tell the end of the conversation from one that was cut.
 #[test]
 fn an_upstream_that_resets_a_tunnel_looks_like_no_end_to_a_client_by_tls() {
-    for resets in [false, true] {
+    for (resets, sends) in [(false, false), (true, false), (true, true)] {
         let (go, goes) = mpsc::channel::<()>();
         let goes = std::sync::Mutex::new(goes);
         let upstream = script(move |_, mut peer| {
@@ -296,6 +296,10 @@ fn an_upstream_that_resets_a_tunnel_looks_like_no_end_to_a_client_by_tls() {
         client.send(ASKS.as_bytes()).expect("sent");
         assert!(head(&mut client).starts_with("HTTP/1.1 101 "));
         assert_eq!(read(&mut client, 5), b"hello");
+        if sends {
+            // Whoever writes to the upstream hears of its reset first.
+            client.fill();
+        }
         go.send(()).expect("the upstream waits");
         let end = client.read_to_end(&mut Vec::new());
         let error = end.err().map(|error| error.kind());

@@ -91,6 +91,21 @@ impl TlsClient {
         self.0.write_all(bytes)
     }
 
+    /// Sends until nobody takes any more for a moment.
+    ///
+    /// # Panics
+    /// When the socket takes no timeouts.
+    pub fn fill(&mut self) {
+        let (sock, moment) = (&self.0.sock, Some(Duration::from_millis(100)));
+        let patience = sock.read_timeout().expect("a socket");
+        sock.set_write_timeout(moment).expect("a socket");
+        // Writing looks for what has come, too.
+        sock.set_read_timeout(moment).expect("a socket");
+        while self.0.write_all(&[0; 64 << 10]).is_ok() {}
+        self.0.sock.set_write_timeout(None).expect("a socket");
+        self.0.sock.set_read_timeout(patience).expect("a socket");
+    }
+
     /// Sends a GET on the connection, which stays open, and reads the answer, whose
     /// length has to be told.
     ///

@@ -435,6 +435,25 @@ where
     }
 }
 
+/// For how long a peer may send nothing of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SilenceLimit {
+    /// The server's `body_timeout`: a client is silent.
+    BodyTimeout,
+    /// The `idle_timeout` of a client or a forward: a server is silent.
+    IdleTimeout,
+}
+
+impl fmt::Display for SilenceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BodyTimeout => "body_timeout",
+            Self::IdleTimeout => "idle_timeout",
+        })
+    }
+}
+
 /// Why a body could not be read to its end.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -451,7 +470,7 @@ pub enum BodyError {
         /// The limit that was reached.
         limit: std::time::Duration,
         /// The setting that says so.
-        setting: &'static str,
+        setting: SilenceLimit,
     },
     /// The peer sent too little for too long (408).
     TooSlow {

@@ -16,7 +16,7 @@ mod stream;
 pub mod tls;
 pub mod wire;
 
-pub use body::{Body, BodyError, BodyStream};
+pub use body::{Body, BodyError, BodyStream, SilenceLimit};
 pub use chunk::Chunk;
 pub use socket::Socket;
 pub use stream::Stream;

@@ -40,7 +40,9 @@ pub use file_body::file_body;
 pub use http::{Method, StatusCode, Uri};
 pub use settings::Settings;
 pub use squall_http::server::{Exchange, Response};
-pub use squall_http::{Body, BodyError, BodyStream, Chunk, Headers, Peer, TrustedPeers};
+pub use squall_http::{
+    Body, BodyError, BodyStream, Chunk, Headers, Peer, SilenceLimit, TrustedPeers,
+};
 #[cfg(unix)]
 pub use squall_loop::process;
 pub use squall_loop::{

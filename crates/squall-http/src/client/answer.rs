@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use super::busy::Busy;
 use super::connection::Home;
 use super::h1::ExchangeLimits;
-use crate::body::{Body, BodyError, BodyStream};
+use crate::body::{Body, BodyError, BodyStream, SilenceLimit};
 use crate::chunk::{Chunk, piped_at_most};
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::framing::BodyLength;
@@ -278,7 +278,8 @@ impl<H> Link<H> {
             // Its own body is late, and the answer may well depend on it.
             Poll::Pending if starved => Poll::Pending,
             Poll::Pending => {
-                let (limit, setting) = ready!(busy.desk.idle.poll(cx));
+                let (limit, _) = ready!(busy.desk.idle.poll(cx));
+                let setting = SilenceLimit::IdleTimeout;
                 Poll::Ready(Err(BodyError::TimedOut { limit, setting }))
             }
             // An encrypted stream that was cut off.

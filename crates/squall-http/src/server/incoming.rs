@@ -11,7 +11,7 @@ use super::conn::Conn;
 use super::patience::{Patience, Slow};
 use super::phase::Phase;
 use crate::alarm::Alarm;
-use crate::body::{BodyError, BodyStream};
+use crate::body::{BodyError, BodyStream, SilenceLimit};
 use crate::chunk::Chunk;
 use crate::wire::headers::Headers;
 
@@ -74,7 +74,7 @@ impl Incoming {
         Poll::Ready(Some(Err(match slow {
             Slow::Silent => BodyError::TimedOut {
                 limit: pace.limit,
-                setting: "body_timeout",
+                setting: SilenceLimit::BodyTimeout,
             },
             Slow::Dripping => BodyError::TooSlow { rate: pace.rate },
         })))

@@ -222,11 +222,8 @@ impl ReadSide {
     /// What a pipelining client sends meanwhile is kept, up to one buffer. Behind more of it
     /// its end is not seen.
     pub(super) fn poll_gone(&mut self, stream: &Stream, cx: &Context<'_>) -> Poll<()> {
-        if !self.is_complete() {
-            return stream.poll_reset(cx);
-        }
         loop {
-            if self.end - self.start >= recycle::BUFFER {
+            if !self.is_complete() || self.end - self.start >= recycle::BUFFER {
                 return stream.poll_reset(cx);
             }
             match ready!(self.poll_fill(stream, cx)) {

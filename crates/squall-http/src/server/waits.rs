@@ -40,11 +40,9 @@ impl Writing {
     /// Bytes that the client has moved, in both directions.
     fn moved(&mut self, conn: &Conn) -> u64 {
         let read = conn.read();
-        if !read.is_complete() {
-            // Less is another request's.
-            self.uploaded += read.taken().saturating_sub(self.taken);
-            self.taken = read.taken();
-        }
+        // Less is another request's.
+        self.uploaded += read.taken().saturating_sub(self.taken);
+        self.taken = read.taken();
         drop(read);
         self.uploaded + conn.sent()
     }

@@ -37,7 +37,7 @@ pub use self::version::Version;
 use self::version::{version_of, with_known_minor};
 use super::headers::Headers;
 use super::names::WellKnown;
-use super::target::{self, TargetForm};
+use super::target::{self, Marks, TargetForm};
 
 /// Empty lines that are skipped in front of a head (RFC 9112 section 2.2).
 const EMPTY_LINES: usize = 8;
@@ -78,8 +78,7 @@ pub struct RequestHead {
     pub headers: Headers,
     target: String,
     form: TargetForm,
-    /// Whether the target holds a question mark.
-    may_query: bool,
+    marks: Marks,
     known: Known,
     scan: Scan,
     /// The last `Host` that was checked and found valid; outlives [`clear`](Self::clear).
@@ -99,9 +98,15 @@ impl RequestHead {
         self.headers.clear();
         self.target.clear();
         self.form = TargetForm::Origin;
-        self.may_query = false;
+        self.marks = Marks::default();
         self.known = Known::default();
         self.scan = Scan::default();
+    }
+
+    /// Whether the path may have a segment `.` or `..`, in any spelling. Most have not, and
+    /// need not be looked through for it.
+    pub fn may_have_dot_segments(&self) -> bool {
+        self.marks.dots
     }
 
     /// The request target as it was sent.
@@ -117,7 +122,7 @@ impl RequestHead {
     /// The path, still percent-encoded. `*` or the authority for those forms.
     pub fn path(&self) -> &str {
         let text = self.path_and_query();
-        let end = (self.may_query)
+        let end = (self.marks.question)
             .then(|| memchr::memchr(b'?', text.as_bytes()))
             .flatten();
         match end.and_then(|end| text.get(..end)).unwrap_or(text) {
@@ -128,7 +133,7 @@ impl RequestHead {
 
     /// The query without its question mark, still percent-encoded.
     pub fn query(&self) -> Option<&str> {
-        let (_, query) = (self.may_query)
+        let (_, query) = (self.marks.question)
             .then(|| self.path_and_query().split_once('?'))
             .flatten()?;
         Some(query)
@@ -322,7 +327,7 @@ fn read_plain_request(head: &[u8], limits: &HeadLimits, out: &mut RequestHead) -
     text.clear();
     text.extend_from_slice(target);
     out.target = String::from_utf8(text).ok()?;
-    (out.form, out.may_query) = target::check(&out.method, &out.target).ok()?;
+    (out.form, out.marks) = target::check(&out.method, &out.target).ok()?;
     check_host(out).ok()?;
     Some(line + rest)
 }
@@ -364,7 +369,7 @@ fn read_any_request(
         _ => Method::from_bytes(method.as_bytes()).map_err(|_| HeadError::Method)?,
     };
     out.version = version_of(request.version);
-    (out.form, out.may_query) = target::check(&out.method, target)?;
+    (out.form, out.marks) = target::check(&out.method, target)?;
     out.target.clear();
     out.target.push_str(target);
     out.known = read_fields(head, used, request.headers, &mut out.headers)?;

@@ -24,6 +24,15 @@ pub enum TargetForm {
     Asterisk,
 }
 
+/// What a target holds that most do not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// A question mark: there may be a query.
+    pub question: bool,
+    /// A dot, or something percent-encoded: there may be a segment `.` or `..`.
+    pub dots: bool,
+}
+
 /// A request target that is in none of the four forms, or holds a forbidden byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidTarget(&'static str);
@@ -40,6 +49,7 @@ const BAD: u8 = 1;
 const PERCENT: u8 = 2;
 const QUERY_ONLY: u8 = 4;
 const QUESTION: u8 = 8;
+const DOT: u8 = 16;
 
 /// Bytes of a path or query. RFC 3986 allows fewer; browsers and `curl` send `{}|^[]` raw.
 const CLASS: [u8; 256] = {
@@ -57,6 +67,7 @@ const CLASS: [u8; 256] = {
     table[b'`' as usize] = QUERY_ONLY;
     table[b'%' as usize] = PERCENT;
     table[b'?' as usize] = QUESTION;
+    table[b'.' as usize] = DOT;
     table
 };
 
@@ -76,9 +87,8 @@ pub fn check_bytes(target: &str) -> Result<(), InvalidTarget> {
 /// Finds the form of a request target and checks its bytes.
 ///
 /// The path's percent-encoding has to be well-formed and free of `%00`. The query's is
-/// left to whoever decodes it, since sloppy queries are common and harmless. The flag
-/// says whether there may be a query.
-pub fn check(method: &Method, target: &str) -> Result<(TargetForm, bool), InvalidTarget> {
+/// left to whoever decodes it, since sloppy queries are common and harmless.
+pub fn check(method: &Method, target: &str) -> Result<(TargetForm, Marks), InvalidTarget> {
     let bytes = target.as_bytes();
     let classes = classes(bytes);
     if classes & BAD != 0 {
@@ -92,14 +102,14 @@ pub fn check(method: &Method, target: &str) -> Result<(TargetForm, bool), Invali
                 Some((host, port))
                     if !host.is_empty() && !port.is_empty() && is_authority(bytes) =>
                 {
-                    Ok((TargetForm::Authority, false))
+                    Ok((TargetForm::Authority, Marks::default()))
                 }
                 _ => Err(InvalidTarget("CONNECT needs host:port")),
             };
         }
         Some(b'/') => (TargetForm::Origin, target),
         Some(b'*') if bytes.len() == 1 && *method == Method::OPTIONS => {
-            return Ok((TargetForm::Asterisk, false));
+            return Ok((TargetForm::Asterisk, Marks::default()));
         }
         Some(b'*') => return Err(InvalidTarget("* is for OPTIONS only")),
         _ => {
@@ -120,7 +130,11 @@ pub fn check(method: &Method, target: &str) -> Result<(TargetForm, bool), Invali
             return Err(InvalidTarget("its path is not well percent-encoded"));
         }
     }
-    Ok((form, classes & QUESTION != 0))
+    let marks = Marks {
+        question: classes & QUESTION != 0,
+        dots: classes & (DOT | PERCENT) != 0,
+    };
+    Ok((form, marks))
 }
 
 /// Splits `http://authority/rest` into authority and rest; `None` for other schemes.

@@ -48,6 +48,12 @@ pub(crate) struct Source {
     writer: Mutex<Option<Waker>>,
 }
 
+#[cold]
+fn orphaned() -> io::Error {
+    let why = "the IoLoop that this socket belongs to has ended";
+    io::Error::new(io::ErrorKind::NotConnected, why)
+}
+
 impl Source {
     /// A socket that is not known to be ready for anything.
     pub(crate) fn waiting() -> Self {
@@ -125,10 +131,7 @@ impl Source {
     pub(crate) fn check(&self) -> io::Result<()> {
         match self.ready.load(Ordering::Acquire) & ORPHANED {
             0 => Ok(()),
-            _ => Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "the IoLoop that this socket belongs to has ended",
-            )),
+            _ => Err(orphaned()),
         }
     }
 

@@ -125,7 +125,7 @@ async fn run(
                 request.body = replay.unwrap_or_default();
                 stale += 1;
                 trace.repeats += 1;
-                since = trace.marks.again();
+                since = trace.again();
                 continue;
             }
             // A server that was tired of waiting has not seen this request.
@@ -133,7 +133,7 @@ async fn run(
                 request.body = replay.unwrap_or_default();
                 stale += 1;
                 trace.repeats += 1;
-                since = trace.marks.again();
+                since = trace.again();
                 continue;
             }
             answer => answer.map_err(Cause::Exchange)?,
@@ -148,7 +148,7 @@ async fn run(
         {
             request.body = body;
             request.expect_continue = false;
-            since = trace.marks.again();
+            since = trace.again();
             continue;
         }
 
@@ -160,7 +160,7 @@ async fn run(
             request.body = body;
             challenges += 1;
             Box::pin(drain(answer)).await;
-            since = trace.marks.again();
+            since = trace.again();
             continue;
         }
 
@@ -185,7 +185,7 @@ async fn run(
         Box::pin(drain(answer)).await;
         let url = std::mem::replace(url, next).into_url();
         trace.history.push(Hop { url, status });
-        since = trace.marks.again();
+        since = trace.again();
         challenges = 0;
     }
 }
@@ -280,6 +280,7 @@ async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Re
     };
     let known = |credentials| shared.digests.proof(url, credentials, &request.method);
     let proof = said.digest.as_ref().and_then(known);
+    let is_digest = said.digest.is_some();
     if let Some(path) = said.netrc.clone() {
         let host = url.url().host_str().unwrap_or_default();
         let found = netrc::look_up(path, host).await;
@@ -289,10 +290,15 @@ async fn log_in(shared: &Shared, request: &mut HttpRequest, url: &Address) -> Re
             put.map_err(refuse)?;
         }
     }
-    match proof {
-        Some(proof) => prove(request, &proof),
-        None => Ok(()),
+    if let Some(proof) = proof {
+        prove(request, &proof)?;
+    } else if !is_digest
+        && !request.headers.contains("authorization")
+        && let Some(default) = shared.defaults.headers.get_all("authorization").next()
+    {
+        prove(request, default)?;
     }
+    Ok(())
 }
 
 fn prove(request: &mut HttpRequest, proof: &[u8]) -> Result<(), Cause> {

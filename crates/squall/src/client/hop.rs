@@ -129,6 +129,7 @@ pub(crate) fn hop<'a>(
                         && body.can_play() =>
                 {
                     stale += 1;
+                    course.again();
                 }
                 Ok(answer) => return Ok(answer),
                 Err(error)
@@ -137,6 +138,7 @@ pub(crate) fn hop<'a>(
                         && may_repeat(&error, &course.progress, idempotent, body.can_play()) =>
                 {
                     stale += 1;
+                    course.again();
                 }
                 Err(error) => return Err(course.failed(&hop, outgoing, Cause::Exchange(error))),
             }
@@ -202,11 +204,13 @@ impl Course {
     }
 
     fn enter(&mut self, phase: Phase) {
-        if phase == Phase::Queue {
-            self.before = self.before.max(sent_by(&self.progress));
-            self.progress = Progress::default();
-        }
         self.phase = phase;
+    }
+
+    /// It is sent once more.
+    fn again(&mut self) {
+        self.before = self.before.max(sent_by(&self.progress));
+        self.progress = Progress::default();
     }
 
     fn trace(&mut self) -> &mut Trace {

@@ -208,7 +208,7 @@ pub(super) async fn attempts(
         }
         // Whether the next attempt is answered is open.
         let told = outcome.map_or_else(|error| error.request_sent(), |_| RequestSent::Maybe);
-        sent = sent.max(told.min(RequestSent::Maybe));
+        sent = told.min(RequestSent::Maybe);
         // The connection is free while it waits.
         sleep(pause).await;
         if let Some(left) = left() {

@@ -34,11 +34,14 @@ impl Trace {
     }
 
     pub(super) fn enter(&mut self, phase: Phase) {
-        if phase == Phase::Queue {
-            self.before = self.before.max(sent_by(&self.progress));
-            self.progress = Progress::default();
-        }
         self.phase = phase;
+    }
+
+    /// Another request of the same fetch begins, now.
+    pub(super) fn again(&mut self) -> Instant {
+        self.before = self.before.max(sent_by(&self.progress));
+        self.progress = Progress::default();
+        self.marks.again()
     }
 
     pub(super) fn error(&self, cause: Cause, url: String) -> FetchError {

@@ -57,7 +57,7 @@ use crate::client::{
 use headers::TrailerRule;
 use options::Options;
 use replay::Replay;
-use upstream::{InFlight, Upstream};
+use upstream::Upstream;
 use via::Via;
 
 /// Sends a request on to an upstream and returns its answer.
@@ -142,10 +142,25 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
                 to.upstreams.has_failed(&members, &in_flight);
                 continue;
             }
-            Ok(answer) => {
+            Ok(Answer {
+                head,
+                body,
+                upgraded,
+                ..
+            }) => {
                 in_flight.has_answered();
                 give_fields(onward.headers);
-                return answered(request, to, protocol, answer, in_flight);
+                if let (Some(upgraded), Some(protocol)) = (upgraded, protocol) {
+                    let fields = head.headers;
+                    return upgrade::switch(request, to, protocol, fields, *upgraded, in_flight);
+                }
+                if *request.method() == Method::HEAD {
+                    return Ok(to_a_head(head, &to.via));
+                }
+                let mut fields = head.headers;
+                headers::to_client(&mut fields, &to.via, head.version);
+                let body = in_flight.until_end_of(body);
+                return Ok(Response::from_parts(head.status, fields, body));
             }
             Err(error) => error,
         };
@@ -162,33 +177,6 @@ async fn relay(request: &mut Request, to: &Options) -> Result<Response, ForwardE
         }
         failures.last = Some(error);
     }
-}
-
-/// The client's answer, made of the upstream's.
-#[inline]
-fn answered(
-    request: &Request,
-    to: &Options,
-    protocol: Option<&str>,
-    answer: Answer,
-    in_flight: InFlight,
-) -> Result<Response, ForwardError> {
-    let Answer {
-        head,
-        body,
-        upgraded,
-        ..
-    } = answer;
-    if let (Some(upgraded), Some(protocol)) = (upgraded, protocol) {
-        return upgrade::switch(request, to, protocol, head.headers, *upgraded, in_flight);
-    }
-    if *request.method() == Method::HEAD {
-        return Ok(to_a_head(head, &to.via));
-    }
-    let mut fields = head.headers;
-    headers::to_client(&mut fields, &to.via, head.version);
-    let body = in_flight.until_end_of(body);
-    Ok(Response::from_parts(head.status, fields, body))
 }
 
 /// The answer to a HEAD, which says how long that to a GET would be.

@@ -1,6 +1,5 @@
 //! `Onward`: a request on its way to the upstream, as a program may change it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,11 +40,13 @@ impl Onward {
             "" if *request.method() == Method::OPTIONS && !to.mapping.changes() => "*",
             whole => whole,
         };
-        let target = to.mapping.target(whole).map_err(ForwardError::path)?;
-        let is_own = matches!(target, Cow::Borrowed(_)) && whole != "*" && to.rewrite.is_none();
+        if request.head().may_have_dot_segments() {
+            to.mapping.check(whole).map_err(ForwardError::path)?;
+        }
+        let is_own = to.rewrite.is_none() && !to.mapping.changes() && whole.starts_with('/');
         let (headers, takes_trailers) = said.sanitised(to)?;
         let mut onward = Self {
-            target: (!is_own).then(|| target.into()),
+            target: (!is_own).then(|| to.mapping.target(whole)),
             headers,
             takes_trailers,
             host: (to.preserve_host.then(|| said.host()).flatten()).map(Into::into),

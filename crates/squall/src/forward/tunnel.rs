@@ -22,7 +22,7 @@ use squall_http::Stream;
 use squall_http::client::Upgraded;
 use squall_http::server::{self, Exchange};
 use squall_loop::time::coarse_nanos;
-use squall_loop::{IoLoop, Sleep, sleep_until, with_timeout};
+use squall_loop::{IoLoop, Sleep, sleep, sleep_until, with_timeout};
 
 use super::frames::Frames;
 use super::upstream::InFlight;
@@ -32,6 +32,8 @@ const PIECE: usize = 16 << 10;
 /// How long a peer that has its end may go on sending: a socket that is closed with unread
 /// bytes takes back what its peer has not read.
 const LINGER: Duration = Duration::from_secs(10);
+/// The same, when the server shuts down.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Both ends of a tunnel, before it is opened.
 pub(super) struct Tunnel {
@@ -56,7 +58,7 @@ impl Tunnel {
     /// The same, until the upstream is not needed any more. The client may still be sending
     /// when it is to be told of this end.
     async fn carry(self, client: &Stream, read_ahead: Bytes) -> Option<End> {
-        // The permit of the upstream's connection is held as long as that is used.
+        // The permit of the upstream's connection is held as long as that carries anything.
         let (answered_ahead, upstream, permit) = self.upgraded.into_parts();
         let watches = self.is_websocket;
         let mut up = Pipe::new(client, &upstream, read_ahead, watches);
@@ -71,8 +73,10 @@ impl Tunnel {
                 down.close_frames(&CLOSE);
             }
             let before = up.moved + down.moved;
-            let over = up.poll(cx).map_err(|_| Cut::Both)?.is_ready()
-                & down.poll(cx).map_err(|_| Cut::Upstream)?.is_ready();
+            let up_is_over = up.poll(cx).map_err(|_| Cut::Both)?.is_ready();
+            // A reset is told once, to whoever comes first: reading sees an end behind it.
+            down.is_reset = up.met_reset;
+            let over = up_is_over & down.poll(cx).map_err(|_| Cut::Upstream)?.is_ready();
             if over {
                 return Poll::Ready(Ok(()));
             }
@@ -85,10 +89,14 @@ impl Tunnel {
         })
         .await;
         let (up_refused, down_refused) = (up.is_refused(), down.is_refused());
-        drop((self.in_flight, permit));
         if carried.is_ok() && down_refused && !up_refused {
-            // Nobody is served by that any more, so a shutdown does not wait for it.
-            or_until(self.exchange.draining(), linger(&upstream, End::Whole)).await;
+            // Nobody is served by that any more: it takes no place, and a shutdown hardly waits.
+            drop((self.in_flight, permit));
+            let over = async {
+                self.exchange.draining().await;
+                sleep(LAST).await;
+            };
+            or_until(over, linger(&upstream, End::Whole)).await;
         }
         upstream.abort();
         match carried {
@@ -165,6 +173,10 @@ struct Pipe<'a> {
     piece: Bytes,
     moved: u64,
     stage: Stage,
+    /// Writing has found that the connection was reset.
+    met_reset: bool,
+    /// So has the other direction: an end that is read is none.
+    is_reset: bool,
     frames: Option<Frames>,
     /// What ends the conversation, once a frame has ended.
     closing: Option<&'static [u8]>,
@@ -197,6 +209,8 @@ impl<'a> Pipe<'a> {
             piece: ahead,
             moved: 0,
             stage: Stage::Open,
+            met_reset: false,
+            is_reset: false,
             frames,
             closing: None,
         }
@@ -212,7 +226,8 @@ impl<'a> Pipe<'a> {
         self.stage == Stage::Refused
     }
 
-    fn refuse(&mut self) {
+    fn refuse(&mut self, why: &io::Error) {
+        self.met_reset |= why.kind() == io::ErrorKind::ConnectionReset;
         self.piece = Bytes::new();
         self.stage = Stage::Refused;
     }
@@ -236,8 +251,8 @@ impl<'a> Pipe<'a> {
                 }
                 Stage::Ended => return Poll::Ready(Ok(())),
             }
-            if ready!(self.poll_pass_on(cx)).is_err() {
-                self.refuse();
+            if let Err(error) = ready!(self.poll_pass_on(cx)) {
+                self.refuse(&error);
             }
             if self.stage != Stage::Open {
                 continue;
@@ -250,10 +265,13 @@ impl<'a> Pipe<'a> {
             }
             match self.poll_read(cx)? {
                 Poll::Ready(true) => {}
+                Poll::Ready(false) if self.is_reset => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
                 Poll::Ready(false) => self.stage = Stage::Ending,
                 // What an encrypted stream has kept goes out while more is awaited.
                 Poll::Pending => match self.to.poll_flush(cx) {
-                    Poll::Ready(Err(_)) => self.refuse(),
+                    Poll::Ready(Err(error)) => self.refuse(&error),
                     _ => return Poll::Pending,
                 },
             }
@@ -309,7 +327,7 @@ impl Silence {
         Self {
             limit,
             moved_at: coarse_nanos(),
-            timer: squall_loop::sleep(limit),
+            timer: sleep(limit),
         }
     }
 

@@ -38,8 +38,8 @@ pub(super) struct Upstream {
     generation: AtomicU32,
     /// In nanoseconds of the clock of `io_loop`; 0: it is not.
     ejected_until: AtomicU64,
-    /// A request tries whether it answers again.
-    probed: AtomicBool,
+    /// The generation in whose probation a request tries it; 0: none does.
+    probed: AtomicU32,
     /// The loop that was the first to eject it.
     io_loop: OnceLock<IoLoop>,
     /// A health check says so.
@@ -90,7 +90,7 @@ impl Upstream {
             ejections: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
-            probed: AtomicBool::new(false),
+            probed: AtomicU32::new(0),
             io_loop: OnceLock::new(),
             down: AtomicBool::new(false),
             contradicted: AtomicU32::new(0),
@@ -127,7 +127,8 @@ impl Upstream {
 
     /// Whether it is on probation, and a request tries it already.
     pub(super) fn is_probed(&self) -> bool {
-        self.ejected_until.load(Ordering::Relaxed) != 0 && self.probed.load(Ordering::Relaxed)
+        self.ejected_until.load(Ordering::Relaxed) != 0
+            && self.probed.load(Ordering::Relaxed) == self.generation.load(Ordering::Relaxed)
     }
 
     /// It has answered a request that was begun in this generation.
@@ -239,7 +240,7 @@ impl InFlight {
         let generation = upstream.generation.load(Ordering::Relaxed);
         let probes = upstream.ejected_until.load(Ordering::Relaxed) != 0;
         if probes {
-            upstream.probed.store(true, Ordering::Relaxed);
+            upstream.probed.store(generation, Ordering::Relaxed);
         }
         Some(Self {
             upstream: upstream.clone(),
@@ -280,9 +281,18 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.probes {
-            // Another request may try, if this one has told nothing.
-            self.upstream.probed.store(false, Ordering::Relaxed);
+            self.ends_probe();
         }
+    }
+}
+
+impl InFlight {
+    /// Another request may try, if this one has told nothing.
+    #[cold]
+    fn ends_probe(&self) {
+        let probed = &self.upstream.probed;
+        // An error: it is about another ejection by now.
+        let _ = probed.compare_exchange(self.generation, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -41,10 +41,8 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
     }
     let visit = Visit::begin(app, place, prefers, &request);
     let request = Request::new(request, app.clone(), place, spans, visit.line());
-    if is_misdirected(&request) {
-        let error = Error::status(StatusCode::MISDIRECTED_REQUEST)
-            .show("a target of https has come over a connection that is not encrypted");
-        return Box::pin(visit.attend(std::future::ready(Err(error))));
+    if request.head().target_form() == TargetForm::Absolute && is_misdirected(&request) {
+        return misdirected(visit);
     }
     if (app.routes.scope(place)).is_none_or(|scope| scope.middleware.is_empty()) {
         return answer(app, visit, request);
@@ -54,12 +52,17 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
 
 /// Whether the target is one of `https`, which the client does not use: what was to be
 /// secret came in the open (RFC 9110 section 7.4).
-#[inline]
+#[cold]
 fn is_misdirected(request: &Request) -> bool {
-    let head = request.head();
-    head.target_form() == TargetForm::Absolute
-        && (head.target().get(..6)).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
-        && !request.is_https()
+    let scheme = request.head().target().get(..6);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:")) && !request.is_https()
+}
+
+#[cold]
+fn misdirected(visit: Visit) -> ResponseFuture {
+    let error = Error::status(StatusCode::MISDIRECTED_REQUEST)
+        .show("a target of https has come over a connection that is not encrypted");
+    Box::pin(visit.attend(std::future::ready(Err(error))))
 }
 
 /// The innermost step: the handler, in its connection's task or where it belongs.

@@ -439,7 +439,7 @@ proptest! {
                 prop_assert_eq!(written(&usual.headers), written(&every.headers));
                 prop_assert_eq!(&usual.headers, &every.headers);
                 prop_assert_eq!((&usual.method, usual.version, usual.known), (&every.method, every.version, every.known));
-                prop_assert_eq!((usual.target(), usual.form, usual.may_query), (every.target(), every.form, every.may_query));
+                prop_assert_eq!((usual.target(), usual.form, usual.marks), (every.target(), every.form, every.marks));
             }
         }
     }
