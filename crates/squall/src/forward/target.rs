@@ -39,7 +39,6 @@ impl Mapping {
     }
 
     /// The upstream's target for a path and query, which keep their bytes.
-    ///
     pub(super) fn target(&self, whole: &str) -> Box<str> {
         let has_path = !whole.is_empty() && !whole.starts_with('?');
         if !self.changes() && has_path {

@@ -30,7 +30,8 @@ pub(super) fn execute(app: &Arc<App>, request: server::Request) -> ResponseFutur
         let told = app.settings.told(request.headers(), peer);
         told.host.or_else(|| request.host())
     };
-    let (place, spans) = (app.routes).find(request.method(), request.path(), host);
+    let dots = request.head().may_have_dot_segments();
+    let (place, spans) = (app.routes).find(request.method(), request.path(), dots, host);
     let prefers = Prefers::of_head(request.head());
     request.exchange().set_tag(prefers.mark(place.tag()));
     let pressure = app.io_loop.pressure();

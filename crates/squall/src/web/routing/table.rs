@@ -12,7 +12,7 @@ use super::router::Site;
 use super::scope::{Scope, Subtree};
 use super::slash::{TrailingSlash, toggled};
 use super::spans::Spans;
-use super::tree::Tree;
+use super::tree::{Sought, Tree};
 use crate::web::app::States;
 use crate::{Error, Result};
 
@@ -87,19 +87,24 @@ impl Routes {
         &self,
         method: &Method,
         path: &str,
+        may_hold_dots: bool,
         host: impl FnOnce() -> Option<&'a str>,
     ) -> (Place, Spans) {
+        let sought = |path| Sought {
+            path,
+            may_hold_dots,
+        };
         let mut spans = Spans::default();
         let host = match self.hosts.is_empty() {
             true => None,
             false => host(),
         };
-        if let Some(found) = self.path(path, host, &mut spans) {
+        if let Some(found) = self.path(sought(path), host, &mut spans) {
             return (self.at_path(found, method), spans);
         }
         if self.slash != TrailingSlash::Strict
             && let Some(other) = toggled(path)
-            && let Some(found) = self.path(&other, host, &mut spans)
+            && let Some(found) = self.path(sought(&other), host, &mut spans)
         {
             if self.slash == TrailingSlash::Ignore {
                 return (self.at_path(found, method), spans);
@@ -116,21 +121,21 @@ impl Routes {
     }
 
     /// The number of the path that fits, by the strictest host that has one.
-    fn path(&self, path: &str, host: Option<&str>, spans: &mut Spans) -> Option<u32> {
+    fn path(&self, sought: Sought<'_>, host: Option<&str>, spans: &mut Spans) -> Option<u32> {
         if let Some(name) = host {
             for host in &self.hosts {
                 spans.clear();
                 if !host.pattern.matches(name, spans) {
                     continue;
                 }
-                let found = host.tree.find(path, spans);
+                let found = host.tree.find(sought, spans);
                 if found.is_some() || host.answers_all {
                     return found;
                 }
             }
             spans.clear();
         }
-        self.tree.find(path, spans)
+        self.tree.find(sought, spans)
     }
 
     fn at_path(&self, path: u32, method: &Method) -> Place {

@@ -50,6 +50,14 @@ impl Default for Tree {
     }
 }
 
+/// A path that is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) path: &'a str,
+    /// Whether a segment may be `.` or `..`. Most paths have neither a dot nor anything encoded.
+    pub(super) may_hold_dots: bool,
+}
+
 impl Tree {
     /// Adds a pattern; the error is the number of the one that matches the same paths.
     pub(super) fn insert(&mut self, pattern: &Pattern, number: u32) -> Result<(), u32> {
@@ -119,17 +127,23 @@ impl Tree {
     }
 
     /// The number of the pattern that a path fits; `spans` gets its parameters.
-    pub(super) fn find(&self, path: &str, spans: &mut Spans) -> Option<u32> {
+    pub(super) fn find(&self, sought: Sought<'_>, spans: &mut Spans) -> Option<u32> {
         let root = self.nodes.first()?;
-        path.starts_with('/')
-            .then(|| self.walk(root, path, 1, spans))?
+        (sought.path.starts_with('/')).then(|| self.walk(root, &sought, 1, spans))?
     }
 
     /// Goes on at `from`, where a segment begins.
-    fn walk(&self, node: &Node, path: &str, from: usize, spans: &mut Spans) -> Option<u32> {
+    fn walk(
+        &self,
+        node: &Node,
+        sought: &Sought<'_>,
+        from: usize,
+        spans: &mut Spans,
+    ) -> Option<u32> {
+        let path = sought.path;
         let rest = path.as_bytes().get(from..)?;
         if node.takes_only_rests() && !matches!(rest, [] | [b'/', ..]) {
-            return self.take_rest(node, path, from, spans);
+            return self.take_rest(node, sought, from, spans);
         }
         let mut hash = Hash::new();
         let (mut end, mut encoded) = (from, false);
@@ -147,50 +161,57 @@ impl Tree {
             false => node.literals.get(hash, segment.as_bytes()),
             true => node.literals.decoded(segment),
         };
-        if let Some(found) = literal.and_then(|child| self.enter(child, path, end, spans)) {
+        if let Some(found) = literal.and_then(|child| self.enter(child, sought, end, spans)) {
             return Some(found);
         }
         if node.shaped.is_empty() && node.plain.is_none() && node.rests.is_empty() {
             return None;
         }
-        if !segment.is_empty() && !is_dots(segment) {
+        let is_dots = sought.may_hold_dots && is_dots(segment);
+        if !segment.is_empty() && !is_dots {
             for (shape, child) in &node.shaped {
                 let Some((start, stop)) = shape.within(segment) else {
                     continue;
                 };
                 spans.push(from + start, from + stop);
-                if let Some(found) = self.enter(*child, path, end, spans) {
+                if let Some(found) = self.enter(*child, sought, end, spans) {
                     return Some(found);
                 }
                 spans.pop();
             }
             if let Some(child) = node.plain {
                 spans.push(from, end);
-                if let Some(found) = self.enter(child, path, end, spans) {
+                if let Some(found) = self.enter(child, sought, end, spans) {
                     return Some(found);
                 }
                 spans.pop();
             }
         }
-        self.take_rest(node, path, from, spans)
+        self.take_rest(node, sought, from, spans)
     }
 
     /// Goes on behind a segment that ended at `end`.
-    fn enter(&self, child: u32, path: &str, end: usize, spans: &mut Spans) -> Option<u32> {
+    fn enter(&self, child: u32, sought: &Sought<'_>, end: usize, spans: &mut Spans) -> Option<u32> {
         let child = self.nodes.get(child as usize)?;
-        match end == path.len() {
+        match end == sought.path.len() {
             true => child.leaf,
-            false => self.walk(child, path, end + 1, spans),
+            false => self.walk(child, sought, end + 1, spans),
         }
     }
 
-    fn take_rest(&self, node: &Node, path: &str, from: usize, spans: &mut Spans) -> Option<u32> {
+    fn take_rest(
+        &self,
+        node: &Node,
+        sought: &Sought<'_>,
+        from: usize,
+        spans: &mut Spans,
+    ) -> Option<u32> {
         if node.rests.is_empty() {
             return None;
         }
+        let path = sought.path;
         let rest = path.get(from..).filter(|rest| !rest.is_empty())?;
-        let may_hold_dots = rest.bytes().any(|byte| matches!(byte, b'.' | b'%'));
-        if may_hold_dots && rest.split('/').any(is_dots) {
+        if sought.may_hold_dots && rest.split('/').any(is_dots) {
             return None;
         }
         let fits = |shape: &Shape| shape.is_plain() || shape.within(rest).is_some();
@@ -292,7 +313,7 @@ impl Literals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, Spans, Tree};
+    use super::{Pattern, Sought, Spans, Tree};
 
     fn tree(paths: &[&str]) -> Tree {
         let mut tree = Tree::default();
@@ -307,7 +328,11 @@ mod tests {
     /// Which pattern, and the parameters.
     fn find(tree: &Tree, path: &str) -> Option<(u32, String)> {
         let mut spans = Spans::default();
-        let number = tree.find(path, &mut spans)?;
+        let sought = Sought {
+            path,
+            may_hold_dots: true,
+        };
+        let number = tree.find(sought, &mut spans)?;
         let params: Vec<_> = spans.iter().map(|span| span.of(path)).collect();
         Some((number, params.join(",")))
     }
