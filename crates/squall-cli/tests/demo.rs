@@ -526,7 +526,7 @@ fn what_is_in_flight_is_answered_before_the_end() {
 #[test]
 fn a_log_that_cannot_be_written_costs_nothing_else() {
     let full = std::fs::File::options().write(true).open("/dev/full");
-    let mut demo = Demo::logging_to(full.unwrap().into(), &["--job", "exit 0", "--access-log"]);
+    let mut demo = Demo::logging_to(full.unwrap().into(), &["--job", "sleep 1", "--access-log"]);
     for (route, status) in [
         ("/plaintext", 200),
         ("/future/response?timeout_ms=0", 504),
