@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use squall::client::AsyncHttpClient;
 use squall::forward::{Balance, Forward, HealthCheck, UpstreamState, Upstreams};
-use squall::testing::{ExpectLog, Nobody, TestServer};
+use squall::testing::{ExpectLog, Nobody, TestClock, TestServer};
 use squall::{Application, any};
 use squall_tests::until;
 
@@ -80,17 +80,24 @@ fn slow_or_shaky(works: &Arc<AtomicBool>) -> (Script, Arc<AtomicUsize>, mpsc::Se
     (upstream, asked, go)
 }
 
+/// Two upstreams by turns, of which one failure takes one out for so long.
+fn by_turns(shaky: &Script, steady: &Script, time: Duration) -> (Forward, TestServer, TestClock) {
+    let upstreams = set([shaky, steady])
+        .balance(Balance::round_robin())
+        .eject_after(1, time);
+    // What goes on for long is no silence: the clock is turned meanwhile.
+    let forward = Forward::to(upstreams).idle_timeout(Duration::ZERO);
+    let application = Application::new().route("/f/{*path}", any(forward.clone()));
+    let (server, clock) = TestServer::start_turned(application);
+    (forward, server, clock)
+}
+
 #[test]
 fn late_answers_bring_nobody_back_and_one_request_tries_at_a_time() {
     let works = Arc::new(AtomicBool::new(false));
     let (shaky, asked, go) = slow_or_shaky(&works);
     let (steady, time) = (named("a"), Duration::from_secs(10));
-    let upstreams = set([&shaky, &steady])
-        .balance(Balance::round_robin())
-        .eject_after(1, time);
-    let forward = Forward::to(upstreams);
-    let application = Application::new().route("/f/{*path}", any(forward.clone()));
-    let (server, clock) = TestServer::start_turned(application);
+    let (forward, server, clock) = by_turns(&shaky, &steady, time);
     let state = || forward.stats()[0].state;
     let begin_slow = |count: usize| {
         let (address, host) = (server.address(), "Host: a\r\nConnection: close\r\n\r\n");
@@ -145,12 +152,7 @@ fn an_upstream_is_tried_although_an_earlier_trial_still_goes_on() {
         }
     });
     let (steady, time) = (named("a"), Duration::from_secs(10));
-    let upstreams = set([&shaky, &steady])
-        .balance(Balance::round_robin())
-        .eject_after(1, time);
-    let forward = Forward::to(upstreams).idle_timeout(Duration::ZERO);
-    let application = Application::new().route("/f/{*path}", any(forward.clone()));
-    let (server, clock) = TestServer::start_turned(application);
+    let (forward, server, clock) = by_turns(&shaky, &steady, time);
     let is_out = || forward.stats()[0].state == UpstreamState::Ejected;
     let fail = || {
         works.store(false, Ordering::SeqCst);
@@ -202,12 +204,7 @@ fn a_late_failure_takes_nobody_out_who_is_back() {
         }
     });
     let (steady, time) = (named("a"), Duration::from_secs(10));
-    let upstreams = set([&shaky, &steady])
-        .balance(Balance::round_robin())
-        .eject_after(1, time);
-    let forward = Forward::to(upstreams);
-    let application = Application::new().route("/f/{*path}", any(forward.clone()));
-    let (server, clock) = TestServer::start_turned(application);
+    let (forward, server, clock) = by_turns(&shaky, &steady, time);
     let state = || forward.stats()[0].state;
 
     let mut late = server.connect();
@@ -246,12 +243,7 @@ fn a_probe_whose_client_leaves_makes_room_for_another() {
     let works = Arc::new(AtomicBool::new(false));
     let (shaky, asked, _go) = slow_or_shaky(&works);
     let (steady, time) = (named("a"), Duration::from_secs(10));
-    let upstreams = set([&shaky, &steady])
-        .balance(Balance::round_robin())
-        .eject_after(1, time);
-    let forward = Forward::to(upstreams);
-    let application = Application::new().route("/f/{*path}", any(forward.clone()));
-    let (server, clock) = TestServer::start_turned(application);
+    let (forward, server, clock) = by_turns(&shaky, &steady, time);
     assert_eq!(answers(&server, 2), "aa");
     assert_eq!(forward.stats()[0].state, UpstreamState::Ejected);
     clock.advance(time);

@@ -31,6 +31,7 @@ mod engine_wire;
 mod forward;
 #[cfg(target_os = "linux")]
 mod forward_addresses;
+mod forward_bodies;
 #[cfg(target_os = "linux")]
 mod forward_descriptors;
 mod forward_framing;

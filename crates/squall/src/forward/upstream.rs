@@ -268,6 +268,14 @@ impl InFlight {
         self.upstream.eject(self.generation, ejection);
     }
 
+    /// Another request may try, if this one has told nothing.
+    #[cold]
+    fn ends_probe(&self) {
+        let probed = &self.upstream.probed;
+        // An error: it is about another ejection by now.
+        let _ = probed.compare_exchange(self.generation, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// Lets it last as long as the body of its answer.
     pub(super) fn until_end_of(self, body: Body) -> Body {
         match body.as_bytes() {
@@ -283,16 +291,6 @@ impl Drop for InFlight {
         if self.probes {
             self.ends_probe();
         }
-    }
-}
-
-impl InFlight {
-    /// Another request may try, if this one has told nothing.
-    #[cold]
-    fn ends_probe(&self) {
-        let probed = &self.upstream.probed;
-        // An error: it is about another ejection by now.
-        let _ = probed.compare_exchange(self.generation, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
