@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -20,6 +21,10 @@ use crate::servers::Server;
 use crate::shape::Shape;
 
 pub(crate) const CONNECTIONS: usize = 64;
+/// The CPU of what is measured.
+const FIRST: &str = "0";
+/// That of whatever is at the other end of it.
+pub(crate) const SECOND: &str = "1";
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What a sample is taken under.
@@ -86,10 +91,7 @@ pub(crate) fn sample(server: &Server, load: Load<'_>, time: Duration) -> Result<
 
 /// Starts it with one lane under that tool, on the first CPU where there are two.
 pub(crate) fn start_on_first(server: &Server, tool: &[&str]) -> Result<ServerProcess, Reason> {
-    let mut wrapper = Vec::new();
-    if can_pin() {
-        wrapper.extend(["taskset", "-c", "0"]);
-    }
+    let mut wrapper = kept_on(FIRST);
     wrapper.extend(tool);
     server.launch(1).under(&wrapper).start()
 }
@@ -112,6 +114,25 @@ pub(crate) fn on_second<T: Send>(
     };
     let driven = std::thread::scope(|scope| scope.spawn(pinned).join());
     driven.map_err(|_| Reason::from("the driver failed"))?
+}
+
+/// A command line that runs on the first CPU where there are two.
+pub(crate) fn command_on_first<T: AsRef<str>>(line: &[T]) -> Command {
+    let pin = kept_on(FIRST);
+    let mut whole = (pin.iter().copied()).chain(line.iter().map(AsRef::as_ref));
+    let mut command = Command::new(whole.next().unwrap_or_default());
+    command.args(whole);
+    command
+}
+
+/// What comes before a command line that is to stay on that CPU; nothing where there is
+/// but one.
+pub(crate) fn kept_on(cpu: &'static str) -> Vec<&'static str> {
+    if can_pin() {
+        vec!["taskset", "-c", cpu]
+    } else {
+        Vec::new()
+    }
 }
 
 fn can_pin() -> bool {

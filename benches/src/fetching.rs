@@ -1,11 +1,10 @@
 //! Subject `client`: what one small fetch costs.
 //!
 //! Every client runs in a process of its own (`clients/`) on one thread, against one
-//! nginx. What is counted is the client's share only. A second table asks two thousand
+//! nginx on the other CPU. What is counted is the client's share only. A second table asks two thousand
 //! hosts in turn: what a host costs whose connection is idle.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use crate::Reason;
 use crate::allocations::{self, Allocations};
 use crate::bounded::output;
 use crate::cost::{COUNTED, counted};
+use crate::cpu::command_on_first;
 use crate::instructions;
 use crate::memory;
 use crate::options::Options;
@@ -25,7 +25,7 @@ use crate::web_server::WebServer;
 
 /// In the order of the table's rows.
 pub(crate) const CLIENTS: [&str; 4] = ["squall", "reqwest", "hyper", "awc"];
-/// Where many hosts are asked: the floor, before the others.
+/// The floor, before the others where there is no TLS.
 const FLOOR: &str = "raw";
 const CONCURRENT: [usize; 3] = [1, 16, 256];
 /// The requests of the two runs of a difference.
@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
             continue;
         }
         for concurrency in CONCURRENT {
-            for client in CLIENTS.into_iter().filter(|client| options.wants(client)) {
+            for client in clients(options, is_https) {
                 let task = Task {
                     client,
                     is_https,
@@ -126,6 +126,12 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         "rows": json.collect::<Vec<_>>(),
         "hosts": crowd.collect::<Vec<_>>(),
     }))
+}
+
+/// Those that are asked for and can speak it, in the order of the rows.
+fn clients(options: &Options, is_https: bool) -> impl Iterator<Item = &'static str> {
+    let floor = (!is_https).then_some(FLOOR);
+    (floor.into_iter().chain(CLIENTS)).filter(|client| options.wants(client))
 }
 
 /// What a client with many hosts holds and does, over the rounds.
@@ -217,8 +223,7 @@ impl Run {
 
     /// Every client in each round, with a connection to each host.
     fn crowd(&self, options: &Options, hosts: u64, rounds: usize) -> Vec<Crowd> {
-        let wanted = (std::iter::once(FLOOR).chain(CLIENTS)).filter(|name| options.wants(name));
-        let mut rows: Vec<Crowd> = wanted
+        let mut rows: Vec<Crowd> = clients(options, false)
             .map(|client| Crowd {
                 client,
                 bytes: Vec::new(),
@@ -245,7 +250,7 @@ impl Run {
     }
 
     fn printed(&self, client: &str, line: Vec<String>) -> Option<String> {
-        output(Command::new(&line[0]).args(&line[1..]), LIMIT)
+        output(&mut command_on_first(&line), LIMIT)
             .inspect_err(|reason| println!("skipped CPU time of {client}: {reason}"))
             .ok()
     }
@@ -261,16 +266,19 @@ fn table(rows: &[&Row]) -> Table {
         &[
             &["at once", "client", "user instr", "x best peer"][..],
             &COUNTED,
-            &["CPU µs (min-max)", "x best peer"],
+            &["CPU µs (min-max)", "x raw", "x best peer"],
         ]
         .concat(),
     );
     for (task, cost) in rows {
+        let beside = || (rows.iter()).filter(|(peer, _)| peer.concurrency == task.concurrency);
         let peers = || {
-            (rows.iter())
-                .filter(|(peer, _)| peer.client != "squall" && peer.concurrency == task.concurrency)
+            beside()
+                .filter(|(peer, _)| !["squall", FLOOR].contains(&peer.client))
                 .map(|(_, cost)| cost)
         };
+        let floor = beside().find(|(peer, _)| peer.client == FLOOR);
+        let ratio = |to: &Cost| Spread::paired_ratio(&cost.cpu_us, &to.cpu_us);
         let fewest = peers()
             .filter_map(|cost| cost.instructions)
             .min_by(f64::total_cmp);
@@ -286,10 +294,8 @@ fn table(rows: &[&Row]) -> Table {
         row.extend(counted(cost.calls, cost.allocations));
         row.extend([
             median(cost).map_or("-".into(), |s| s.to_string()),
-            cell(
-                cheapest
-                    .and_then(|(cheapest, _)| Spread::paired_ratio(&cost.cpu_us, &cheapest.cpu_us)),
-            ),
+            cell(floor.and_then(|(_, floor)| ratio(floor))),
+            cell(cheapest.and_then(|(cheapest, _)| ratio(cheapest))),
         ]);
         table.row(row);
     }

@@ -1,18 +1,18 @@
 //! Subject `upload`: what a large body costs its sender or reader.
 //!
 //! Every transfer is a process of its own (`clients/`) on one thread. The far side is a
-//! thread of the harness.
+//! thread of the harness on the other CPU.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::Reason;
 use crate::bounded::output;
+use crate::cpu::{command_on_first, on_second};
 use crate::options::Options;
 use crate::spread::{Spread, cell};
 use crate::table::Table;
@@ -63,7 +63,7 @@ struct Row {
 pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
     let bytes: u64 = if options.quick { 256 << 20 } else { 1 << 30 };
     let program = servers::peer(Path::new(env!("CARGO_MANIFEST_DIR")), "clients")?;
-    let url = format!("http://{}/{bytes}", far_side::start()?);
+    let url = format!("http://{}/{bytes}", on_second(far_side::start)?);
     let file = Disposable::of(bytes)?;
     let mut rows: Vec<Row> = Vec::new();
     for transfer in &TRANSFERS {
@@ -87,8 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
                 "--file" => file.0.clone(),
                 _ => bytes.to_string(),
             };
-            let line = [row.client, &url, row.transfer.option, &value];
-            let printed = output(Command::new(&program).args(line), LIMIT)
+            let line = [&program, row.client, &url, row.transfer.option, &value];
+            let printed = output(&mut command_on_first(&line), LIMIT)
                 .inspect_err(|reason| println!("skipped {}: {reason}", row.client))
                 .unwrap_or_default();
             let figure = |name: &str| {

@@ -1,5 +1,5 @@
-//! nginx as the far end of what is measured: one worker, on free ports, from a folder
-//! of its own.
+//! nginx as the far end of what is measured: one worker, on the second CPU and on free
+//! ports, from a folder of its own.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use crate::Reason;
 use crate::bounded::{installed, output};
+use crate::cpu::{SECOND, kept_on};
 use crate::{process_tree, servers};
 
 /// The length of what it answers.
@@ -51,10 +52,11 @@ impl WebServer {
         let config = folder.join("nginx.conf");
         let port = tls.as_ref().map(|(addr, _)| addr.port());
         fs::write(&config, configuration(&folder, addr.port(), port)).map_err(failed)?;
-        let mut line = vec!["nginx"];
+        let mut line = kept_on(SECOND);
         if installed("setpriv") {
-            line.splice(0..0, ["setpriv", "--pdeathsig", "TERM", "--"]);
+            line.extend(["setpriv", "--pdeathsig", "TERM", "--"]);
         }
+        line.push("nginx");
         let child = Command::new(line[0])
             .args(&line[1..])
             .arg("-c")
