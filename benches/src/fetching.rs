@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, Reason> {
         }
     }
     let rounds = options.rounds(3, 7);
-    let requests = if options.quick { 5_120 } else { 51_200 };
+    let requests = if options.quick { 20_480 } else { 51_200 };
     for round in 0..rounds {
         eprintln!("CPU time, round {} of {rounds}", round + 1);
         for turn in 0..rows.len() {
