@@ -1,8 +1,8 @@
 //! Subject `client`: what one small fetch costs.
 //!
 //! Every client runs in a process of its own (`clients/`) on one thread, against one
-//! nginx on the other CPU. What is counted is the client's share only. A second table asks two thousand
-//! hosts in turn: what a host costs whose connection is idle.
+//! nginx on the other CPU. What is counted is the client's share only. A last table asks
+//! two thousand hosts in turn: what a host costs whose connection is idle.
 
 use std::path::Path;
 use std::time::Duration;

@@ -27,7 +27,7 @@ options
   --quick         fewer and shorter rounds: to see that it works, not to quote
   --json FILE     keep the figures
   --only NAMES    of raw, squall, axum, actix, xitca, hyper, tornado, go; for `loop` of squall, tokio-1, tokio, smol;
-                  for `client` of squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper;
+                  for `client` of raw, squall, reqwest, hyper, awc; for `upload` of squall, reqwest, hyper;
                   for `forward` of squall, hyper, axum, pingora, nginx, haproxy
   --squall PATH   a ready `squall` program instead of building one
   --squall-args A more arguments for `squall demo`, separated by spaces
