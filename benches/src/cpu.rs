@@ -126,7 +126,7 @@ pub(crate) fn command_on_first<T: AsRef<str>>(line: &[T]) -> Command {
 }
 
 /// What comes before a command line that is to stay on that CPU; nothing where there is
-/// but one.
+/// but one, or no `taskset`.
 pub(crate) fn kept_on(cpu: &'static str) -> Vec<&'static str> {
     if can_pin() {
         vec!["taskset", "-c", cpu]
